@@ -1,0 +1,44 @@
+/* backend.h - kernels: faster ways to do what an op's definition says.
+ *
+ * A backend is a list of kernels; for one op they stand best first.  The planner asks each in turn with the shapes, strides
+ * and attributes it has, and takes the first that claims; the definition is always last and claims everything.
+ */
+#ifndef BACKEND_H
+#define BACKEND_H
+#include "base/threads.h"
+#include "graph/graph.h"
+
+/* What prepare leaves behind. */
+typedef struct tg_prep {
+    void *state;                /* handed to run and release */
+    size_t scratch;             /* bytes needed during run */
+    unsigned consumed;          /* bit i: constant operand i was packed into state; its memory may go */
+    size_t state_bytes;         /* what the state holds, for the memory report */
+    status *st;
+} tg_prep;
+
+typedef struct tg_kernel {
+    const char *op, *name;      /* "conv2d", "onednn.conv2d" */
+    /* NULL: yes; otherwise why not, in a few words.  in[i].data is set for constants that are already known. */
+    const char *(*declines)(const tg_call *c);
+    /* Strides the kernel would rather have, given shapes; called before declines on a copy of the call.  NULL: op flags decide.
+     * May rewrite in[i].stride and out.stride; the planner inserts copies if the kernel then accepts. */
+    void (*prefers)(const tg_call *c, tg_tensor *in, tg_tensor *out);
+    bool (*prepare)(const tg_call *c, tg_prep *p);     /* NULL: nothing to prepare; false: failed, the next kernel is asked */
+    void (*run)(const tg_call *c);
+    void (*release)(void *state);
+    bool repack;                /* prepared state depends on constant operands' values */
+} tg_kernel;
+
+typedef struct tg_backend {
+    const char *name;           /* "cpu" */
+    bool (*open)(void);         /* false: not on this machine; NULL: always.  Called once, may load libraries */
+    const tg_kernel *kernels;
+    size_t count;
+} tg_backend;
+
+extern const tg_backend backend_cpu, backend_onednn, backend_ref;
+/* NULL-ended lists by name: "auto", "cpu", "onednn", "ref"; NULL: no such name. */
+const tg_backend *const *tg_backends(const char *name);
+
+#endif

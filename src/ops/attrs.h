@@ -1,0 +1,28 @@
+/* attrs.h - attributes that a backend or a pass must read; all others stay in their op's file. */
+#ifndef OPS_ATTRS_H
+#define OPS_ATTRS_H
+#include "graph/graph.h"
+
+/* What may follow a product inside its kernel: y = act(y + bias + residual), act being a unary elementwise op. */
+typedef struct epilogue {
+    bool bias, residual;        /* operands, in this order, after the op's own */
+    bool act_first;             /* y = act(y + bias) + residual */
+    const tg_op *act;           /* NULL: none */
+    double act_attr[2];         /* its attributes, if any */
+} epilogue;
+
+typedef struct conv2d_attr { int stride[2], pad[4], dilation[2], groups; epilogue e; } conv2d_attr;   /* h, w; pad: top, left, bottom, right */
+typedef struct linear_attr { epilogue e; } linear_attr;
+typedef struct attention_attr { bool bias; double scale; } attention_attr;
+typedef struct norm_attr { int axis, groups; bool weight, bias; double eps; } norm_attr;   /* operands weight, bias follow x when present */
+typedef struct pool_attr { int k, stride, pad[4]; bool ceil, exclude_pad; } pool_attr;
+typedef struct axes_attr { unsigned axes; } axes_attr;
+typedef struct axis_attr { int axis; } axis_attr;
+typedef struct scalar2_attr { double a, b; } scalar2_attr;       /* affine: a x + b; clamp: lo, hi; elu, leaky_relu: a */
+typedef struct permute_attr { int order[TG_MAX_RANK]; } permute_attr;
+typedef struct shape_attr { tg_shape shape; } shape_attr;         /* reshape, expand */
+typedef struct slice_attr { int axis; int64_t from, to, step; } slice_attr;
+typedef struct roll_attr { int axis; int64_t shift; } roll_attr;
+typedef struct resize_attr { int64_t h, w; int mode; bool antialias; } resize_attr;
+
+#endif
