@@ -86,7 +86,8 @@ typedef struct tg_op {
     tg_shape (*shape)(tg_check *c, const tg_shape *in, int n_in, const void *attr);
     void (*grad)(tg *y, tg *dy, tg **dx);            /* builds nodes; dx[i] left NULL: no gradient flows there */
     void (*ref)(const tg_call *c);                   /* the definition: naive, any strides, float or double */
-    bool (*view)(const tg_tensor *in, const void *attr, tg_tensor *out);   /* sets out->stride; *offset is folded into data */
+    /* Sets out->stride, and *offset (elements from in->data to out->data; 0 before); false: needs a copy.  No data is touched. */
+    bool (*view)(const tg_tensor *in, const void *attr, tg_tensor *out, int64_t *offset);
     int64_t (*macs)(const tg_shape *in, int n_in, tg_shape out, const void *attr);   /* NULL: none worth counting */
     double (*scalar)(double x, const void *attr);    /* unary elementwise ops: the function itself */
     void (*describe)(const void *attr, char *text, size_t size);           /* NULL: nothing to say */
@@ -137,7 +138,6 @@ tg *tg_constant(tg_graph *g, tg_shape shape, const float *data);   /* copied */
 tg *tg_apply(const tg_op *op, tg *const *in, int n_in, const void *attr);
 tg *tg_poison(tg_graph *g, timm_status code, const char *fmt, ...) TG_PRINTF(3, 4);
 const void *tg_attr(const tg *x);
-tg *tg_retarget(tg *x, tg *from, tg *to);                          /* replace operand from by to */
 
 /* Live nodes of these outputs, operands before users.  *count; the array lives in the graph. */
 tg **tg_order(tg_graph *g, tg *const *outputs, int n, int *count);
