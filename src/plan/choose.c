@@ -1,0 +1,90 @@
+/* choose.c - asks each kernel of each backend in turn, best first; the definition takes what nobody wants. */
+#include <string.h>
+#include "plan_in.h"
+
+/* Dense strides whose order from outermost to innermost is that of `like`; ties and repeated axes keep their own order. */
+void plan_order_strides(tg_tensor *out, const tg_tensor *like)
+{
+    int rank = out->shape.rank, axis[TG_MAX_RANK];
+    if (like->shape.rank != rank) {
+        tg_dense(out);
+        return;
+    }
+    for (int i = 0; i < rank; i++)
+        axis[i] = i;
+    for (int i = 1; i < rank; i++)                       /* insertion sort, stable; size-1 and 0-stride axes stay put */
+        for (int k = i; k > 0; k--) {
+            int a = axis[k - 1], b = axis[k];
+            if (like->shape.dim[a] == 1 || like->shape.dim[b] == 1 || !like->stride[a] || !like->stride[b]
+                || like->stride[a] >= like->stride[b])
+                break;
+            axis[k - 1] = b;
+            axis[k] = a;
+        }
+    int64_t step = 1;
+    for (int i = rank; i-- > 0; step *= out->shape.dim[axis[i]])
+        out->stride[axis[i]] = step;
+}
+
+static bool prepare(const tg_kernel *k, const tg_call *call, const char *where, choice *c, status *st)
+{
+    c->kernel = k;
+    c->prep = (tg_prep){ .st = st };
+    if (!k->prepare || k->prepare(call, &c->prep))
+        return true;
+    (void)where;
+    return false;
+}
+
+/* The layout an op asks for when it does not take what it is given. */
+static void canonical_layout(const tg_op *op, tg_tensor *in, int n_in, tg_tensor *out)
+{
+    for (int i = 0; i < n_in; i++)
+        if ((op->flags & TG_SPATIAL) && in[i].shape.rank == 4 && !in[i].constant)
+            tg_channels_last(&in[i]);
+        else
+            tg_dense(&in[i]);
+    if (op->flags & TG_SPATIAL)
+        tg_channels_last(out);
+    else
+        tg_dense(out);
+}
+
+static void tell(const plan_opts *o, const char *where, const tg_call *call, const tg_kernel *k, const char *why)
+{
+    if (o->verbose >= 2)
+        fprintf(stderr, "timm: %-40s %-14s %-24s %s\n", where, call->op->name, k ? k->name : "ref", why ? why : "chosen");
+}
+
+bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canonical, const char *where, choice *c, status *st)
+{
+    tg_tensor was[64], out_was = call->out;
+    int n = call->n_in <= 64 ? call->n_in : 0;
+    memcpy(was, in, (size_t)n * sizeof *in);
+    for (int b = 0; o->backends[b] && n == call->n_in; b++)
+        for (size_t i = 0; i < o->backends[b]->count; i++) {
+            const tg_kernel *k = &o->backends[b]->kernels[i];
+            if (strcmp(k->op, call->op->name))
+                continue;
+            if (k->prefers && canonical)
+                k->prefers(call, in, &call->out);
+            const char *why = k->declines ? k->declines(call) : NULL;
+            if (why && canonical && !k->prefers) {
+                canonical_layout(call->op, in, n, &call->out);
+                if (!k->declines(call))
+                    why = NULL;
+            }
+            if (!why && prepare(k, call, where, c, st)) {
+                tell(o, where, call, k, NULL);
+                return true;
+            }
+            tell(o, where, call, k, why ? why : "could not be prepared");
+            memcpy(in, was, (size_t)n * sizeof *in);
+            call->out = out_was;
+            if (!status_ok(st))
+                return false;
+        }
+    *c = (choice){ 0 };
+    tell(o, where, call, NULL, NULL);
+    return true;
+}

@@ -1,0 +1,506 @@
+/* plan.c - walks the rewritten graph once and writes down kernel calls; then gives every result its place in the arena. */
+#include "plan_in.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "ops/op.h"
+
+enum { ROOT_CONST = INT32_MIN };                    /* other roots: a buffer from 0 up, or -1 - number of an input */
+
+typedef struct place { int root; int64_t offset; } place;         /* offset in elements */
+typedef struct patch { tg_tensor *tensor; int input; int64_t offset; } patch;
+
+struct plan {
+    plan_step *step;
+    place **from;                                   /* from[i][k]: operand k of step i; the result follows the operands */
+    int steps, room;
+    constant *kept;                                 /* constants that steps use as they are */
+    int n_kept, kept_room;
+    buffer *buf;
+    int bufs, buf_room;
+    patch *patch;
+    int patches;
+    tg_tensor *output;
+    place *output_place;
+    int outputs;
+    char *arena;
+    size_t arena_bytes, state_bytes;
+    int64_t macs, activations;
+    bool profile;
+    plan_opts o;
+    status *st;
+};
+
+typedef struct value { tg_tensor t; place p; } value;              /* of a node */
+
+static bool grown(void **array, int count, int *room, size_t size, status *st)
+{
+    if (count < *room)
+        return true;
+    int want = *room ? *room * 2 : 64;
+    void *more = realloc(*array, (size_t)want * size);
+    if (!more)
+        return status_fail(st, TIMM_NO_MEMORY, "out of memory for a plan");
+    *array = more;
+    *room = want;
+    return true;
+}
+
+static int new_buffer(plan *p, tg_shape shape)
+{
+    if (!grown((void **)&p->buf, p->bufs, &p->buf_room, sizeof *p->buf, p->st))
+        return -1;
+    size_t bytes = (size_t)tg_numel(shape) * sizeof(float);
+    p->buf[p->bufs] = (buffer){ .bytes = bytes ? bytes : 1, .first = p->steps, .last = p->steps };
+    return p->bufs++;
+}
+
+static bool room_for_step(plan *p)
+{
+    int room = p->room;
+    if (!grown((void **)&p->step, p->steps, &p->room, sizeof *p->step, p->st))
+        return false;
+    if (room == p->room)
+        return true;
+    place **more = realloc(p->from, (size_t)p->room * sizeof *more);
+    if (!more)
+        return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan");
+    p->from = more;
+    return true;
+}
+
+static int64_t macs_of(const tg *x)
+{
+    tg_shape in[64];
+    if (!x->op->macs || x->n_in > 64)
+        return 0;
+    for (int k = 0; k < x->n_in; k++)
+        in[k] = x->in[k]->shape;
+    return x->op->macs(in, x->n_in, x->shape, x->attr);
+}
+
+/* The step's operands lie in in[] and from[]; its result gets a buffer. */
+static plan_step *new_step(plan *p, const tg_op *op, const void *attr, int n_in, tg_shape shape, const char *where)
+{
+    if (!room_for_step(p))
+        return NULL;
+    plan_step s = { .in = calloc((size_t)n_in + 1, sizeof(tg_tensor)), .where = strdup(where), .shape = shape };
+    place *from = calloc((size_t)n_in + 1, sizeof *from);
+    void *copy = op->attr_size ? malloc(op->attr_size) : NULL;
+    if (!s.in || !from || !s.where || (op->attr_size && !copy)) {
+        free(s.in);
+        free(from);
+        free(copy);
+        free((void *)(uintptr_t)s.where);
+        return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan"), NULL;
+    }
+    if (copy)
+        memcpy(copy, attr, op->attr_size);
+    s.call = (tg_call){ .op = op, .attr = copy, .in = s.in, .n_in = n_in, .out = { .shape = shape }, .pool = p->o.pool };
+    p->step[p->steps] = s;
+    p->from[p->steps] = from;
+    return &p->step[p->steps];
+}
+
+/* Appends the last step made, whose kernel is chosen. */
+static void finish_step(plan *p, const choice *c, int buf)
+{
+    plan_step *s = &p->step[p->steps];
+    place *from = p->from[p->steps];
+    s->kernel = c->kernel;
+    s->call.state = c->prep.state;
+    s->state_bytes = c->prep.state_bytes;
+    s->call.scratch = (void *)c->prep.scratch;       /* a size until the arena exists */
+    p->state_bytes += c->prep.state_bytes;
+    from[s->call.n_in] = (place){ .root = buf };
+    for (int k = 0; k < s->call.n_in; k++)
+        if (from[k].root >= 0)
+            p->buf[from[k].root].last = p->steps;
+    p->steps++;
+}
+
+static void free_step(plan_step *s, place *from)
+{
+    if (s->kernel && s->kernel->release)
+        s->kernel->release(s->call.state);
+    free(s->in);
+    free((void *)(uintptr_t)s->call.attr);
+    free((void *)(uintptr_t)s->where);
+    free(from);
+}
+
+/* A copy of v with the strides of `like`. */
+static bool copy_as(plan *p, const value *v, const tg_tensor *like, const char *where, value *out)
+{
+    plan_step *s = new_step(p, &op_copy, NULL, 1, v->t.shape, where);
+    if (!s)
+        return false;
+    s->in[0] = v->t;
+    p->from[p->steps][0] = v->p;
+    s->call.out = *like;
+    s->call.out.data = NULL;
+    s->call.out.constant = false;
+    choice c;
+    if (!choose_kernel(&p->o, &s->call, s->in, false, where, &c, p->st))
+        return free_step(s, p->from[p->steps]), false;
+    int buf = new_buffer(p, v->t.shape);
+    if (buf < 0)
+        return free_step(s, p->from[p->steps]), false;
+    *out = (value){ .t = s->call.out, .p = { .root = buf } };
+    finish_step(p, &c, buf);
+    return true;
+}
+
+/* Strides of a result before any kernel has a say. */
+static void first_strides(const tg *x, const tg_tensor *in, tg_tensor *out)
+{
+    if ((x->op->flags & TG_SPATIAL) && out->shape.rank == 4) {
+        tg_channels_last(out);
+        return;
+    }
+    int like = 0;                                    /* the first operand of the result's shape, else the first */
+    for (int k = 0; k < x->n_in; k++)
+        if (!in[k].constant && tg_same(in[k].shape, out->shape)) {
+            like = k;
+            break;
+        }
+    plan_order_strides(out, &in[like]);
+    if (!strcmp(x->op->name, "linear") && out->stride[out->shape.rank - 1] != 1)
+        tg_dense(out);
+}
+
+static bool keep(plan *p, constant c)
+{
+    if (!grown((void **)&p->kept, p->n_kept, &p->kept_room, sizeof *p->kept, p->st))
+        return constant_done(&p->o, &c), false;
+    p->kept[p->n_kept++] = c;
+    return true;
+}
+
+/* The constants of a step: those its kernel packed may go, the others stay as long as the plan. */
+static bool settle_constants(plan *p, constant *c, int n, unsigned consumed)
+{
+    bool ok = true;
+    for (int k = 0; k < n; k++)
+        if (c[k].data && k < 32 && (consumed >> k & 1))
+            constant_done(&p->o, &c[k]);
+        else if (c[k].data)
+            ok = keep(p, c[k]) && ok;
+    return ok;
+}
+
+static bool add_step(plan *p, tg *x, value *values)
+{
+    constant c[64] = { 0 };
+    tg_tensor given[64];
+    int n = x->n_in;
+    if (n > 64)
+        return status_fail(p->st, TIMM_UNSUPPORTED, "%s of %d operands in %s", x->op->name, n, x->where);
+    plan_step *s = new_step(p, x->op, x->attr, n, x->shape, x->where);
+    if (!s)
+        return false;
+    place *from = p->from[p->steps];
+    bool ok = true;
+    for (int k = 0; k < n && ok; k++) {
+        tg *in = x->in[k];
+        if (in->constant) {
+            ok = constant_eval(&p->o, in, &c[k], p->st);
+            s->in[k] = (tg_tensor){ .data = (void *)(uintptr_t)c[k].data, .shape = in->shape, .constant = true };
+            tg_dense(&s->in[k]);
+            from[k].root = ROOT_CONST;
+        } else {
+            s->in[k] = values[in->id].t;
+            from[k] = values[in->id].p;
+        }
+        given[k] = s->in[k];
+    }
+    choice chosen = { 0 };
+    if (ok) {
+        first_strides(x, s->in, &s->call.out);
+        ok = choose_kernel(&p->o, &s->call, s->in, true, x->where, &chosen, p->st);
+    }
+    if (!ok) {
+        for (int k = 0; k < n; k++)
+            constant_done(&p->o, &c[k]);
+        free_step(s, from);
+        return false;
+    }
+    ok = settle_constants(p, c, n, chosen.prep.consumed);
+    s->macs = macs_of(x);
+    /* Operands whose strides the kernel wants otherwise are copied first: their steps stand before this one. */
+    plan_step mine = *s;
+    for (int k = 0; k < n && ok; k++) {
+        if (!memcmp(given[k].stride, mine.in[k].stride, sizeof given[k].stride) || from[k].root == ROOT_CONST)
+            continue;
+        value src = { .t = given[k], .p = from[k] }, made;
+        tg_tensor like = mine.in[k];
+        ok = copy_as(p, &src, &like, x->where, &made);
+        if (ok)
+            from[k] = made.p;
+    }
+    int buf = ok && room_for_step(p) ? new_buffer(p, x->shape) : -1;
+    if (buf < 0) {
+        mine.kernel = chosen.kernel;
+        mine.call.state = chosen.prep.state;
+        free_step(&mine, from);
+        return false;
+    }
+    p->step[p->steps] = mine;
+    p->from[p->steps] = from;
+    values[x->id] = (value){ .t = mine.call.out, .p = { .root = buf } };
+    finish_step(p, &chosen, buf);
+    return true;
+}
+
+static bool as_view(const tg *x, value *values)
+{
+    value v = { .t = { .shape = x->shape } };
+    int64_t offset = 0;
+    const value *in = &values[x->in[0]->id];
+    if (!(x->op->flags & TG_VIEW) || !x->op->view || x->in[0]->constant || !x->op->view(&in->t, x->attr, &v.t, &offset))
+        return false;
+    v.p = (place){ .root = in->p.root, .offset = in->p.offset + offset };
+    values[x->id] = v;
+    return true;
+}
+
+static bool add_outputs(plan *p, tg *const *outputs, int n, value *values)
+{
+    p->output = calloc((size_t)n + 1, sizeof *p->output);
+    p->output_place = calloc((size_t)n + 1, sizeof *p->output_place);
+    if (!p->output || !p->output_place)
+        return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan");
+    for (int i = 0; i < n; i++) {
+        value v = values[outputs[i]->id];
+        if (outputs[i]->constant) {
+            constant c;
+            if (!constant_eval(&p->o, outputs[i], &c, p->st) || !keep(p, c))
+                return false;
+            v = (value){ .t = { .data = (void *)(uintptr_t)c.data, .shape = outputs[i]->shape, .constant = true },
+                         .p = { .root = ROOT_CONST } };
+            tg_dense(&v.t);
+        }
+        if (v.p.root < 0 || v.p.offset || !tg_is_dense(&v.t)) {
+            tg_tensor like = { .shape = v.t.shape };
+            tg_dense(&like);
+            if (!copy_as(p, &v, &like, "output", &v))
+                return false;
+        }
+        tg_dense(&v.t);
+        p->output[i] = v.t;
+        p->output_place[i] = v.p;
+        p->outputs++;
+    }
+    for (int i = 0; i < n; i++)
+        p->buf[p->output_place[i].root].last = p->steps;          /* one past the last step: read after the run */
+    return true;
+}
+
+/* -- memory ---------------------------------------------------------------------------------------------------------------- */
+
+static bool same_memory(const tg_tensor *a, const tg_tensor *b)
+{
+    return tg_same(a->shape, b->shape) && !memcmp(a->stride, b->stride, sizeof a->stride);
+}
+
+/* An elementwise step whose first operand dies with it writes over it: its result takes the operand's buffer. */
+static void merge_in_place(plan *p)
+{
+    int *now = malloc(((size_t)p->bufs + 1) * sizeof *now);       /* the buffer that stands for b */
+    if (!now)
+        return;                                                   /* only memory is lost */
+    for (int b = 0; b < p->bufs; b++)
+        now[b] = b;
+    for (int i = 0; i < p->steps; i++) {
+        plan_step *s = &p->step[i];
+        int n = s->call.n_in;
+        place *from = p->from[i];
+        for (int k = 0; k <= n; k++)
+            if (from[k].root >= 0)
+                from[k].root = now[from[k].root];
+        bool fits = (s->call.op->flags & TG_INPLACE) && from[0].root >= 0 && !from[0].offset && p->buf[from[0].root].last == i
+                    && same_memory(&s->in[0], &s->call.out)
+                    && p->buf[from[0].root].bytes == p->buf[from[n].root].bytes;
+        for (int k = 1; k < n; k++)
+            fits = fits && from[k].root != from[0].root;
+        if (!fits)
+            continue;
+        int gone = from[n].root, kept = from[0].root;
+        p->buf[kept].last = p->buf[gone].last;
+        p->buf[gone].bytes = 0;
+        p->buf[gone].first = p->buf[gone].last = -1;
+        now[gone] = kept;
+        from[n].root = kept;
+    }
+    for (int i = 0; i < p->outputs; i++)
+        p->output_place[i].root = now[p->output_place[i].root];
+    free(now);
+}
+
+static bool place_buffers(plan *p)
+{
+    merge_in_place(p);
+    size_t need = plan_memory(p->buf, p->bufs, p->st), scratch = 0, patches = 0;
+    if (need == SIZE_MAX)
+        return false;
+    for (int i = 0; i < p->steps; i++) {
+        if ((size_t)p->step[i].call.scratch > scratch)
+            scratch = (size_t)p->step[i].call.scratch;
+        for (int k = 0; k < p->step[i].call.n_in; k++)
+            patches += p->from[i][k].root < 0 && p->from[i][k].root != ROOT_CONST;
+    }
+    p->arena_bytes = need + (scratch + 63) / 64 * 64;
+    p->arena = aligned_alloc(64, p->arena_bytes + 64);
+    p->patch = calloc(patches + 1, sizeof *p->patch);
+    if (!p->arena || !p->patch)
+        return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for the %zu bytes that a run needs", p->arena_bytes);
+    for (int i = 0; i < p->steps; i++) {
+        tg_call *c = &p->step[i].call;
+        for (int k = 0; k <= c->n_in; k++) {
+            place at = p->from[i][k];
+            tg_tensor *t = k < c->n_in ? &p->step[i].in[k] : &c->out;
+            if (at.root >= 0)
+                t->data = (float *)(void *)(p->arena + p->buf[at.root].offset) + at.offset;
+            else if (at.root != ROOT_CONST)
+                p->patch[p->patches++] = (patch){ .tensor = t, .input = -1 - at.root, .offset = at.offset };
+        }
+        c->scratch = p->arena + need;
+    }
+    for (int i = 0; i < p->outputs; i++)
+        p->output[i].data = p->arena + p->buf[p->output_place[i].root].offset;
+    return true;
+}
+
+/* -- making, running, telling ------------------------------------------------------------------------------------------------ */
+
+static void count_work(plan *p, tg **order, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const tg *x = order[i];
+        if (!x->op->macs || x->constant)
+            continue;
+        p->macs += macs_of(x);
+        p->activations += tg_numel(x->shape);
+    }
+}
+
+static bool build(plan *p, tg_graph *g, tg **outputs, int n)
+{
+    int count;
+    tg **order = tg_order(g, outputs, n, &count);
+    if (!order || !status_ok(p->st))
+        return false;
+    for (int i = 0; i < count; i++)
+        if (order[i]->poisoned)
+            return status_fail(p->st, TIMM_INTERNAL, "%s in %s is poisoned without a message", order[i]->op->name, order[i]->where);
+    count_work(p, order, count);
+    if (!p->o.no_rewrite) {
+        if (!plan_rewrite(g, outputs, n, p->st) || !(order = tg_order(g, outputs, n, &count)))
+            return false;
+    }
+    value *values = calloc((size_t)g->count + 1, sizeof *values);
+    bool ok = values || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
+    for (int i = 0; i < count && ok; i++) {
+        tg *x = order[i];
+        if (x->constant)
+            continue;
+        if (x->op->flags & TG_LEAF) {
+            values[x->id] = (value){ .t = { .shape = x->shape }, .p = { .root = -1 - x->input } };
+            tg_dense(&values[x->id].t);
+        } else if (!as_view(x, values)) {
+            ok = add_step(p, x, values);
+        }
+    }
+    ok = ok && add_outputs(p, outputs, n, values) && place_buffers(p);
+    free(values);
+    return ok;
+}
+
+plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st)
+{
+    plan *p = calloc(1, sizeof *p);
+    tg **out = malloc(((size_t)n_outputs + 1) * sizeof *out);
+    if (!p || !out) {
+        free(p);
+        free(out);
+        status_fail(st, TIMM_NO_MEMORY, "out of memory for a plan");
+        return NULL;
+    }
+    memcpy(out, outputs, (size_t)n_outputs * sizeof *out);
+    p->o = *o;
+    p->st = st;
+    bool ok = build(p, g, out, n_outputs);
+    free(out);
+    if (ok)
+        return p;
+    plan_free(p);
+    return NULL;
+}
+
+void plan_free(plan *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < p->steps; i++)
+        free_step(&p->step[i], p->from[i]);
+    for (int i = 0; i < p->n_kept; i++)
+        constant_done(&p->o, &p->kept[i]);
+    free(p->step);
+    free(p->from);
+    free(p->kept);
+    free(p->buf);
+    free(p->patch);
+    free(p->output);
+    free(p->output_place);
+    free(p->arena);
+    free(p);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void plan_run(plan *p, const float *const *inputs)
+{
+    for (int i = 0; i < p->patches; i++)
+        p->patch[i].tensor->data = (void *)(uintptr_t)(inputs[p->patch[i].input] + p->patch[i].offset);
+    for (int i = 0; i < p->steps; i++) {
+        plan_step *s = &p->step[i];
+        double t = p->profile ? now() : 0;
+        if (s->kernel)
+            s->kernel->run(&s->call);
+        else
+            s->call.op->ref(&s->call);
+        if (p->profile)
+            s->seconds += now() - t;
+    }
+}
+
+const tg_tensor *plan_output(const plan *p, int i) { return &p->output[i]; }
+void plan_profile(plan *p, bool on) { p->profile = on; }
+int64_t plan_macs(const plan *p) { return p->macs; }
+int64_t plan_activations(const plan *p) { return p->activations; }
+size_t plan_arena_bytes(const plan *p) { return p->arena_bytes; }
+size_t plan_state_bytes(const plan *p) { return p->state_bytes; }
+
+int plan_steps(const plan *p, const plan_step **steps)
+{
+    *steps = p->step;
+    return p->steps;
+}
+
+void plan_print(FILE *f, const plan *p)
+{
+    for (int i = 0; i < p->steps; i++) {
+        const plan_step *s = &p->step[i];
+        const place *at = &p->from[i][s->call.n_in];
+        char text[256] = "";
+        if (s->call.op->describe && s->call.attr)
+            s->call.op->describe(s->call.attr, text, sizeof text);
+        fprintf(f, "%4d  %-12s %-24s %-20s at %9zu  %s%s%s%s\n", i, s->call.op->name, s->kernel ? s->kernel->name : "ref",
+                tg_str(s->shape), p->buf[at->root].offset, s->where, text[0] ? "  [" : "", text, text[0] ? "]" : "");
+    }
+}

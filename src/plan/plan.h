@@ -1,0 +1,52 @@
+/* plan.h - from a graph to a flat list of kernel calls over one arena.
+ *
+ * Passes: fold and fuse (rewrite.c), strides and kernels (steps.c, choose.c), constants (constants.c), memory (memory.c).
+ * A plan is for one set of shapes.  It keeps what it needs of the weights; the graph may go when the plan is made.
+ */
+#ifndef PLAN_H
+#define PLAN_H
+#include "backend/backend.h"
+#include "graph/graph.h"
+
+/* How a plan gets at parameters: nn_fetch and nn_done fit. */
+typedef struct plan_source {
+    const float *(*fetch)(void *param, bool *temporary);             /* dense; NULL: failed, with a status */
+    void (*done)(void *param, const float *value, bool temporary);
+} plan_source;
+
+typedef struct plan_opts {
+    const tg_backend *const *backends;  /* best first, NULL-ended */
+    struct pool *pool;
+    plan_source source;
+    bool no_rewrite;                    /* as the model file wrote it: no folding, no fusion */
+    int verbose;                        /* 2: which kernel won each node and why others declined, on stderr */
+} plan_opts;
+
+typedef struct plan_step {
+    tg_call call;
+    tg_tensor *in;
+    const tg_kernel *kernel;            /* NULL: the definition */
+    const char *where;
+    tg_shape shape;                     /* of the result */
+    size_t state_bytes;
+    int64_t macs;
+    double seconds;                     /* summed over profiled runs */
+} plan_step;
+
+typedef struct plan plan;
+
+plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st);   /* NULL: see st */
+void plan_free(plan *p);
+/* inputs[i]: dense data of input number i.  No allocation. */
+void plan_run(plan *p, const float *const *inputs);
+const tg_tensor *plan_output(const plan *p, int i);        /* dense, row-major; valid until the next run */
+
+int plan_steps(const plan *p, const plan_step **steps);
+void plan_profile(plan *p, bool on);                       /* sum the time of each step from now on */
+int64_t plan_macs(const plan *p);
+int64_t plan_activations(const plan *p);
+size_t plan_arena_bytes(const plan *p);
+size_t plan_state_bytes(const plan *p);                    /* packed weights and other prepared state */
+void plan_print(FILE *f, const plan *p);
+
+#endif

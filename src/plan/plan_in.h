@@ -1,0 +1,29 @@
+/* plan_in.h - what the passes share. */
+#ifndef PLAN_IN_H
+#define PLAN_IN_H
+#include "plan/plan.h"
+
+/* rewrite.c: the outputs are replaced by equal ones over a smaller graph. */
+bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st);
+
+/* constants.c: the value of a constant node, dense and row-major. */
+typedef struct constant {
+    const float *data;
+    float *heap;                /* ours to free; NULL: borrowed */
+    void *param;                /* to be told when done */
+    bool temporary;
+} constant;
+bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st);
+void constant_done(const plan_opts *o, constant *c);
+
+/* choose.c: finds the best kernel for a call and prepares it.  canonical: inputs may be laid out anew, in call->in and
+ * call->out; the caller compares strides and inserts copies. */
+typedef struct choice { const tg_kernel *kernel; tg_prep prep; } choice;
+bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canonical, const char *where, choice *c, status *st);
+void plan_order_strides(tg_tensor *out, const tg_tensor *like);      /* dense, axes in like's order in memory */
+
+/* memory.c: offsets of buffers that live over [first, last] steps, none overlapping another alive at the same time. */
+typedef struct buffer { size_t bytes, offset; int first, last; } buffer;
+size_t plan_memory(buffer *b, int n, status *st);                    /* the arena's size; SIZE_MAX: out of memory */
+
+#endif

@@ -1,0 +1,189 @@
+/* rewrite.c - fold and fuse: BatchNorm and scales into the weights before them, what follows a product into its kernel.
+ *
+ * The graph is rebuilt from its inputs up; each rule looks at one node whose operands are already rewritten.  What a rule
+ * makes of weights alone is constant and so computed once, by constants.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "ops/op.h"
+#include "plan_in.h"
+
+/* During this pass tg.mark counts a node's users; a node that stands for another takes over its count. */
+static bool is(const tg *x, const tg_op *op) { return x->op == op; }
+static bool is_product(const tg *x) { return is(x, &op_conv2d) || is(x, &op_linear); }
+static bool once(const tg *x) { return x->mark == 1; }
+
+static const epilogue *epilogue_of(const tg *x)
+{
+    return is(x, &op_conv2d) ? &((const conv2d_attr *)x->attr)->e : &((const linear_attr *)x->attr)->e;
+}
+
+/* x with another epilogue and operands. */
+static tg *with(tg *x, tg *const *in, int n, const epilogue *e)
+{
+    tg_where(x->graph, x->where);
+    if (is(x, &op_conv2d)) {
+        conv2d_attr a = *(const conv2d_attr *)x->attr;
+        a.e = *e;
+        return tg_apply(&op_conv2d, in, n, &a);
+    }
+    linear_attr a = { .e = *e };
+    return tg_apply(&op_linear, in, n, &a);
+}
+
+/* scale is (out): weights are scaled by rows; shift (out) or NULL is added to the scaled bias. */
+static tg *fold_affine(tg *x, tg *scale, tg *shift)
+{
+    epilogue e = *epilogue_of(x);
+    tg *w = x->in[1], *bias = e.bias ? x->in[2] : NULL;
+    int64_t n = tg_dim(w, 0);
+    if (scale) {
+        w = tg_mul(w, tg_reshape(scale, is(x, &op_conv2d) ? SHAPE(n, 1, 1, 1) : SHAPE(n, 1)));
+        bias = bias ? tg_mul(bias, scale) : NULL;
+    }
+    if (shift)
+        bias = bias ? tg_add(bias, shift) : shift;
+    e.bias = bias != NULL;
+    return with(x, (tg *[]){ x->in[0], w, bias }, bias ? 3 : 2, &e);
+}
+
+/* A product whose result is used once and still bare: no activation, no residual. */
+static bool bare(const tg *x)
+{
+    return is_product(x) && once(x) && x->in[1]->constant && !epilogue_of(x)->act && !epilogue_of(x)->residual
+           && (!epilogue_of(x)->bias || x->in[2]->constant);
+}
+
+/* y = (x - mean) s + bias with s = weight / sqrt(var + eps). */
+static tg *fold_batch_norm(tg *y)
+{
+    const norm_attr *a = y->attr;
+    tg *x = y->in[0], *weight = a->weight ? y->in[1] : NULL, *bias = a->bias ? y->in[1 + a->weight] : NULL;
+    tg *mean = y->in[1 + a->weight + a->bias], *var = y->in[2 + a->weight + a->bias];
+    if (!bare(x) || !mean->constant || !var->constant || (is(x, &op_linear) && tg_rank(x) != 2))
+        return NULL;
+    tg *s = tg_rsqrt(tg_affine(var, 1, a->eps));
+    if (weight)
+        s = tg_mul(weight, s);
+    tg *shift = tg_affine(tg_mul(mean, s), -1, 0);
+    return fold_affine(x, s, bias ? tg_add(bias, shift) : shift);
+}
+
+/* Is c a vector over the axis that x's product puts out: 1 for images, the last for linear? */
+static bool per_output(const tg *x, const tg *c)
+{
+    int axis = is(x, &op_conv2d) ? 1 : tg_rank(x) - 1, shift = tg_rank(x) - tg_rank(c);
+    if (!c->constant || shift < 0)
+        return false;
+    for (int i = 0; i < tg_rank(c); i++)
+        if (tg_dim(c, i) != (i + shift == axis ? tg_dim(x, axis) : 1))
+            return false;
+    return tg_rank(c) > 0 && axis - shift >= 0;
+}
+
+static tg *fold_scale_or_shift(tg *y)
+{
+    for (int k = 0; k < 2; k++) {
+        tg *x = y->in[k], *c = y->in[1 - k];
+        if (!bare(x) || !per_output(x, c))
+            continue;
+        tg *v = tg_reshape(c, SHAPE(tg_numel(c->shape)));
+        return is(y, &op_mul) ? fold_affine(x, v, NULL) : fold_affine(x, NULL, v);
+    }
+    return NULL;
+}
+
+/* Of two products the later one takes the other as its residual. */
+static tg *fuse_residual(tg *y)
+{
+    tg *best = NULL, *other = NULL;
+    for (int k = 0; k < 2; k++) {
+        tg *x = y->in[k], *r = y->in[1 - k];
+        if (!is_product(x) || !once(x) || epilogue_of(x)->residual || !tg_same(x->shape, r->shape) || r->constant || r == x
+            || (best && best->id > x->id))
+            continue;
+        best = x;
+        other = r;
+    }
+    if (!best)
+        return NULL;
+    epilogue e = *epilogue_of(best);
+    tg *in[4] = { best->in[0], best->in[1], e.bias ? best->in[2] : other, other };
+    e.residual = true;
+    e.act_first = e.act != NULL;
+    return with(best, in, 3 + e.bias, &e);
+}
+
+static tg *fuse_activation(tg *y)
+{
+    tg *x = y->in[0];
+    if (!is_product(x) || !once(x) || epilogue_of(x)->act || y->op->attr_size > sizeof epilogue_of(x)->act_attr)
+        return NULL;
+    epilogue e = *epilogue_of(x);
+    e.act = y->op;
+    if (y->op->attr_size)
+        memcpy(e.act_attr, y->attr, y->op->attr_size);
+    return with(x, x->in, x->n_in, &e);
+}
+
+static tg *rewrite(tg *y)
+{
+    if (y->constant)
+        return NULL;
+    if (is(y, &op_batch_norm))
+        return fold_batch_norm(y);
+    if (is(y, &op_mul))
+        return fold_scale_or_shift(y);
+    if (is(y, &op_add)) {
+        tg *x = fold_scale_or_shift(y);
+        return x ? x : fuse_residual(y);
+    }
+    return y->op->scalar && y->n_in == 1 ? fuse_activation(y) : NULL;
+}
+
+/* The node with its operands rewritten: now[id] is what stands for a node. */
+static tg *carried(tg *const *now, tg *y)
+{
+    tg *in[64];
+    bool same = true;
+    if (y->n_in > 64)
+        return tg_poison(y->graph, TIMM_UNSUPPORTED, "%s of %d operands in %s", y->op->name, y->n_in, y->where);
+    for (int k = 0; k < y->n_in; k++) {
+        in[k] = now[y->in[k]->id];
+        same &= in[k] == y->in[k];
+    }
+    if (same)
+        return y;
+    int users = y->mark;
+    tg_where(y->graph, y->where);
+    y = tg_apply(y->op, in, y->n_in, y->attr);
+    y->mark = users;
+    return y;
+}
+
+bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st)
+{
+    int count;
+    tg **order = tg_order(g, outputs, n, &count), **now = calloc((size_t)g->count + 1, sizeof *now);
+    if (!order || !now) {
+        free(now);
+        return status_fail(st, TIMM_NO_MEMORY, "out of memory rewriting %d nodes", g->count);
+    }
+    for (int i = 0; i < count; i++)
+        order[i]->mark = 0;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < order[i]->n_in; k++)
+            order[i]->in[k]->mark++;
+    for (int i = 0; i < n; i++)
+        outputs[i]->mark += 2;                           /* an output is never swallowed */
+    for (int i = 0; i < count; i++) {
+        tg *y = carried(now, order[i]), *better = y->op->flags & TG_LEAF ? NULL : rewrite(y);
+        if (better)
+            better->mark = order[i]->mark;
+        now[order[i]->id] = better ? better : y;
+    }
+    for (int i = 0; i < n; i++)
+        outputs[i] = now[outputs[i]->id];
+    free(now);
+    return status_ok(st);
+}
