@@ -64,6 +64,9 @@ TIMM_API int timm_close(timm_ctx *ctx);                          /* frees all it
 TIMM_API timm_status timm_ctx_status(const timm_ctx *ctx);       /* the first failure, or TIMM_OK */
 TIMM_API const char *timm_message(const timm_ctx *ctx);          /* its sentence; "" if none */
 TIMM_API void timm_clear(timm_ctx *ctx);                         /* forget the failure and go on */
+TIMM_API int timm_threads(timm_ctx *ctx);                        /* compute threads in use */
+/* CPU, kernels and libraries found, a line each, for `timm doctor`. */
+TIMM_API const char *timm_doctor(timm_ctx *ctx);
 TIMM_API const char *timm_status_text(timm_status code);
 TIMM_API const char *timm_version(void);                         /* of the library that is running: "0.1.0" */
 
@@ -131,6 +134,9 @@ typedef struct timm_model_opts {
     float drop_rate, drop_path, drop_block, proj_drop, attn_drop, pos_drop, patch_drop;  /* rates; 0: the model's own; below 0: none */
     bool dynamic_img_size;      /* accept other sizes than img_size at run time (ViT position grids are resampled) */
     const char *precision;      /* "fp32" (NULL) */
+    /* Draws initial values in place of timm's initialisers: the tensor called name, dense, into out. */
+    void (*fill)(void *user, const char *name, int rank, const int64_t *dim, float *out);
+    void *user;
 } timm_model_opts;
 
 /* Counterpart of timm.create_model.  name: "resnet50", "resnet50.a1_in1k", or a name of an older timm (with a note). */
@@ -158,6 +164,22 @@ typedef struct timm_model_stats {
     int nodes, steps;           /* of the graph after its passes; kernel calls of a run */
 } timm_model_stats;
 TIMM_API timm_status timm_get_stats(timm_model *model, timm_model_stats *stats);
+/* The graph after its passes, or, planned, the kernel calls of a run on `batch` images, as text: "%12 conv2d (1, 64, 56, 56) ...". */
+TIMM_API const char *timm_graph_text(timm_model *model, int64_t batch, bool planned);
+
+typedef struct timm_step {      /* one kernel call of the last plan that ran */
+    const char *op, *kernel, *where;      /* "conv2d", "onednn.conv2d", "layer1.0.conv1" */
+    int rank;
+    int64_t dim[6];             /* of the result */
+    double seconds;             /* summed over the runs since profiling was switched on */
+    int64_t macs, bytes;        /* multiply-adds; bytes read and written once each */
+} timm_step;
+TIMM_API void timm_set_profile(timm_model *model, bool on);
+TIMM_API int timm_step_count(const timm_model *model);
+TIMM_API timm_step timm_get_step(const timm_model *model, int i);
+
+/* A weights file for "arch.tag" (or arch: its default tag) in the Hugging Face cache, never from the network. */
+TIMM_API const char *timm_find_weights(timm_ctx *ctx, const char *name);
 
 /* -- features -------------------------------------------------------------------------------------------------------- */
 
@@ -184,8 +206,12 @@ TIMM_API size_t timm_param_count(const timm_model *model);                      
 TIMM_API timm_param_info timm_get_param_info(const timm_model *model, size_t i);       /* sorted by name */
 TIMM_API timm_status timm_param_read(timm_model *model, const char *name, float *out, size_t count);
 TIMM_API timm_status timm_param_write(timm_model *model, const char *name, const float *in, size_t count);
+/* sha256, in hex, of the lines "name<TAB>AxBxC<TAB>dtype<LF>" in order: equal for equal state_dicts.  hash holds 65 bytes. */
+TIMM_API timm_status timm_state_hash(timm_model *model, char *hash);
 TIMM_API timm_status timm_load(timm_model *model, const char *path);     /* safetensors; all misfits in one message */
 TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safetensors; atomic */
+/* What a safetensors file holds, sorted by name; freed with the context. */
+TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
 
 /* -- images ---------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,177 @@
+/* benchmark.c - timm benchmark: time of a run, and where it goes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include "cli.h"
+
+static struct { int64_t batch, threads, size, runs; double seconds; bool profile, json; const char *precision, *backend; } o;
+
+static const option options[] = {
+    { "--batch", 'b', OPT_INT, &o.batch, "N", "images a run (1)", 1, 65536 },
+    { "--input-size", 0, OPT_INT, &o.size, "N", "height and width of the image (the model's own)", 1, 1 << 14 },
+    { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", "fp32", 0, 0 },
+    { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
+    { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 0 },
+    { "--profile", 0, OPT_FLAG, &o.profile, NULL, "then a table of kernel calls, slowest first", 0, 0 },
+    { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a model", 0, 0 },
+    { 0 }
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int slower(const void *a, const void *b)
+{
+    const timm_step *x = a, *y = b;
+    return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : 0;
+}
+
+static int less(const void *a, const void *b) { return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b; }
+
+static void shape_text(const timm_step *s, char *text, size_t size)
+{
+    size_t at = 0;
+    for (int i = 0; i < s->rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, i ? "x%lld" : "%lld", (long long)s->dim[i]);
+}
+
+static json_t *profile(timm_model *m, int runs)
+{
+    int n = timm_step_count(m);
+    timm_step *s = malloc(((size_t)n + 1) * sizeof *s);
+    json_t *rows = json_array();
+    double all = 0;
+    if (!s)
+        return rows;
+    for (int i = 0; i < n; i++) {
+        s[i] = timm_get_step(m, i);
+        all += s[i].seconds;
+    }
+    qsort(s, (size_t)n, sizeof *s, slower);
+    if (!o.json)
+        printf("%10s %6s %9s %8s  %-14s %-26s %-20s %s\n", "us", "share", "GFLOP/s", "GB/s", "op", "kernel", "result", "layer");
+    for (int i = 0; i < n; i++) {
+        double t = s[i].seconds / runs;
+        char shape[80] = "";
+        shape_text(&s[i], shape, sizeof shape);
+        if (o.json)
+            json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "layer", s[i].where, "op", s[i].op, "kernel",
+                                                  s[i].kernel, "result", shape, "us", cli_real(1e6 * t), "gflops",
+                                                  cli_real(t > 0 ? 2e-9 * (double)s[i].macs / t : 0), "gb_per_second",
+                                                  cli_real(t > 0 ? 1e-9 * (double)s[i].bytes / t : 0)));
+        else
+            printf("%10.1f %5.1f%% %9.1f %8.1f  %-14s %-26s %-20s %s\n", 1e6 * t, all > 0 ? 100 * s[i].seconds / all : 0,
+                   t > 0 ? 2e-9 * (double)s[i].macs / t : 0, t > 0 ? 1e-9 * (double)s[i].bytes / t : 0, s[i].op, s[i].kernel,
+                   shape, s[i].where);
+    }
+    free(s);
+    return rows;
+}
+
+static double *measure(timm_model *m, const timm_tensor *x, size_t *count)
+{
+    size_t room = o.runs ? (size_t)o.runs : 1u << 16, least = o.runs ? (size_t)o.runs : 5;
+    double *t = malloc(room * sizeof *t), stop;
+    *count = 0;
+    if (!t)
+        return NULL;
+    timm_forward(m, x);
+    timm_forward(m, x);
+    stop = now() + o.seconds;
+    while (*count < room && (*count < least || (!o.runs && now() < stop))) {
+        double a = now();
+        timm_forward(m, x);
+        t[(*count)++] = now() - a;
+    }
+    return t;
+}
+
+static void one_model(timm_ctx *ctx, const char *name)
+{
+    timm_model *m = timm_create(ctx, name, &(timm_model_opts){ .img_size = { o.size, o.size }, .precision = o.precision });
+    timm_model_stats stats;
+    if (!m)
+        return;
+    timm_transform tr = timm_model_transform(m, false);
+    timm_tensor x = { .rank = 4, .dim = { o.batch, tr.input_size[0], tr.input_size[1], tr.input_size[2] } };
+    int64_t numbers = timm_numel(&x);
+    x.data = malloc((size_t)numbers * sizeof *x.data);
+    if (!x.data) {
+        fprintf(stderr, "timm benchmark: out of memory for %lld images\n", (long long)o.batch);
+        exit(EXIT_FAILED);
+    }
+    for (int64_t i = 0; i < numbers; i++)
+        x.data[i] = (float)(i * 7919 % 2001 - 1000) * 1e-3f;
+    size_t n = 0;
+    double *t = measure(m, &x, &n);
+    json_t *rows = NULL;
+    if (t && o.profile && timm_ctx_status(ctx) == TIMM_OK) {
+        timm_set_profile(m, true);
+        int runs = (int)(n < 20 ? n : 20);
+        for (int i = 0; i < runs; i++)
+            timm_forward(m, &x);
+        rows = profile(m, runs);
+    }
+    if (t && timm_get_stats(m, &stats) == TIMM_OK) {
+        qsort(t, n, sizeof *t, less);
+        struct rusage use;
+        getrusage(RUSAGE_SELF, &use);
+        double median = t[n / 2], gflop = 2e-9 * (double)stats.macs * (double)o.batch;
+        json_t *r = json_pack("{s:s,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
+                              (json_int_t)timm_threads(ctx), "precision", o.precision ? o.precision : "fp32", "runs", (int)n,
+                              "ms_min", cli_real(1e3 * t[0]), "ms_median", cli_real(1e3 * median), "images_per_second",
+                              cli_real((double)o.batch / median), "peak_bytes", (json_int_t)use.ru_maxrss * 1024, "gflops",
+                              cli_real(gflop / median));
+        if (rows && o.json)
+            json_object_set(r, "profile", rows);
+        if (o.json)
+            cli_json(json_incref(r));
+        else
+            printf("%-40s b%-4lld %2d threads  %9.3f ms min %9.3f ms median %10.1f img/s %8.1f GFLOP/s %8.1f MB peak\n", name,
+                   (long long)o.batch, timm_threads(ctx), 1e3 * t[0], 1e3 * median, (double)o.batch / median, gflop / median,
+                   (double)use.ru_maxrss / 1024);
+        json_decref(r);
+    }
+    json_decref(rows);
+    fflush(stdout);
+    free(t);
+    free(x.data);
+    timm_free(m);
+}
+
+static int run(int argc, char **argv)
+{
+    text_list models = { 0 };
+    int code, worst = EXIT_OK;
+    o.batch = 1;
+    o.seconds = 3;
+    if (!cli_options(&cmd_benchmark, options, argc, argv, &models, &code))
+        return cli_finish(&cmd_benchmark, code);
+    if (!models.count)
+        return cli_usage(&cmd_benchmark, "which model?");
+    for (size_t i = 0; i < models.count; i++) {
+        timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+        one_model(ctx, models.text[i]);
+        code = cli_close(&cmd_benchmark, ctx);
+        worst = code > worst ? code : worst;
+    }
+    free(models.text);
+    return worst;
+}
+
+const command cmd_benchmark = {
+    "benchmark", "time of a run, and where it goes", "MODEL... [options]",
+    "Times inference on initial weights: two warm-up runs, then the least and the median of the counted ones.",
+    "  $ timm benchmark resnet50\n"
+    "  $ timm benchmark mobilenetv3_large_100 efficientnet_b0 -b 16 --json\n"
+    "  $ timm benchmark convnext_tiny --profile\n",
+    run,
+};

@@ -1,0 +1,54 @@
+/* cli.h - what the commands share: options, output, exit codes.  The command line uses the public header only.
+ *
+ * Data goes to stdout, everything else to stderr.  Exit: 0 fine, 1 failed, 2 wrong usage.
+ */
+#ifndef CLI_H
+#define CLI_H
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "timm/timm.h"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* One option of a command.  A row with help and no name is a heading. */
+typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST } option_kind;
+typedef struct option {
+    const char *name;                   /* "--topk" */
+    char letter;                        /* 'k' for -k; 0: none */
+    option_kind kind;
+    void *value;                        /* bool, const char *, int64_t, double, text_list */
+    const char *argument, *help;        /* "K", "how many classes to print (5)" */
+    int64_t least, most;                /* of OPT_INT, when most > least */
+} option;
+
+typedef struct text_list { const char **text; size_t count; } text_list;       /* grows; NULL-ended */
+
+typedef struct command {
+    const char *name, *summary;         /* "infer", "classify photographs" */
+    const char *synopsis;               /* "IMAGE... --model M [options]" */
+    const char *description;            /* a paragraph */
+    const char *examples;               /* lines: "$ timm ..." */
+    int (*run)(int argc, char **argv);
+} command;
+
+extern const command cmd_list, cmd_info, cmd_infer, cmd_fingerprint, cmd_image, cmd_benchmark, cmd_graph, cmd_doctor;
+
+/* Reads options; what is left are operands (in order, NULL-ended).  False: usage error already told, exit with *code
+ * (also after --help, with 0). */
+bool cli_options(const command *c, const option *options, int argc, char **argv, text_list *operands, int *code);
+void cli_help(const command *c, const option *options, FILE *f);
+int cli_usage(const command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_append(text_list *l, const char *text);
+/* A context for a command: threads 0 for all; backend NULL for auto; notes go to stderr. */
+timm_ctx *cli_open(int64_t threads, const char *backend, int verbose);
+/* "timm infer: MESSAGE" on stderr and the exit code, if the context failed. */
+int cli_close(const command *c, timm_ctx *ctx);
+/* Prints a JSON value and a line feed on stdout, and frees it. */
+void cli_json(json_t *value);
+json_t *cli_real(double v);             /* nine significant digits */
+/* Flushes stdout; a full disk or closed pipe is a failure that is told. */
+int cli_finish(const command *c, int code);
+
+#endif

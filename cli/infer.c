@@ -1,0 +1,149 @@
+/* infer.c - timm infer: photographs to classes or features. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cli.h"
+
+static struct {
+    const char *model, *checkpoint, *backend;
+    int64_t topk, threads;
+    bool features, json, test_size;
+} o;
+
+static const option options[] = {
+    { "--model", 'm', OPT_TEXT, &o.model, "M", "the network: resnet50, resnet50.a1_in1k", 0, 0 },
+    { "--checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "its weights (.safetensors); without: the Hugging Face cache", 0, 0 },
+    { "--topk", 'k', OPT_INT, &o.topk, "K", "how many classes to print (5)", 1, 1000000 },
+    { "--features", 0, OPT_FLAG, &o.features, NULL, "the pooled features instead of classes", 0, 0 },
+    { "--test-size", 0, OPT_FLAG, &o.test_size, NULL, "the size and crop of the config for testing, where it has one", 0, 0 },
+    { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object an image", 0, 0 },
+    { 0 }
+};
+
+typedef struct guess { int64_t index; double p; } guess;
+
+static int likelier(const void *a, const void *b)
+{
+    const guess *x = a, *y = b;
+    return x->p > y->p ? -1 : x->p < y->p ? 1 : x->index < y->index ? -1 : 1;
+}
+
+static void print_classes(const char *path, const timm_model *m, const timm_tensor *logits)
+{
+    int64_t n = timm_numel(logits), k = o.topk < n ? o.topk : n;
+    guess *g = malloc((size_t)n * sizeof *g);
+    double most = -INFINITY, sum = 0;
+    if (!g) {
+        fputs("timm infer: out of memory\n", stderr);
+        exit(EXIT_FAILED);
+    }
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, logits->data[i]);
+    for (int64_t i = 0; i < n; i++)
+        sum += exp(logits->data[i] - most);
+    for (int64_t i = 0; i < n; i++)
+        g[i] = (guess){ i, exp(logits->data[i] - most) / sum };
+    qsort(g, (size_t)n, sizeof *g, likelier);
+    const char *labels = timm_model_cfg(m)->labels;
+    json_t *list = json_array();
+    if (!o.json)
+        printf("%s\n", path);
+    for (int64_t i = 0; i < k; i++) {
+        const char *label = timm_num_classes(m) == 1000 && labels ? timm_label(labels, g[i].index) : NULL;
+        if (o.json) {
+            json_t *row = json_pack("{s:I,s:o}", "index", (json_int_t)g[i].index, "probability", cli_real(g[i].p));
+            if (label)
+                json_object_set_new(row, "label", json_string(label));
+            json_array_append_new(list, row);
+        } else {
+            printf("  %8.4f%%  %5lld  %s\n", 100 * g[i].p, (long long)g[i].index, label ? label : "");
+        }
+    }
+    free(g);
+    if (o.json)
+        cli_json(json_pack("{s:s,s:o}", "image", path, "top", list));
+    else
+        json_decref(list);
+}
+
+static void print_features(const char *path, const timm_tensor *f)
+{
+    int64_t n = timm_numel(f);
+    if (!o.json) {
+        printf("%s", path);
+        for (int64_t i = 0; i < n; i++)
+            printf("\t%.9g", f->data[i]);
+        putchar('\n');
+        return;
+    }
+    json_t *list = json_array();
+    for (int64_t i = 0; i < n; i++)
+        json_array_append_new(list, cli_real(f->data[i]));
+    cli_json(json_pack("{s:s,s:o}", "image", path, "features", list));
+}
+
+static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tensor *batch, float *kept)
+{
+    timm_transform t = timm_model_transform(m, o.test_size);
+    timm_image photo = { 0 }, seen = { 0 };
+    timm_tensor y = { 0 };
+    timm_image_load(ctx, path, t.input_size[0] == 1 ? 1 : 3, &photo);
+    timm_preprocess(ctx, &photo, &t, &seen);
+    timm_normalize(ctx, &seen, &t, batch, 0);
+    timm_image_free(&photo);
+    timm_image_free(&seen);
+    (void)kept;
+    if (timm_ctx_status(ctx) == TIMM_OK)
+        y = timm_forward(m, batch);
+    if (timm_ctx_status(ctx) != TIMM_OK)
+        return false;
+    if (o.features || !timm_num_classes(m))
+        print_features(path, &y);
+    else
+        print_classes(path, m, &y);
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
+    text_list images = { 0 };
+    int code, worst = EXIT_OK;
+    o.topk = 5;
+    if (!cli_options(&cmd_infer, options, argc, argv, &images, &code))
+        return cli_finish(&cmd_infer, code);
+    if (!o.model)
+        return cli_usage(&cmd_infer, "which model? --model M");
+    if (!images.count)
+        return cli_usage(&cmd_infer, "which images?");
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+    const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, o.model);
+    timm_model *m = !weights ? NULL
+                             : timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0 });
+    if (m) {
+        timm_transform t = timm_model_transform(m, o.test_size);
+        timm_tensor batch = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };
+        batch.data = malloc((size_t)timm_numel(&batch) * sizeof *batch.data);
+        for (size_t i = 0; batch.data && i < images.count; i++)
+            if (!one_image(ctx, m, images.text[i], &batch, NULL)) {
+                fprintf(stderr, "timm infer: %s\n", timm_message(ctx));          /* and on to the next one */
+                timm_clear(ctx);
+                worst = EXIT_FAILED;
+            }
+        free(batch.data);
+    }
+    free(images.text);
+    code = cli_close(&cmd_infer, ctx);
+    return code > worst ? code : worst;
+}
+
+const command cmd_infer = {
+    "infer", "classify photographs, or take their features", "IMAGE... --model M [options]",
+    "Reads JPEG, PNG or WebP, prepares each as the model's weights were trained for (Pillow's bytes exactly), and prints\n"
+    "the likeliest classes with their probabilities.",
+    "  $ timm infer cat.jpg --model mobilenetv3_large_100\n"
+    "  $ timm infer *.jpg --model resnet50 --checkpoint resnet50.safetensors --topk 1 --json\n"
+    "  $ timm infer cat.jpg --model vit_small_patch14_dinov2 --features\n",
+    run,
+};

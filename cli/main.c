@@ -1,0 +1,92 @@
+/* main.c - timm COMMAND: finds the command, and what all commands share at their end. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cli.h"
+
+static const command *const commands[] = {
+    &cmd_list, &cmd_info, &cmd_infer, &cmd_fingerprint, &cmd_image, &cmd_benchmark, &cmd_graph, &cmd_doctor,
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void help(FILE *f)
+{
+    fputs("timm - PyTorch Image Models without Python\n\nUsage: timm COMMAND [options]\n\nCommands:\n", f);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(f, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n'timm COMMAND --help' tells a command's options and examples; 'timm --version' the version.\n\n"
+          "Examples:\n"
+          "  $ timm list '*resnet*'\n"
+          "  $ timm infer cat.jpg --model tf_efficientnet_lite0 --checkpoint lite0.safetensors\n", f);
+}
+
+static void note(void *user, const char *text)
+{
+    (void)user;
+    fprintf(stderr, "timm: %s\n", text);
+}
+
+timm_ctx *cli_open(int64_t threads, const char *backend, int verbose)
+{
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)threads, .backend = backend, .verbose = verbose, .note = note });
+    if (!ctx) {
+        fputs("timm: out of memory\n", stderr);
+        exit(EXIT_FAILED);
+    }
+    return ctx;
+}
+
+int cli_finish(const command *c, int code)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return code;
+    if (errno != EPIPE)
+        fprintf(stderr, "timm %s: cannot write to standard output: %s\n", c->name, strerror(errno));
+    return code ? code : EXIT_FAILED;
+}
+
+int cli_close(const command *c, timm_ctx *ctx)
+{
+    timm_status code = timm_ctx_status(ctx);
+    if (code != TIMM_OK)
+        fprintf(stderr, "timm %s: %s\n", c->name, timm_message(ctx));
+    timm_close(ctx);
+    return cli_finish(c, code == TIMM_OK ? EXIT_OK : code == TIMM_BAD_ARG ? EXIT_USAGE : EXIT_FAILED);
+}
+
+json_t *cli_real(double v)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.9g", v);
+    return json_real(strtod(text, NULL));
+}
+
+void cli_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9) | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+    json_decref(value);
+    putchar('\n');
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        help(stdout);
+        return cli_finish(&cmd_list, EXIT_OK);
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("timm %s\n", timm_version());
+        return cli_finish(&cmd_list, EXIT_OK);
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (!strcmp(argv[1], commands[i]->name))
+            return commands[i]->run(argc - 1, argv + 1);
+    fprintf(stderr, "timm: no command is called '%s'\nTry 'timm --help'.\n", argv[1]);
+    return EXIT_USAGE;
+}

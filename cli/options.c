@@ -1,0 +1,176 @@
+/* options.c - GNU options from a table, help from the same table. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cli.h"
+
+void cli_append(text_list *l, const char *text)
+{
+    const char **more = realloc(l->text, (l->count + 2) * sizeof *more);
+    if (!more) {
+        fputs("timm: out of memory\n", stderr);
+        exit(EXIT_FAILED);
+    }
+    l->text = more;
+    l->text[l->count++] = text;
+    l->text[l->count] = NULL;
+}
+
+int cli_usage(const command *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "timm %s: ", c->name);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nTry 'timm %s --help'.\n", c->name);
+    return EXIT_USAGE;
+}
+
+void cli_help(const command *c, const option *options, FILE *f)
+{
+    fprintf(f, "timm %s - %s\n\nUsage: timm %s %s\n\n%s\n", c->name, c->summary, c->name, c->synopsis, c->description);
+    fputs("\nOptions:\n", f);
+    for (const option *o = options; o->help; o++) {
+        char left[64] = "", letter[8] = "    ";
+        if (!o->name) {
+            fprintf(f, "\n%s\n", o->help);
+            continue;
+        }
+        if (o->letter)
+            snprintf(letter, sizeof letter, "-%c, ", o->letter);
+        snprintf(left, sizeof left, "%s%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        fprintf(f, "  %-30s %s\n", left, o->help);
+    }
+    fprintf(f, "      %-26s %s\n\nExamples:\n%s", "--help", "this text", c->examples);
+}
+
+static const option *find(const option *options, const char *name, size_t n)
+{
+    for (const option *o = options; o->help; o++)
+        if (o->name && strlen(o->name) == n && !strncmp(o->name, name, n))
+            return o;
+    return NULL;
+}
+
+/* Levenshtein distance, enough for option names. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64], nb = strlen(b) < 63 ? strlen(b) : 63;
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t best = diagonal + (a[i] != b[j - 1]);
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[nb];
+}
+
+static int unknown(const command *c, const option *options, const char *arg)
+{
+    const option *best = NULL;
+    size_t least = 4;
+    for (const option *o = options; o->help; o++)
+        if (o->name && distance(arg, o->name) < least) {
+            least = distance(arg, o->name);
+            best = o;
+        }
+    return best ? cli_usage(c, "no option is called '%s'; did you mean '%s'?", arg, best->name)
+                : cli_usage(c, "no option is called '%s'", arg);
+}
+
+static int store(const command *c, const option *o, const char *text)
+{
+    char *end;
+    errno = 0;
+    switch (o->kind) {
+    case OPT_FLAG:
+        *(bool *)o->value = true;
+        return 0;
+    case OPT_TEXT:
+        *(const char **)o->value = text;
+        return 0;
+    case OPT_LIST:
+        cli_append(o->value, text);
+        return 0;
+    case OPT_INT: {
+        long long v = strtoll(text, &end, 10);
+        if (errno || end == text || *end)
+            return cli_usage(c, "%s takes a whole number, not '%s'", o->name, text);
+        if (o->most > o->least && (v < o->least || v > o->most))
+            return cli_usage(c, "%s takes a number from %lld to %lld, not '%s'", o->name, (long long)o->least,
+                             (long long)o->most, text);
+        *(int64_t *)o->value = v;
+        return 0;
+    }
+    case OPT_DOUBLE: {
+        double v = strtod(text, &end);
+        if (errno || end == text || *end)
+            return cli_usage(c, "%s takes a number, not '%s'", o->name, text);
+        *(double *)o->value = v;
+        return 0;
+    }
+    }
+    return 0;
+}
+
+bool cli_options(const command *c, const option *options, int argc, char **argv, text_list *operands, int *code)
+{
+    bool only_operands = false;
+    *code = 0;
+    cli_append(operands, "");
+    operands->text[--operands->count] = NULL;            /* an empty list ends in NULL too */
+    for (int i = 1; i < argc; i++) {
+        char *arg = argv[i];
+        if (only_operands || arg[0] != '-' || !arg[1]) {
+            cli_append(operands, arg);
+            continue;
+        }
+        if (!strcmp(arg, "--")) {
+            only_operands = true;
+            continue;
+        }
+        if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) {
+            cli_help(c, options, stdout);
+            return false;
+        }
+        const option *o = NULL;
+        const char *text = NULL;
+        if (arg[1] == '-') {
+            size_t n = strcspn(arg, "=");
+            o = find(options, arg, n);
+            text = arg[n] ? arg + n + 1 : NULL;
+        } else {
+            for (const option *k = options; k->help && !o; k++)
+                if (k->letter == arg[1])
+                    o = k;
+            text = arg[2] ? arg + 2 : NULL;
+        }
+        if (!o) {
+            *code = unknown(c, options, arg);
+            return false;
+        }
+        if (o->kind == OPT_FLAG && text) {
+            *code = cli_usage(c, "%s takes no value", o->name);
+            return false;
+        }
+        if (o->kind != OPT_FLAG && !text) {
+            if (++i == argc) {
+                *code = cli_usage(c, "%s needs a value: %s %s", o->name, o->name, o->argument);
+                return false;
+            }
+            text = argv[i];
+        }
+        if ((*code = store(c, o, text)))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,85 @@
+/* context.c - opening, closing, and the first thing that went wrong. */
+#include "api/context.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+timm_ctx *timm_open(const timm_open_opts *opts)
+{
+    const timm_open_opts o = opts ? *opts : (timm_open_opts){ 0 };
+    timm_ctx *ctx = calloc(1, sizeof *ctx);
+    if (!ctx)
+        return NULL;
+    ctx->want_threads = o.threads;
+    ctx->verbose = o.verbose;
+    ctx->seed = o.seed ? o.seed : 42;
+    ctx->note = o.note;
+    ctx->user = o.user;
+    ctx->backends = tg_backends(o.backend ? o.backend : "auto");
+    if (o.threads < 0 || o.threads > 1024)
+        status_fail(&ctx->st, TIMM_BAD_ARG, "threads is %d; it must lie in 0 (one per core) .. 1024", o.threads);
+    if (!ctx->backends)
+        status_fail(&ctx->st, TIMM_BAD_ARG, "no backend is called '%s'; there are auto, onednn, cpu, ref", o.backend);
+    return ctx;
+}
+
+int timm_close(timm_ctx *ctx)
+{
+    if (!ctx)
+        return 1;
+    while (ctx->models)
+        timm_free(ctx->models);
+    int failed = ctx->st.code != TIMM_OK;
+    pool_close(ctx->threads);
+    arena_free(&ctx->mem);
+    free(ctx);
+    return failed;
+}
+
+timm_status timm_ctx_status(const timm_ctx *ctx) { return ctx ? ctx->st.code : TIMM_NO_MEMORY; }
+const char *timm_message(const timm_ctx *ctx) { return ctx ? ctx->st.text : "out of memory for a context"; }
+
+void timm_clear(timm_ctx *ctx)
+{
+    if (ctx)
+        ctx->st = (status){ 0 };
+}
+
+const char *timm_status_text(timm_status code)
+{
+    static const char *const text[] = {
+#define TEXT(name, sentence) sentence,
+        TIMM_STATUSES(TEXT)
+#undef TEXT
+    };
+    return code >= 0 && code < TIMM_STATUS_COUNT ? text[code] : "no such status";
+}
+
+const char *timm_version(void) { return TIMM_VERSION; }
+
+void ctx_note(timm_ctx *ctx, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (ctx->note)
+        ctx->note(ctx->user, text);
+    else if (ctx->verbose > 0)
+        fprintf(stderr, "timm: %s\n", text);
+}
+
+pool *ctx_pool(timm_ctx *ctx)
+{
+    if (!ctx->threads)
+        ctx->threads = pool_open(ctx->want_threads);
+    return ctx->threads;
+}
+
+int64_t timm_numel(const timm_tensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; t && i < t->rank; i++)
+        n *= t->dim[i];
+    return t ? n : 0;
+}

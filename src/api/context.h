@@ -1,0 +1,26 @@
+/* context.h - what a context owns. */
+#ifndef API_CONTEXT_H
+#define API_CONTEXT_H
+#include "backend/backend.h"
+#include "base/arena.h"
+#include "base/status.h"
+#include "base/threads.h"
+#include "timm/timm.h"
+
+struct timm_ctx {
+    status st;
+    arena mem;                              /* lists and strings handed to the user */
+    pool *threads;                          /* made when first needed: lists start no thread */
+    int want_threads, verbose;
+    const tg_backend *const *backends;
+    uint64_t seed;
+    void (*note)(void *user, const char *text);
+    void *user;
+    timm_model *models;                     /* a list through timm_model.next */
+};
+
+/* A sentence for the user that is no failure. */
+void ctx_note(timm_ctx *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
+pool *ctx_pool(timm_ctx *ctx);
+
+#endif

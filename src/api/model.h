@@ -1,0 +1,65 @@
+/* model.h - a model: options over a store of parameters, and the plans made of it so far. */
+#ifndef API_MODEL_H
+#define API_MODEL_H
+#include "api/context.h"
+#include "nn/nn.h"
+#include "plan/plan.h"
+
+/* The store and what it reads from, shared by a model and its features. */
+typedef struct weights {
+    nn_store *store;
+    struct weight_file *files;              /* open checkpoints that entries still read from (checkpoint.c) */
+    int users;
+} weights;
+
+/* What is run: which part of the network, on what shape. */
+typedef enum part { PART_FORWARD, PART_FEATURES, PART_HEAD, PART_PRE_LOGITS, PART_TAPS } part;
+
+typedef struct planned {
+    part what;
+    tg_shape input;
+    plan *plan;
+    uint64_t used;                          /* clock of the last run: the oldest plan makes room */
+} planned;
+
+typedef struct tap_info { const char *module; int64_t channels; int reduction; } tap_info;
+
+enum { PLANS = 4 };
+
+struct timm_model {
+    timm_ctx *ctx;
+    timm_model *next;
+    const timm_family *family;
+    const void *variant;
+    timm_cfg cfg;
+    nn_options opts;                        /* as created, resolved */
+    timm_head head;                         /* as reset_classifier left it */
+    weights *w;
+    arena mem;
+    nn_entry **entry;                       /* the state_dict, sorted by name */
+    size_t entries;
+    int64_t num_features, head_hidden_size;
+    tap_info *tap;
+    int taps;
+    int *wanted, n_wanted;                  /* features: indices asked for, in the order asked; NULL: a plain model */
+    planned plans[PLANS];
+    int last;                               /* of plans: the one that ran last */
+    uint64_t clock;
+    bool profile;
+    struct { void (*fill)(void *, const char *, int, const int64_t *, float *); void *user; } draw;
+};
+
+/* Shapes of the whole model at its own input size: entries, taps, widths.  False with a status. */
+bool model_survey(timm_model *m);
+/* Builds one part over an input of that shape; outputs in out[], *n of them (at most max). */
+bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
+void model_drop_plans(timm_model *m);
+plan *model_plan(timm_model *m, part what, tg_shape input);
+
+bool weights_load(timm_model *m, const char *path, bool strict);         /* checkpoint.c */
+void weights_release(weights *w);
+
+/* pooling.c: "avg" and the like; false: no such name. */
+bool pooling_by_name(const char *name, nn_pooling *how);
+
+#endif
