@@ -84,7 +84,7 @@ static void print_features(const char *path, const timm_tensor *f)
     cli_json(json_pack("{s:s,s:o}", "image", path, "features", list));
 }
 
-static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tensor *batch, float *kept)
+static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tensor *batch)
 {
     timm_transform t = timm_model_transform(m, o.test_size);
     timm_image photo = { 0 }, seen = { 0 };
@@ -94,7 +94,6 @@ static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tenso
     timm_normalize(ctx, &seen, &t, batch, 0);
     timm_image_free(&photo);
     timm_image_free(&seen);
-    (void)kept;
     if (timm_ctx_status(ctx) == TIMM_OK)
         y = timm_forward(m, batch);
     if (timm_ctx_status(ctx) != TIMM_OK)
@@ -126,7 +125,7 @@ static int run(int argc, char **argv)
         timm_tensor batch = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };
         batch.data = malloc((size_t)timm_numel(&batch) * sizeof *batch.data);
         for (size_t i = 0; batch.data && i < images.count; i++)
-            if (!one_image(ctx, m, images.text[i], &batch, NULL)) {
+            if (!one_image(ctx, m, images.text[i], &batch)) {
                 fprintf(stderr, "timm infer: %s\n", timm_message(ctx));          /* and on to the next one */
                 timm_clear(ctx);
                 worst = EXIT_FAILED;

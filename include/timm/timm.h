@@ -220,7 +220,8 @@ typedef struct timm_image { int width, height, channels; uint8_t *pixels; } timm
 /* JPEG, PNG or WebP by content, as PIL's Image.open(path).convert(mode): channels 1 "L", 3 "RGB", 0 the file's own of L/RGB/RGBA. */
 TIMM_API timm_status timm_image_load(timm_ctx *ctx, const char *path, int channels, timm_image *out);
 TIMM_API timm_status timm_image_decode(timm_ctx *ctx, const void *bytes, size_t size, int channels, timm_image *out);
-TIMM_API timm_status timm_image_save(timm_ctx *ctx, const char *path, const timm_image *image);        /* .png, or .npy in HWC */
+/* By the name's ending: .png, or .npy (rows, columns, channels; chw: channels first; one channel: rows and columns only in HWC). */
+TIMM_API timm_status timm_image_save(timm_ctx *ctx, const char *path, const timm_image *image, bool chw);
 TIMM_API timm_status timm_image_resize(timm_ctx *ctx, const timm_image *in, int width, int height, const char *filter,
                                        const double box[4], timm_image *out);      /* PIL's Image.resize, byte for byte */
 TIMM_API void timm_image_free(timm_image *image);
