@@ -1,4 +1,4 @@
-/* graph.c - timm graph: the network as nodes, or as the kernel calls of a run. */
+/* cmd_graph.c - timm graph: the network as nodes, or as the kernel calls of a run. */
 #include <stdlib.h>
 #include "cli.h"
 

@@ -1,4 +1,4 @@
-/* info.c - timm info: what a model is, or what a weights file holds. */
+/* cmd_info.c - timm info: what a model is, or what a weights file holds. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-/* image.c - timm image: the pixels a network sees, and Pillow's resize. */
+/* cmd_image.c - timm image: the pixels a network sees, and Pillow's resize. */
 #include <stdlib.h>
 #include <string.h>
 #include "cli.h"

@@ -1,4 +1,4 @@
-/* infer.c - timm infer: photographs to classes or features. */
+/* cmd_infer.c - timm infer: photographs to classes or features. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

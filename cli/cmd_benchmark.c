@@ -1,4 +1,4 @@
-/* benchmark.c - timm benchmark: time of a run, and where it goes. */
+/* cmd_benchmark.c - timm benchmark: time of a run, and where it goes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* doctor.c - timm doctor: what this machine and this build offer. */
+/* cmd_doctor.c - timm doctor: what this machine and this build offer. */
 #include <stdlib.h>
 #include "cli.h"
 

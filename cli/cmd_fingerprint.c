@@ -1,4 +1,4 @@
-/* fingerprint.c - timm fingerprint: what a network computes on parameters and an image made from their names.
+/* cmd_fingerprint.c - timm fingerprint: what a network computes on parameters and an image made from their names.
  *
  * Number i of a tensor called NAME is lo + (hi - lo) u, u from the SplitMix64 stream of FNV-1a(NAME), in a range by name and
  * shape; so two machines, builds or backends, and PyTorch, can be compared without any file.

@@ -1,4 +1,4 @@
-/* list.c - timm list: names of models, as timm.list_models gives them. */
+/* cmd_list.c - timm list: names of models, as timm.list_models gives them. */
 #include <stdlib.h>
 #include <string.h>
 #include "cli.h"
