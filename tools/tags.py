@@ -151,7 +151,7 @@ def write_deprecated():
         assert arch in registry._model_entrypoints and (not tag or new in registry._model_pretrained_cfgs), new
         names[old] = new
     text = "/* deprecated.tags.h - names of older timms and what they mean in 1.0.31; written by tools/tags.py. */\n"
-    text += "\nstatic const struct { const char *old, *now; } zoo_deprecated[] = {\n"
+    text += "\nstruct zoo_renamed { const char *old, *now; };\n\nstatic const struct zoo_renamed zoo_deprecated[] = {\n"
     text += "".join("    { %s, %s },\n" % (c_string(old), c_string(new)) for old, new in sorted(names.items()))
     write("deprecated.tags.h", text + "};\n")
 

@@ -1,6 +1,8 @@
 /* deprecated.tags.h - names of older timms and what they mean in 1.0.31; written by tools/tags.py. */
 
-static const struct { const char *old, *now; } zoo_deprecated[] = {
+struct zoo_renamed { const char *old, *now; };
+
+static const struct zoo_renamed zoo_deprecated[] = {
     { "adv_inception_v3", "inception_v3.tf_adv_in1k" },
     { "beit_base_patch16_224_in22k", "beit_base_patch16_224.in22k_ft_in22k" },
     { "beit_large_patch16_224_in22k", "beit_large_patch16_224.in22k_ft_in22k" },
