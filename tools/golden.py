@@ -1,28 +1,28 @@
 #!/usr/bin/env python3
 """golden.py - asks an installed timm 1.0.31 for the numbers that the tests hold the library to.
 
-    golden.py names MODULE...       every model of these: '# name name...', then 'tensor<TAB>2x3<TAB>dtype' lines
-    golden.py models CASE...        a JSON line a case: fingerprints of features, logits, pre_logits, features_only
+    golden.py names MODULE...       which models of these modules have which tensors: "name AxB dtype", sorted by name
+    golden.py models CASE...        fingerprints of features, logits, pre_logits, features_only
     golden.py variants              the same for VARIANTS below: other sizes, channels and classes
-    golden.py api                   a JSON line a case of API below: shapes and errors of timm's model methods
+    golden.py api                   of the models in API below: shapes and errors of timm's model methods
     golden.py lists MODULE...       list_models, configs and resolved data configs of these modules
 
+All of them print one JSON object a line; tests/data/*.jsonl.xz is what they printed.
+
 A CASE is a model name with options: resnet18,size=160,in_chans=1,num_classes=10,output_stride=16; size is also passed
-as img_size where the model has a fixed one.  Nothing is random: parameters, buffers and the image are a function of their
-names.  Element i of a tensor called NAME is lo + (hi - lo) u, with u the top 53 bits of splitmix64's output function at
-fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15, in double, rounded to float32; [lo, hi) is in `bounds`.  The image is the
-fill of "input" in [-2, 2).  Integer tables stay as timm computes them.
+as img_size where the model has a fixed one.  Nothing is random: parameters, buffers and the image are a function of
+their names.  Element i of a tensor called NAME is lo + (hi - lo) u, with u the top 53 bits of splitmix64's output
+function at fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15, in double, rounded to float32; [lo, hi) is in `bounds`.  The
+image is the fill of "input" in [-2, 2).  Integer tables stay as timm computes them.
 
 A fingerprint: shape, mean, std, largest magnitude, l2 norm (double, over all), and the values at eight flat positions
 k (n - 1) / 7.  "noise" is the largest relative change of a logit when every input value moves by about one unit in its
 last place: hold a port to max(1e-4, 100 noise) of the largest value.
 """
 import argparse
-import fnmatch
 import hashlib
 import json
 import math
-import sys
 import warnings
 
 import numpy as np
@@ -45,7 +45,7 @@ efficientnet_blur_b0,size=128 mobilenetv1_100h,size=95 efficientnet_x_b3,size=96
 mobilenetv3_small_100,size=160,in_chans=1,num_classes=10 tf_mobilenetv3_large_minimal_100,size=113
 mobilenetv4_conv_small,size=131,in_chans=4 mobilenetv4_hybrid_medium,size=192,num_classes=10
 mobilenetv4_conv_aa_medium,size=128 lcnet_050,size=96,num_classes=0 fbnetv3_b,size=100
-mobilenetv3_large_100,size=128,output_stride=16
+mobilenetv3_large_100,size=96
 vit_tiny_patch16_224,size=160,in_chans=1,num_classes=10 test_vit,size=96 test_vit2,size=112,in_chans=4
 test_vit3,size=128,num_classes=10 test_vit4,size=96,num_classes=0 vit_wee_patch16_reg1_gap_256,size=192
 vit_dwee_patch16_reg1_gap_256,size=160,num_classes=10 vit_pwee_patch16_reg1_gap_256,size=128
@@ -112,6 +112,10 @@ def fingerprint(t):
 
 def flatten(y):
     return [y] if torch.is_tensor(y) else [t for part in y for t in flatten(part)]
+
+
+def emit(record):
+    print(json.dumps(record, separators=(",", ":")), flush=True)
 
 
 def sentence(error):
@@ -238,11 +242,10 @@ def names(modules):
     same = {}
     for name in timm.list_models(module=modules):
         with torch.device("meta"):
-            same.setdefault(tuple(manifest(timm.create_model(name))), []).append(name)
+            rows = manifest(timm.create_model(name))
+        same.setdefault(tuple(" ".join(row) for row in rows), []).append(name)
     for rows, who in same.items():
-        print("# " + " ".join(who))
-        for row in rows:
-            print("\t".join(row))
+        emit({"models": who, "tensors": rows})
 
 
 QUERIES = [
@@ -282,31 +285,35 @@ QUERIES = [
 ]
 
 
+NOT_HELD = ("file", "state_dict", "source", "label_offset", "label_names", "label_descriptions", "custom_load",
+            "paper_name")
+
+
+def config(arch, tag):
+    name = arch + "." + tag if tag else arch
+    cfg = registry.get_pretrained_cfg(name).to_dict(remove_null=False)
+    return {"config": name, "module": registry._model_to_module[arch],
+            "default": tag == registry._model_default_cfgs[arch].tags[0],
+            "cfg": {k: v for k, v in cfg.items() if k not in NOT_HELD and v not in (None, "")},
+            "train": resolve_data_config(pretrained_cfg=cfg, use_test_size=False),
+            "test": resolve_data_config(pretrained_cfg=cfg, use_test_size=True)}
+
+
 def lists(modules):
-    out = {"list": [], "configs": {}, "defaults": {}, "is_model": {}, "is_pretrained": {}, "labels": {}}
     for query in QUERIES:
         for module in [modules] + ([] if "filter" in query else [[m] for m in modules]):
-            out["list"].append({"module": module, **query, "gives": timm.list_models(module=module, **query)})
-    for arch in timm.list_models(module=modules):
-        default = registry._model_default_cfgs[arch]
-        out["defaults"][arch] = default.tags[0]
-        for tag in default.tags:
-            name = arch + "." + tag if tag else arch
-            cfg = registry.get_pretrained_cfg(name).to_dict(remove_null=False)
-            drop = ("file", "state_dict", "source", "label_offset", "label_names", "label_descriptions", "custom_load",
-                    "paper_name")
-            test = resolve_data_config(pretrained_cfg=cfg, use_test_size=True)
-            train = resolve_data_config(pretrained_cfg=cfg, use_test_size=False)
-            out["configs"][name] = {"cfg": {k: v for k, v in cfg.items() if k not in drop and v is not None},
-                                    "module": registry._model_to_module[arch], "train": train, "test": test}
-            out["is_pretrained"][name] = timm.is_model_pretrained(name)
-    for name in ["resnet50", "resnet50.a1_in1k", "resnet50.nope", "resnet5", "tf_efficientnet_b0_ns", "", ".a1_in1k"]:
-        out["is_model"][name] = timm.is_model(name)
-        out["is_pretrained"][name] = timm.is_model_pretrained(name)
+            emit({"query": {"module": module, **query}, "gives": timm.list_models(module=module, **query)})
+    archs = timm.list_models(module=modules)
+    for arch in archs:
+        for tag in registry._model_default_cfgs[arch].tags:
+            emit(config(arch, tag))
+    asked = ["", ".a1_in1k", "resnet50.nope", "resnet5", "Resnet50", "tf_efficientnet_b0_ns", "tf_efficientnet_b0_ns.x"]
+    for name in asked + archs + [c for a in archs for c in registry._model_with_tags[a]]:
+        emit({"name": name, "is_model": timm.is_model(name), "is_pretrained": timm.is_model_pretrained(name)})
+    for old, new in registry._deprecated_models.items():
+        emit({"old": old, "new": new})
     info = timm.data.ImageNetInfo()
-    out["labels"] = {i: info.index_to_description(i) for i in (0, 1, 281, 282, 319, 480, 657, 999)}
-    out["deprecated"] = dict(registry._deprecated_models)
-    print(json.dumps(out))
+    emit({"labels": [info.index_to_description(i) for i in range(info.num_classes())]})
 
 
 def main():
@@ -325,8 +332,7 @@ def main():
     cases = {"variants": VARIANTS, "api": API}.get(args.what, [])
     cases = [c for c in cases if not args.argument or c.split(",")[0] in args.argument] or args.argument
     for case in cases:
-        record = attempt(lambda: api(case) if args.what == "api" else golden(case))
-        print(json.dumps(record, separators=(",", ":")), flush=True)
+        emit(attempt(lambda: api(case) if args.what == "api" else golden(case)))
 
 
 if __name__ == "__main__":

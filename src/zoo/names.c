@@ -80,7 +80,7 @@ bool zoo_look_up(zoo_set z, const char *name, zoo_name *out)
 /* -- the nearest names --------------------------------------------------------------------------------------------- */
 
 enum { NEAREST = 4, LONGEST = 96 };
-typedef struct nearest { const char *name[NEAREST]; int length[NEAREST], distance[NEAREST], count; } nearest;
+typedef struct nearest { const char *name[NEAREST]; int length[NEAREST], cost[NEAREST], count; } nearest;
 
 /* Letters to insert, delete, replace or swap with their neighbour to make b of a. */
 static int edit_distance(const char *a, int na, const char *b, int nb)
@@ -103,17 +103,27 @@ static int edit_distance(const char *a, int na, const char *b, int nb)
     return row[na % 3][nb];
 }
 
-/* Names that go on where the wanted one ends are as near as a small slip. */
+static int common_prefix(const char *a, int na, const char *b, int nb)
+{
+    int n = 0;
+    while (n < na && n < nb && a[n] == b[n])
+        n++;
+    return n;
+}
+
+/* Few edits are near; of as many, the longer common beginning.  A name that only goes on counts as 3 at most. */
 static void consider(nearest *l, const char *want, int want_length, const char *name, int length)
 {
     if (want_length > LONGEST || length > LONGEST)
         return;
-    int d = edit_distance(want, want_length, name, length), at = l->count;
-    if (want_length > 2 && length > want_length && !strncmp(want, name, (size_t)want_length))
-        d = d < 3 ? d : 3;
-    if (d > 2 + want_length / 4)
+    int common = common_prefix(want, want_length, name, length), at = l->count;
+    int edits = edit_distance(want, want_length, name, length);
+    if (want_length > 2 && common == want_length && edits > 3)
+        edits = 3;
+    int cost = edits * (LONGEST + 1) - common;
+    if (edits > 2 + want_length / 4)
         return;
-    while (at > 0 && l->distance[at - 1] > d)
+    while (at > 0 && l->cost[at - 1] > cost)
         at--;
     if (at == NEAREST)
         return;
@@ -121,11 +131,11 @@ static void consider(nearest *l, const char *want, int want_length, const char *
     for (int i = l->count - 1; i > at; i--) {
         l->name[i] = l->name[i - 1];
         l->length[i] = l->length[i - 1];
-        l->distance[i] = l->distance[i - 1];
+        l->cost[i] = l->cost[i - 1];
     }
     l->name[at] = name;
     l->length[at] = length;
-    l->distance[at] = d;
+    l->cost[at] = cost;
 }
 
 static void unknown_model(zoo_set z, const char *name, status *st)
