@@ -1,0 +1,302 @@
+/* conv2d_cpu.c - convolution as a product: pixels of the result by packed weights, one run of channels per tap.
+ *
+ * Nothing is unfolded: a row of the left operand is a list of pointers into the image, one per tap, to a row of zeros where
+ * the tap falls outside.  Where the taps of one kernel row lie side by side in memory (no padding to the sides) they are one
+ * longer run.  Images of few channels (the first layer) are copied, padded, so that this holds for them.
+ * Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is full.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "kernels.h"
+#include "product.h"
+
+enum { FEW_CHANNELS = 8 };
+
+typedef struct conv_state {
+    product p;                  /* of one joined group */
+    int joined, blocks;         /* groups to a product; products */
+    bool padded;                /* the image is copied first */
+    bool rows_joined;           /* taps of a kernel row are one run */
+    int64_t taps, run;
+    int64_t copy_h, copy_w;     /* of the padded copy */
+    size_t weight_bytes, copy_bytes;        /* of scratch */
+    packed *more;               /* of groups after the first */
+    float *zeros;
+} conv_state;
+
+static int64_t out_channels(const tg_call *c) { return c->in[1].shape.dim[0]; }
+static int64_t group_in(const tg_call *c) { return c->in[1].shape.dim[1]; }
+
+static const char *declines(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    if (a->groups > 1 && group_in(c) == 1)
+        return "depthwise";
+    if (a->groups > 1 && !w->constant)
+        return "groups whose weights change";
+    if (x->stride[1] != 1 && x->shape.dim[1] > FEW_CHANNELS)
+        return "not channels-last";
+    if (c->out.stride[1] != 1 && c->out.shape.dim[1] > 1)
+        return "result not channels-last";
+    return epilogue_declines(c, &a->e, 1);
+}
+
+/* The layers after the first find and leave channels innermost; an image of few channels may lie as it likes. */
+static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
+{
+    const conv2d_attr *a = c->attr;
+    if (in[0].shape.dim[1] > FEW_CHANNELS && in[0].stride[1] != 1)
+        tg_channels_last(&in[0]);
+    if (a->e.residual && in[2 + a->e.bias].stride[1] != 1)
+        tg_channels_last(&in[2 + a->e.bias]);
+    tg_channels_last(out);
+}
+
+/* (o, c, kh, kw) of joined groups [first, first + joined) as (o, kh, kw, c), zeros where groups meet. */
+static void order_weights(const conv_state *s, const tg_call *c, int first, float *to)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *w = &c->in[1];
+    int64_t per = out_channels(c) / a->groups, ci = group_in(c), taps = w->shape.dim[2] * w->shape.dim[3];
+    int64_t width = ci * s->joined, kw = w->shape.dim[3];
+
+    for (int64_t o = 0; o < per * s->joined; o++) {
+        const float *from = (const float *)w->data + (first * per + o) * w->stride[0];
+        float *row = to + o * taps * width;
+        int64_t shift = o / per * ci;
+        if (s->joined > 1)
+            memset(row, 0, (size_t)(taps * width) * sizeof *row);
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t i = 0; i < ci; i++)
+                row[t * width + shift + i] = from[i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3]];
+    }
+}
+
+static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
+{
+    const conv2d_attr *a = c->attr;
+    float *w = aligned_bytes((size_t)(s->p.n * s->p.k) * sizeof *w);
+    bool ok = w != NULL;
+
+    if (ok) {
+        order_weights(s, c, 0, w);
+        ok = product_prepare(&s->p, c, &a->e, s->taps, w, 1, s->p.k, prep);
+    }
+    if (ok && s->blocks > 1)
+        ok = (s->more = calloc((size_t)s->blocks, sizeof *s->more)) != NULL;
+    for (int i = 1; ok && i < s->blocks; i++) {
+        tg_tensor bias;
+        if (a->e.bias) {
+            bias = c->in[2];
+            bias.data = (float *)bias.data + i * s->p.n * bias.stride[0];
+        }
+        order_weights(s, c, i * s->joined, w);
+        ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->p.k, w, 1, s->p.k, a->e.bias ? &bias : NULL, &s->more[i]);
+        prep->state_bytes += s->more[i].bytes;
+    }
+    free(w);
+    return ok || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing the weights of a convolution");
+}
+
+static void release(void *state)
+{
+    conv_state *s = state;
+    for (int i = 1; s && s->more && i < s->blocks; i++)
+        free(s->more[i].b);
+    if (s) {
+        free(s->more);
+        free(s->zeros);
+    }
+    product_release(s);
+}
+
+/* Joined until a product is 16 wide, if that wastes no more than half of it at 8 and more. */
+static int join(int64_t groups, int64_t per)
+{
+    int n = 1;
+    while (per * n < 16 && groups % (2 * n) == 0)
+        n *= 2;
+    return n;
+}
+
+static void plan_runs(conv_state *s, const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    int64_t kh = w->shape.dim[2], kw = w->shape.dim[3], ci = group_in(c) * s->joined;
+
+    s->padded = a->groups == 1 && x->shape.dim[1] <= FEW_CHANNELS;
+    s->copy_h = x->shape.dim[2] + a->pad[0] + a->pad[2];
+    s->copy_w = x->shape.dim[3] + a->pad[1] + a->pad[3];
+    bool dense = a->groups == 1 && x->stride[1] == 1 && x->stride[3] == x->shape.dim[1] && !a->pad[1] && !a->pad[3];
+    s->rows_joined = (s->padded || dense) && (a->dilation[1] == 1 || kw == 1);
+    s->taps = s->rows_joined ? kh : kh * kw;
+    s->run = s->rows_joined ? kw * ci : ci;
+    if (s->padded)
+        s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
+}
+
+static bool prepare(const tg_call *c, tg_prep *prep)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *w = &c->in[1];
+    conv_state *s = calloc(1, sizeof *s);
+    if (!s)
+        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
+    int64_t per = out_channels(c) / a->groups;
+    s->joined = a->groups > 1 ? join(a->groups, per) : 1;
+    s->blocks = a->groups / s->joined;
+    plan_runs(s, c);
+    s->p.m = c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded ? 1 : c->out.shape.dim[0]);
+    s->p.n = per * s->joined;
+    s->p.k = group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
+    s->zeros = calloc((size_t)s->run, sizeof *s->zeros);
+    bool ok = s->zeros || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
+    if (ok && w->constant)
+        ok = pack_groups(s, c, prep);
+    else if (ok) {
+        s->weight_bytes = ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
+        ok = product_prepare(&s->p, c, &a->e, s->taps, NULL, 1, s->p.k, prep);
+    }
+    prep->scratch += s->weight_bytes + s->copy_bytes;
+    if (!ok)
+        return release(s), false;
+    prep->state = s;
+    return true;
+}
+
+/* -- rows --------------------------------------------------------------------------------------------------------------- */
+
+struct image {
+    const float *x;
+    int64_t stride[3], h, w, oh, ow;        /* of n, h, w */
+    int64_t kh, kw, step[2], pad[2], dilation[2];
+    const float *zeros;
+};
+
+static void rows(const void *ctx, int64_t from, int count, const float **row)
+{
+    const struct image *m = ctx;
+    int64_t ox = from % m->ow, oy = from / m->ow % m->oh, n = from / m->ow / m->oh;
+    for (int i = 0; i < count; i++) {
+        const float *x = m->x + n * m->stride[0], **p = row + i;
+        int64_t y = oy * m->step[0] - m->pad[0], left = ox * m->step[1] - m->pad[1];
+        for (int64_t a = 0; a < m->kh; a++, y += m->dilation[0]) {
+            bool in_y = y >= 0 && y < m->h;
+            int64_t at = left;
+            for (int64_t b = 0; b < m->kw; b++, p += count, at += m->dilation[1])
+                *p = in_y && at >= 0 && at < m->w ? x + y * m->stride[1] + at * m->stride[2] : m->zeros;
+        }
+        if (++ox == m->ow) {
+            ox = 0;
+            if (++oy == m->oh)
+                oy = 0, n++;
+        }
+    }
+}
+
+static struct image image_of(const conv_state *s, const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    return (struct image){
+        .x = x->data, .stride = { x->stride[0], x->stride[2], x->stride[3] },
+        .h = x->shape.dim[2], .w = x->shape.dim[3], .oh = c->out.shape.dim[2], .ow = c->out.shape.dim[3],
+        .kh = w->shape.dim[2], .kw = s->rows_joined ? 1 : w->shape.dim[3],
+        .step = { a->stride[0], a->stride[1] }, .pad = { a->pad[0], a->pad[1] },
+        .dilation = { a->dilation[0], a->dilation[1] }, .zeros = s->zeros,
+    };
+}
+
+/* -- the padded copy ------------------------------------------------------------------------------------------------------ */
+
+struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; };
+
+static void copy_rows(void *arg, int64_t from, int64_t to)
+{
+    const struct copy *k = arg;
+    const tg_tensor *t = k->t;
+    int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels;
+
+    for (int64_t y = from; y < to; y++) {
+        float *row = k->to + y * width;
+        int64_t at = y - k->pad[0];
+        memset(row, 0, (size_t)width * sizeof *row);
+        if (at < 0 || at >= t->shape.dim[2])
+            continue;
+        for (int64_t ch = 0; ch < channels; ch++) {
+            const float *x = k->x + ch * t->stride[1] + at * t->stride[2];
+            float *p = row + k->pad[1] * channels + ch;
+            for (int64_t i = 0; i < t->shape.dim[3]; i++)
+                p[i * channels] = x[i * t->stride[3]];
+        }
+    }
+}
+
+/* One image after the other: its copy, then its product. */
+static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct image *m, float *copy)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *residual = epilogue_residual(c, &a->e);
+
+    m->x = copy;
+    m->stride[1] = s->copy_w * x->shape.dim[1];
+    m->stride[2] = x->shape.dim[1];
+    m->h = s->copy_h, m->w = s->copy_w;
+    m->pad[0] = m->pad[1] = 0;
+    for (int64_t n = 0; n < x->shape.dim[0]; n++) {
+        struct copy k = { (const float *)x->data + n * x->stride[0], x, s, a->pad, copy };
+        pool_run(c->pool, s->copy_h, 8, copy_rows, &k);
+        g->out = (float *)c->out.data + n * c->out.stride[0];
+        if (residual)
+            g->residual = (const float *)residual->data + n * residual->stride[0];
+        gemm_run(g, c->pool);
+    }
+}
+
+static rowmap pixels(const tg_tensor *t, bool one_image)
+{
+    tg_tensor one = *t;
+    if (one_image)
+        one.shape.dim[0] = 1;
+    return rowmap_nhw(&one);
+}
+
+static void run(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const conv_state *s = c->state;
+    const tg_tensor *residual = epilogue_residual(c, &a->e);
+    size_t packing = s->p.pack_bytes + s->p.gemm_bytes;
+    float *ordered = (float *)(void *)((char *)c->scratch + packing);
+    float *copy = (float *)(void *)((char *)c->scratch + packing + s->weight_bytes);
+    struct image m = image_of(s, c);
+    gemm g = { .taps = s->taps, .run = s->run, .rows = rows, .ctx = &m, .out_rows = pixels(&c->out, s->padded) };
+
+    if (residual)
+        g.residual_rows = pixels(residual, s->padded);
+    if (s->weight_bytes)
+        order_weights(s, c, 0, ordered);
+    product_begin(&s->p, c, &a->e, ordered, 1, s->p.k, &g);
+    if (s->padded) {
+        run_padded(s, c, &g, &m, copy);
+        return;
+    }
+    for (int i = 0; i < s->blocks; i++) {
+        if (i) {
+            g.b = s->more[i].b;
+            g.bias = s->more[i].bias;
+            m.x += s->run;
+            g.out += s->p.n;
+            if (residual)
+                g.residual += s->p.n;
+        }
+        gemm_run(&g, c->pool);
+    }
+}
+
+const tg_kernel kernel_conv2d = {
+    .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
+    .release = release, .repack = true
+};

@@ -1,0 +1,212 @@
+/* gemm.c - blocks a product for the caches and deals it out to threads.
+ *
+ * A block of rows is chosen so that its left operand stays in L2 while one panel of the packed right operand after another
+ * comes through L1.  Each result is summed by one thread in the order of k, whatever the blocks, so results do not depend
+ * on the number of threads.
+ */
+#include "gemm.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_ROWS = 192 };
+
+void *aligned_bytes(size_t bytes) { return aligned_alloc(64, (bytes + 64) / 64 * 64); }
+
+static void push_axis(rowmap *r, int64_t dim, int64_t stride)
+{
+    if (dim == 1)
+        return;
+    if (r->rank && r->stride[r->rank - 1] == dim * stride) {
+        r->dim[r->rank - 1] *= dim;
+        r->stride[r->rank - 1] = stride;
+        return;
+    }
+    r->dim[r->rank] = dim;
+    r->stride[r->rank++] = stride;
+}
+
+rowmap rowmap_of(const tg_tensor *t, int from, int to)
+{
+    rowmap r = { 0 };
+    for (int i = from; i < to; i++)
+        push_axis(&r, t->shape.dim[i], t->stride[i]);
+    return r;
+}
+
+rowmap rowmap_nhw(const tg_tensor *t)
+{
+    rowmap r = { 0 };
+    push_axis(&r, t->shape.dim[0], t->stride[0]);
+    push_axis(&r, t->shape.dim[2], t->stride[2]);
+    push_axis(&r, t->shape.dim[3], t->stride[3]);
+    return r;
+}
+
+void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets)
+{
+    int64_t at[TG_MAX_RANK] = { 0 }, offset = 0, rest = from;
+    for (int i = r->rank - 1; i >= 0; i--) {
+        at[i] = rest % r->dim[i];
+        rest /= r->dim[i];
+        offset += at[i] * r->stride[i];
+    }
+    for (int i = 0; i < count; i++) {
+        offsets[i] = offset;
+        for (int d = r->rank - 1; d >= 0; d--) {
+            offset += r->stride[d];
+            if (++at[d] < r->dim[d])
+                break;
+            offset -= at[d] * r->stride[d];
+            at[d] = 0;
+        }
+    }
+}
+
+/* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least. */
+int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
+{
+    int best = 2;
+    int64_t vectors = (n + v->width - 1) / v->width;
+    if (m == 1) {
+        best = 8;
+        return vectors < best ? (int)vectors : best;
+    }
+    double least = 0;
+    for (int vecs = 2; vecs <= 4; vecs++) {
+        int rows = m < v->rows[vecs] ? (int)m : v->rows[vecs];
+        if (v->rows[vecs] < 2)
+            continue;
+        /* Loads and multiplications of one step, two of each at a time; the last panel is narrower. */
+        int64_t whole = vectors / vecs, left = vectors % vecs;
+        double tiles = (double)((m + rows - 1) / rows), steps = 0;
+        steps += (double)whole * (vecs * rows > rows + vecs ? vecs * rows : rows + vecs);
+        if (left)
+            steps += (double)(left * rows > 8 ? left * rows : 8);
+        double cost = tiles * steps * (1 + .02 * vecs);
+        if (least == 0 || cost < least)
+            least = cost, best = vecs;
+    }
+    return best;
+}
+
+int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n)
+{
+    return (n + v->width - 1) / v->width * v->width * k;
+}
+
+static int block_rows(const gemm *g)
+{
+    size_t room = cpu()->l2 * 3 / 8, row = (size_t)(g->run * (g->taps > 1 ? (g->taps + 2) / 3 : 1)) * sizeof(float);
+    int64_t rows = (int64_t)(room / (row + 1)), most = g->v->rows[g->vecs];
+    rows = rows / most * most;
+    if (rows < 4 * most)
+        rows = 4 * most;
+    return rows > BLOCK_ROWS ? (int)(BLOCK_ROWS / most * most) : (int)rows;
+}
+
+static size_t place_bytes(const gemm *g)
+{
+    return ((size_t)BLOCK_ROWS * ((size_t)g->taps + 3) * sizeof(void *) + 63) / 64 * 64;
+}
+
+size_t gemm_scratch(const gemm *g, int threads) { return place_bytes(g) * (size_t)threads; }
+
+/* Rows [from, to), at most BLOCK_ROWS, by panels [first, last). */
+static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
+{
+    const int rows = (int)(to - from), most = g->v->rows[g->vecs], tiles = (rows + most - 1) / most;
+    const int panel = g->vecs * g->v->width;
+    int64_t *offset = (int64_t *)(void *)place;
+    float **out = (float **)(offset + BLOCK_ROWS);
+    const float **residual = (const float **)(out + BLOCK_ROWS), **row = residual + BLOCK_ROWS;
+
+    rowmap_offsets(&g->out_rows, from, rows, offset);
+    for (int i = 0; i < rows; i++)
+        out[i] = g->out + offset[i];
+    if (g->residual) {
+        rowmap_offsets(&g->residual_rows, from, rows, offset);
+        for (int i = 0; i < rows; i++)
+            residual[i] = g->residual + offset[i];
+    }
+    for (int t = 0; t < tiles; t++) {
+        int a = rows * t / tiles, b = rows * (t + 1) / tiles;
+        g->rows(g->ctx, from + a, b - a, row + a * g->taps);
+    }
+    for (int64_t p = first; p < last; p++) {
+        int64_t column = p * panel;
+        int columns = g->n - column < panel ? (int)(g->n - column) : panel;
+        int vecs = (columns + g->v->width - 1) / g->v->width;
+        gemm_tile tile = { .taps = g->taps, .run = g->run, .b = g->b + column * g->taps * g->run, .bias = g->bias,
+                           .column = column, .columns = columns, .act_first = g->act_first, .f = g->f };
+        for (int t = 0; t < tiles; t++) {
+            int a = rows * t / tiles, b = rows * (t + 1) / tiles;
+            tile.row = row + a * g->taps;
+            tile.out = out + a;
+            tile.residual = g->residual ? residual + a : NULL;
+            g->v->tile[vecs][b - a](&tile);
+        }
+    }
+}
+
+void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
+{
+    const int rows = block_rows(g);
+    for (int64_t i = from; i < to; i += rows)
+        block(g, i, i + rows < to ? i + rows : to, first, last, place);
+}
+
+struct deal { const gemm *g; int rows; int64_t panels, groups, per_group; };
+
+static void work(void *arg, int64_t from, int64_t to)
+{
+    const struct deal *d = arg;
+    const gemm *g = d->g;
+    char *place = g->scratch + (size_t)pool_worker() * place_bytes(g);
+
+    for (int64_t i = from; i < to; i++) {
+        int64_t row = i / d->groups * d->rows, first = i % d->groups * d->per_group;
+        int64_t end = row + d->rows < g->m ? row + d->rows : g->m;
+        int64_t last = first + d->per_group < d->panels ? first + d->per_group : d->panels;
+        block(g, row, end, first, last, place);
+    }
+}
+
+void gemm_run(const gemm *g, pool *p)
+{
+    struct deal d = { .g = g, .rows = block_rows(g) };
+    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
+    const int64_t wanted = 4 * (int64_t)pool_threads(p);
+
+    d.panels = (g->n + panel - 1) / panel;
+    int64_t blocks = (g->m + d.rows - 1) / d.rows;
+    if (blocks * d.panels < wanted && g->m > most) {        /* few panels: smaller blocks */
+        int64_t rows = (g->m * d.panels + wanted - 1) / wanted;
+        d.rows = (int)((rows + most - 1) / most * most);
+        blocks = (g->m + d.rows - 1) / d.rows;
+    } else if (blocks > 1)
+        d.rows = (int)(((g->m + blocks - 1) / blocks + most - 1) / most * most);
+    blocks = (g->m + d.rows - 1) / d.rows;
+    d.groups = blocks >= wanted ? 1 : (wanted + blocks - 1) / blocks;
+    if (d.groups > d.panels)
+        d.groups = d.panels;
+    d.per_group = (d.panels + d.groups - 1) / d.groups;
+    d.groups = (d.panels + d.per_group - 1) / d.per_group;
+    pool_run(p, blocks * d.groups, 1, work, &d);
+}
+
+bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,
+               const tg_tensor *bias, packed *out)
+{
+    int64_t padded = (n + v->width - 1) / v->width * v->width;
+    *out = (packed){ .vecs = gemm_panel(v, m, n), .bytes = (size_t)((k + 1) * padded) * sizeof(float) };
+    out->b = aligned_bytes(out->bytes);
+    if (!out->b)
+        return false;
+    v->pack(w, k, n, sk, sn, out->vecs * v->width, out->b);
+    if (bias) {
+        out->bias = out->b + k * padded;
+        for (int64_t j = 0; j < padded; j++)
+            out->bias[j] = j < n ? ((const float *)bias->data)[j * bias->stride[0]] : 0;
+    }
+    return true;
+}

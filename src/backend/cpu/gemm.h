@@ -1,0 +1,44 @@
+/* gemm.h - products with a packed right operand: what linear layers, convolutions and matmul share. */
+#ifndef GEMM_H
+#define GEMM_H
+#include "base/threads.h"
+#include "vec.h"
+
+/* Rows numbered in row-major order of some axes: where each begins. */
+typedef struct rowmap { int rank; int64_t dim[TG_MAX_RANK], stride[TG_MAX_RANK]; } rowmap;
+rowmap rowmap_of(const tg_tensor *t, int from, int to);                /* of axes [from, to), merged where they can be */
+rowmap rowmap_nhw(const tg_tensor *t);                                 /* (n, c, h, w): rows are pixels */
+/* offsets[i] of rows [from, from + count). */
+void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets);
+
+typedef struct gemm {
+    const gemm_vec *v;
+    int64_t m, n, taps, run;    /* k = taps * run */
+    int vecs;                   /* width of a panel in vectors: gemm_panel */
+    const float *b, *bias;      /* packed; bias filled up to whole vectors, or NULL */
+    /* Where tap t of row from + i lies: row[t * count + i]. */
+    void (*rows)(const void *ctx, int64_t from, int count, const float **row);
+    const void *ctx;
+    float *out;
+    rowmap out_rows;
+    const float *residual;      /* NULL: none */
+    rowmap residual_rows;
+    bool act_first;
+    act f;
+    char *scratch;              /* gemm_scratch bytes */
+} gemm;
+
+int gemm_panel(const gemm_vec *v, int64_t m, int64_t n);               /* vectors to a panel that suit m x n */
+int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* numbers that pack writes */
+size_t gemm_scratch(const gemm *g, int threads);
+void gemm_run(const gemm *g, pool *p);
+/* The same for rows [from, to) and panels [first, last) on this thread; `place` has room for gemm_scratch(g, 1). */
+void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place);
+
+/* Weights and bias packed into one allocation (64-byte aligned, free()); element (p, j) at w[p * sk + j * sn]. */
+typedef struct packed { float *b, *bias; size_t bytes; int vecs; } packed;
+bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,
+               const tg_tensor *bias, packed *out);
+void *aligned_bytes(size_t bytes);          /* 64-byte aligned, for free(); NULL: none left */
+
+#endif

@@ -1,0 +1,85 @@
+/* product.c - packing and epilogues of products. */
+#include "product.h"
+#include <stdlib.h>
+
+bool all_f32(const tg_call *c)
+{
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i].dtype != TG_F32)
+            return false;
+    return c->out.dtype == TG_F32;
+}
+
+const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis)
+{
+    act f;
+    const tg_tensor *r = epilogue_residual(c, e);
+    if (!all_f32(c))
+        return "not float";
+    if (!act_of(e->act, e->act_attr, &f))
+        return "unknown activation";
+    if (r && r->stride[axis] != 1 && r->shape.dim[axis] > 1)
+        return "strided residual";
+    if (e->bias && !c->in[2].constant)
+        return "bias changes";
+    return NULL;
+}
+
+bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk, int64_t sn,
+                     tg_prep *prep)
+{
+    gemm g = { .taps = taps };
+
+    p->v = VEC_PICK(gemm_vec);
+    p->threads = pool_threads(c->pool);
+    act_of(e->act, e->act_attr, &p->f);
+    p->gemm_bytes = gemm_scratch(&g, p->threads);
+    const tg_tensor *bias = epilogue_bias(c, e);
+    if (w) {
+        if (!gemm_pack(p->v, p->m, p->n, p->k, w, sk, sn, bias, &p->w))
+            return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing weights");
+        prep->consumed |= bias ? 6 : 2;
+        prep->state_bytes = p->w.bytes;
+    } else {
+        p->w.vecs = gemm_panel(p->v, p->m, p->n);
+        p->pack_bytes = ((size_t)gemm_packed(p->v, p->k + 1, p->n) * sizeof(float) + 63) / 64 * 64;
+    }
+    prep->scratch = p->pack_bytes + p->gemm_bytes;
+    return true;
+}
+
+void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn, gemm *g)
+{
+    const tg_tensor *bias = epilogue_bias(c, e), *residual = epilogue_residual(c, e);
+
+    g->v = p->v;
+    g->m = p->m;
+    g->n = p->n;
+    g->vecs = p->w.vecs;
+    g->f = p->f;
+    g->act_first = e->act_first;
+    g->b = p->w.b;
+    g->bias = p->w.bias;
+    if (!g->b) {
+        float *b = c->scratch;
+        int64_t padded = gemm_packed(p->v, 1, p->n);
+        p->v->pack(w, p->k, p->n, sk, sn, p->w.vecs * p->v->width, b);
+        g->b = b;
+        if (bias) {
+            g->bias = b + p->k * padded;
+            for (int64_t j = 0; j < padded; j++)
+                b[p->k * padded + j] = j < p->n ? ((const float *)bias->data)[j * bias->stride[0]] : 0;
+        }
+    }
+    g->scratch = (char *)c->scratch + p->pack_bytes;
+    g->out = c->out.data;
+    g->residual = residual ? residual->data : NULL;
+}
+
+void product_release(void *state)
+{
+    product *p = state;
+    if (p)
+        free(p->w.b);
+    free(p);
+}

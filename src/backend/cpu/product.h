@@ -1,0 +1,33 @@
+/* product.h - what the kernels of ops with an epilogue (conv2d, linear) do alike. */
+#ifndef PRODUCT_H
+#define PRODUCT_H
+#include "backend/backend.h"
+#include "gemm.h"
+#include "ops/attrs.h"
+
+static inline const tg_tensor *epilogue_bias(const tg_call *c, const epilogue *e) { return e->bias ? &c->in[2] : NULL; }
+static inline const tg_tensor *epilogue_residual(const tg_call *c, const epilogue *e)
+{
+    return e->residual ? &c->in[2 + e->bias] : NULL;
+}
+/* NULL: f holds its function, and bias and residual are of a kind the kernels take (residual: last or channel axis dense). */
+const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis);
+bool all_f32(const tg_call *c);
+
+/* Right operand: packed once where it is constant, else in each run, in scratch. */
+typedef struct product {
+    const gemm_vec *v;
+    int64_t m, n, k;
+    packed w;
+    act f;
+    int threads;
+    size_t pack_bytes, gemm_bytes;          /* of scratch, in this order */
+} product;
+/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run.  p->m, n, k are set.  taps: of the products to come. */
+bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk, int64_t sn,
+                     tg_prep *prep);
+/* Fills in the packed operand (packing w now if need be), the function and the residual. */
+void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn, gemm *g);
+void product_release(void *state);          /* a state that begins with a product */
+
+#endif

@@ -1,0 +1,118 @@
+/* simd.h - vectors of floats for sources that are compiled once per instruction set (*_vec.c; see CMakeLists.txt).
+ *
+ * VEC_ISA names the set (plain, avx2, avx512) and VEC_BYTES its vectors.  Arithmetic is the compiler's vector extension;
+ * only what it cannot say is spelled out per set.  The fallbacks are loops over lanes and right for any width.
+ */
+#ifndef SIMD_H
+#define SIMD_H
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+#define VEC_JOIN2(a, b) a##_##b
+#define VEC_JOIN(a, b) VEC_JOIN2(a, b)
+#define VEC(name) VEC_JOIN(name, VEC_ISA)       /* gemm_vec -> gemm_vec_avx2 */
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+typedef float vf __attribute__((vector_size(VEC_BYTES)));
+typedef int32_t vi __attribute__((vector_size(VEC_BYTES)));
+typedef float vf_any __attribute__((vector_size(VEC_BYTES), aligned(4), may_alias));    /* at any address */
+enum { VW = VEC_BYTES / 4 };
+
+INLINE vf vload(const float *p) { return *(const vf_any *)p; }
+INLINE void vstore(float *p, vf v) { *(vf_any *)p = v; }
+INLINE vf vpick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }     /* lanes of mask: 0 or -1 */
+/* vmax and vmin give the first operand where it is not a number. */
+
+#if defined(__AVX512F__) && VEC_BYTES == 64
+INLINE vf vset(float x) { return (vf)_mm512_set1_ps(x); }
+INLINE vi vseti(int32_t x) { return (vi)_mm512_set1_epi32(x); }
+INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)b, (__m512)a); }
+INLINE vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)b, (__m512)a); }
+INLINE vf vround(vf a) { return (vf)_mm512_roundscale_ps((__m512)a, 0); }
+INLINE vi vtoi(vf a) { return (vi)_mm512_cvtps_epi32((__m512)a); }
+INLINE vf vsqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
+INLINE vf vload_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+INLINE void vstore_n(float *p, vf v, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
+#elif defined(__AVX2__) && VEC_BYTES == 32
+INLINE vf vset(float x) { return (vf)_mm256_set1_ps(x); }
+INLINE vi vseti(int32_t x) { return (vi)_mm256_set1_epi32(x); }
+INLINE vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)b, (__m256)a); }
+INLINE vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)b, (__m256)a); }
+INLINE vf vround(vf a) { return (vf)_mm256_round_ps((__m256)a, 8); }
+INLINE vi vtoi(vf a) { return (vi)_mm256_cvtps_epi32((__m256)a); }
+INLINE vf vsqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+INLINE __m256i vfirst(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vf vload_n(const float *p, int n) { return (vf)_mm256_maskload_ps(p, vfirst(n)); }
+INLINE void vstore_n(float *p, vf v, int n) { _mm256_maskstore_ps(p, vfirst(n), (__m256)v); }
+#else
+INLINE vf vset(float x) { vf r; for (int i = 0; i < VW; i++) r[i] = x; return r; }
+INLINE vi vseti(int32_t x) { vi r; for (int i = 0; i < VW; i++) r[i] = x; return r; }
+INLINE vf vmax(vf a, vf b) { return vpick(a < b, b, a); }
+INLINE vf vmin(vf a, vf b) { return vpick(a > b, b, a); }
+INLINE vf vround(vf a) { vf r; for (int i = 0; i < VW; i++) r[i] = rintf(a[i]); return r; }
+INLINE vi vtoi(vf a) { vi r; for (int i = 0; i < VW; i++) r[i] = (int32_t)rintf(a[i]); return r; }
+INLINE vf vsqrt(vf a) { vf r; for (int i = 0; i < VW; i++) r[i] = sqrtf(a[i]); return r; }
+INLINE vf vload_n(const float *p, int n)
+{
+    vf r = { 0 };
+    memcpy(&r, p, (size_t)n * sizeof *p);
+    return r;
+}
+INLINE void vstore_n(float *p, vf v, int n) { memcpy(p, &v, (size_t)n * sizeof *p); }
+#endif
+
+INLINE vf vabs(vf a) { return (vf)((vi)a & vseti(0x7fffffff)); }
+INLINE vf vclamp(vf a, vf lo, vf hi) { return vmin(vmax(a, lo), hi); }
+
+/* Halves are added pairwise, so the order does not depend on where a vector starts. */
+INLINE float vsum(vf a)
+{
+    float s[VW];
+    memcpy(s, &a, sizeof s);
+    for (int w = VW / 2; w; w /= 2)
+        for (int i = 0; i < w; i++)
+            s[i] += s[i + w];
+    return s[0];
+}
+INLINE float vmaximum(vf a)
+{
+    float s[VW];
+    memcpy(s, &a, sizeof s);
+    for (int w = VW / 2; w; w /= 2)
+        for (int i = 0; i < w; i++)
+            s[i] = s[i] > s[i + w] ? s[i] : s[i + w];
+    return s[0];
+}
+
+/* 2^n for whole n in [-127, 128]: 0 and infinity at the ends. */
+INLINE vf vpow2(vf n) { return (vf)((vtoi(n) + vseti(127)) << 23); }
+
+/* e^x: x = n ln 2 + r; a polynomial of degree 6 on |r| <= ln 2 / 2; relative error below 1e-7.  2^n in two factors, so
+ * that results down to the smallest subnormal come out. */
+INLINE vf vexp(vf x)
+{
+    x = vclamp(x, vset(-104.f), vset(89.f));
+    vf n = vround(x * vset(1.44269504088896341f));
+    vf r = x - n * vset(0.693359375f);
+    r = r + n * vset(2.12194440e-4f);
+    vf p = vset(1.9875691500e-4f);
+    p = p * r + vset(1.3981999507e-3f);
+    p = p * r + vset(8.3334519073e-3f);
+    p = p * r + vset(4.1665795894e-2f);
+    p = p * r + vset(1.6666665459e-1f);
+    p = p * r + vset(5.0000001201e-1f);
+    p = p * (r * r) + r + vset(1.f);
+    vf half = vround(n * vset(.5f));
+    return p * vpow2(half) * vpow2(n - half);
+}
+
+#endif

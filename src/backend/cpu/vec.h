@@ -1,0 +1,43 @@
+/* vec.h - tables of vector code, one per instruction set, and the choice among them. */
+#ifndef VEC_H
+#define VEC_H
+#include "act.h"
+#include "base/cpu.h"
+
+#ifdef TIMM_X86
+#define VEC_TABLE(type, name) extern const type name##_plain, name##_avx2, name##_avx512;
+#define VEC_PICK(name) \
+    (cpu()->isa == ISA_AVX512 ? &name##_avx512 : cpu()->isa == ISA_AVX2 ? &name##_avx2 : &name##_plain)
+#else
+#define VEC_TABLE(type, name) extern const type name##_plain;
+#define VEC_PICK(name) (&name##_plain)
+#endif
+
+/* -- products: gemm_vec.c ---------------------------------------------------------------------------------------------- */
+
+enum { TILE_ROWS = 8, TILE_VECS = 12 };
+/* A tile of the product: rows x (vecs vectors) results, over taps runs of `run` numbers.
+ * row[tap * rows + i]: where row i's numbers of that tap lie.  b: packed, vecs vectors per number. */
+typedef struct gemm_tile {
+    const float *const *row;
+    int64_t taps, run;
+    const float *b;
+    const float *bias;                      /* padded to whole vectors; NULL: none */
+    float *const *out;                      /* row i's results go to out[i] + column */
+    const float *const *residual;           /* NULL: none */
+    int64_t column;
+    int columns;                            /* valid ones, of vecs vectors */
+    bool act_first, add;                    /* add: to what out holds, instead of to the bias */
+    act f;
+} gemm_tile;
+typedef struct gemm_vec {
+    int width;                              /* floats in a vector */
+    int rows[TILE_VECS + 1];                /* most rows of a tile that many vectors wide; 0: no such tile */
+    void (*tile[TILE_VECS + 1][TILE_ROWS + 1])(const gemm_tile *t);
+    /* Packs k x n numbers, element (p, j) at b[p * sk + j * sn], into panels of `panel` columns: [panel][k][its columns];
+     * the last panel is as many whole vectors as it needs, filled up with zeros. */
+    void (*pack)(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);
+} gemm_vec;
+VEC_TABLE(gemm_vec, gemm_vec)
+
+#endif
