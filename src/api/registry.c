@@ -1,7 +1,53 @@
 /* registry.c - timm.h's names, lists and configs over the families of this build. */
 #include <string.h>
+#include "api/context.h"
 #include "zoo/imagenet1k.labels.h"
-#include "zoo/names.h"
+#include "api/names.h"
+#include "zoo/zoo.h"
+
+static name_set all(void)
+{
+    name_set z;
+    z.family = zoo_families(&z.count);
+    return z;
+}
+
+const char *const *timm_list_models(timm_ctx *ctx, const timm_list_opts *opts, size_t *count)
+{
+    size_t n = 0;
+    const char *const *list = ctx ? name_list(all(), opts, &n, &ctx->mem, &ctx->st) : NULL;
+    if (count)
+        *count = n;
+    return list;
+}
+
+const char *const *timm_list_modules(timm_ctx *ctx, size_t *count)
+{
+    name_set z = all();
+    const char **list = ctx ? arena_alloc(&ctx->mem, (z.count + 1) * sizeof *list) : NULL;
+    for (size_t i = 0; list && i < z.count; i++)
+        list[i] = z.family[i]->name;                             /* zoo.list is sorted */
+    if (ctx && !list)
+        status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory for a list of modules");
+    if (count)
+        *count = list ? z.count : 0;
+    return list;
+}
+
+bool timm_is_model(const char *name) { return name && name_is_model(all(), name); }
+bool timm_is_pretrained(const char *name) { return name && name_is_pretrained(all(), name); }
+
+timm_status timm_get_cfg(timm_ctx *ctx, const char *name, timm_cfg *cfg)
+{
+    model_name n;
+    if (!ctx || !name || !cfg)
+        return TIMM_BAD_ARG;
+    if (!name_resolve(all(), name, &n, &ctx->st) || !name_fill_cfg(&n, cfg, &ctx->mem, &ctx->st))
+        return ctx->st.code;
+    if (n.renamed)
+        ctx_note(ctx, "Mapping deprecated model name %s to current %s.", name, n.tag->name);
+    return TIMM_OK;
+}
 
 const char *timm_label(const char *labels, int64_t index)
 {

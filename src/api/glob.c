@@ -1,7 +1,7 @@
 /* glob.c - how timm matches and sorts names: Python's fnmatch and its natural key. */
 #include <ctype.h>
 #include <string.h>
-#include "zoo/names.h"
+#include "api/names.h"
 
 /* One [set] after its '['; *end is the pattern behind ']', NULL when there is none and '[' means itself. */
 static bool in_set(const char *p, char c, const char **end)
@@ -18,7 +18,7 @@ static bool in_set(const char *p, char c, const char **end)
     return found != negated;
 }
 
-bool zoo_glob(const char *p, const char *text)
+bool name_glob(const char *p, const char *text)
 {
     const char *star = NULL, *retry = NULL;    /* the last '*', and where it was matched up to */
     while (*text || *p == '*') {
@@ -78,7 +78,7 @@ static int compare_text(const char *a, size_t na, const char *b, size_t nb)
 }
 
 /* Runs are compared whole, so "test_convnext2" comes before "test_convnext.r160_in1k". */
-int zoo_natural_order(const char *a, const char *b)
+int name_order(const char *a, const char *b)
 {
     for (bool digits = false; *a || *b; digits = !digits) {
         size_t na = run(a, digits), nb = run(b, digits);

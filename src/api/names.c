@@ -3,7 +3,7 @@
  * "arch.tag" is split at the first dot.  An architecture is a run of neighbouring rows of its family's table; its first
  * row is its default.  All of it reads constant tables: nothing has to be set up before a name is looked up.
  */
-#include "zoo/names.h"
+#include "api/names.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static bool same_arch(const char *row, const char *name, size_t n)
 }
 
 /* The first row of the architecture name[0 .. n); NULL: there is none. */
-static const struct zoo_tag *default_row(zoo_set z, const char *name, size_t n, const timm_family **family)
+static const struct zoo_tag *default_row(name_set z, const char *name, size_t n, const timm_family **family)
 {
     for (size_t f = 0; f < z.count; f++)
         for (size_t i = 0; i < z.family[f]->tag_count; i++)
@@ -36,10 +36,10 @@ static bool is_default(const timm_family *f, size_t i)
 
 static const struct zoo_tag *rows_end(const timm_family *f) { return f->tags + f->tag_count; }
 
-static bool look_up_current(zoo_set z, const char *name, zoo_name *out)
+static bool look_up_current(name_set z, const char *name, model_name *out)
 {
     size_t n = arch_length(name);
-    *out = (zoo_name){ 0 };
+    *out = (model_name){ 0 };
     const struct zoo_tag *row = n && n < sizeof out->arch ? default_row(z, name, n, &out->family) : NULL;
     if (!row)
         return false;
@@ -63,7 +63,7 @@ static const char *successor(const char *arch)
     return row ? row->now : NULL;
 }
 
-bool zoo_look_up(zoo_set z, const char *name, zoo_name *out)
+bool name_look_up(name_set z, const char *name, model_name *out)
 {
     if (look_up_current(z, name, out))
         return true;
@@ -138,17 +138,17 @@ static void consider(nearest *l, const char *want, int want_length, const char *
     l->cost[at] = cost;
 }
 
-static void unknown_model(zoo_set z, const char *name, status *st)
+static void unknown_model(name_set z, const char *name, status *st)
 {
     nearest l = { 0 };
-    zoo_name known;
+    model_name known;
     int want = (int)arch_length(name);
     for (size_t f = 0; f < z.count; f++)
         for (size_t i = 0; i < z.family[f]->tag_count; i++)
             if (is_default(z.family[f], i))
                 consider(&l, name, want, z.family[f]->tags[i].name, (int)arch_length(z.family[f]->tags[i].name));
     for (size_t i = 0; i < RENAMED; i++)
-        if (zoo_look_up(z, zoo_deprecated[i].old, &known))
+        if (name_look_up(z, zoo_deprecated[i].old, &known))
             consider(&l, name, want, zoo_deprecated[i].old, (int)strlen(zoo_deprecated[i].old));
     char text[NEAREST * (LONGEST + 4)] = "";
     for (int i = 0, at = 0; i < l.count; i++)
@@ -171,9 +171,9 @@ static void unknown_tag(const timm_family *f, const struct zoo_tag *row, const c
                 at ? text : "none");
 }
 
-bool zoo_resolve(zoo_set z, const char *name, zoo_name *out, status *st)
+bool name_resolve(name_set z, const char *name, model_name *out, status *st)
 {
-    if (zoo_look_up(z, name, out))
+    if (name_look_up(z, name, out))
         return true;
     const timm_family *family;
     const struct zoo_tag *row = default_row(z, name, arch_length(name), &family);
@@ -186,20 +186,20 @@ bool zoo_resolve(zoo_set z, const char *name, zoo_name *out, status *st)
 
 /* -- questions ----------------------------------------------------------------------------------------------------- */
 
-bool zoo_is_model(zoo_set z, const char *name)
+bool name_is_model(name_set z, const char *name)
 {
-    zoo_name n;
+    model_name n;
     char arch[sizeof n.arch];
     snprintf(arch, sizeof arch, "%.*s", (int)arch_length(name), name);
-    return arch_length(name) < sizeof arch && zoo_look_up(z, arch, &n);
+    return arch_length(name) < sizeof arch && name_look_up(z, arch, &n);
 }
 
-bool zoo_has_weights(const struct zoo_tag *t) { return !t->no_hub || t->url; }
+bool tag_has_weights(const struct zoo_tag *t) { return !t->no_hub || t->url; }
 
-bool zoo_is_pretrained(zoo_set z, const char *name)
+bool name_is_pretrained(name_set z, const char *name)
 {
-    zoo_name n;
-    return look_up_current(z, name, &n) && zoo_has_weights(n.tag);
+    model_name n;
+    return look_up_current(z, name, &n) && tag_has_weights(n.tag);
 }
 
 /* -- configs ------------------------------------------------------------------------------------------------------- */
@@ -221,7 +221,7 @@ static void copy_size(int64_t out[3], const uint16_t in[3])
         out[i] = in[i];
 }
 
-bool zoo_fill_cfg(const zoo_name *n, timm_cfg *out, arena *mem, status *st)
+bool name_fill_cfg(const model_name *n, timm_cfg *out, arena *mem, status *st)
 {
     const struct zoo_tag *t = n->tag;
     const char *dot = strchr(t->name, '.');
@@ -265,7 +265,7 @@ static bool matches(const char *name, const char *pattern, bool tags)
     bool widen = tags && n + 3 < sizeof any && (!pattern[n] || !pattern[n + 1]);
     if (widen)
         snprintf(any, sizeof any, "%.*s.*", (int)n, pattern);
-    return zoo_glob(pattern, name) || (widen && zoo_glob(any, name));
+    return name_glob(pattern, name) || (widen && name_glob(any, name));
 }
 
 static bool matches_any(const char *name, const char *const *patterns, bool tags)
@@ -290,7 +290,7 @@ static bool listed(const char *name, const timm_list_opts *o, bool tags)
 static int by_natural_order(const void *a, const void *b)
 {
     const char *x = *(const char *const *)a, *y = *(const char *const *)b;
-    int d = zoo_natural_order(x, y);
+    int d = name_order(x, y);
     return d ? d : strcmp(x, y);
 }
 
@@ -301,7 +301,7 @@ static size_t list_family(const timm_family *f, const timm_list_opts *o, const c
     bool tags = o->include_tags ? o->include_tags > 0 : o->pretrained;
     for (size_t i = 0; i < f->tag_count; i++) {
         const char *name = f->tags[i].name;
-        if ((!tags && !is_default(f, i)) || (o->pretrained && !zoo_has_weights(&f->tags[i])))
+        if ((!tags && !is_default(f, i)) || (o->pretrained && !tag_has_weights(&f->tags[i])))
             continue;
         if (!tags && name[arch_length(name)])
             name = arena_printf(mem, "%.*s", (int)arch_length(name), name);
@@ -314,7 +314,7 @@ static size_t list_family(const timm_family *f, const timm_list_opts *o, const c
 }
 
 /* name_matches_cfg changes nothing: every name here comes from a config. */
-const char *const *zoo_list_models(zoo_set z, const timm_list_opts *o, size_t *count, arena *mem, status *st)
+const char *const *name_list(name_set z, const timm_list_opts *o, size_t *count, arena *mem, status *st)
 {
     static const timm_list_opts none;
     o = o ? o : &none;
