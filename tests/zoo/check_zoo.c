@@ -1,0 +1,51 @@
+/* check_zoo.c - check_zoo FILE.jsonl[.xz] [PATTERN...] [-- OPTIONS]: every golden record whose model's name contains one of the
+ * patterns, through the command line; OPTIONS go to `timm fingerprint`.  Slow: `make check-zoo`; the tests run a sample. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "golden.h"
+#include "oracle.h"
+
+int main(int argc, char **argv)
+{
+    char more[512] = "";
+    int patterns = argc, passed = 0, failed = 0;
+    for (int i = 2; i < argc; i++) {
+        if (!strcmp(argv[i], "--") && patterns == argc)
+            patterns = i;
+        else if (i > patterns)
+            snprintf(more + strlen(more), sizeof more - strlen(more), " %s", argv[i]);
+    }
+    oracle_lines lines;
+    if (argc < 2 || !oracle_open(&lines, argv[1])) {
+        fprintf(stderr, "usage: check_zoo FILE.jsonl[.xz] [PATTERN...] [-- OPTIONS]\n");
+        return 2;
+    }
+    for (json_t *golden; (golden = oracle_next(&lines)); json_decref(golden)) {
+        const char *model = oracle_text(golden, "model");
+        bool wanted = patterns == 2 || argc == 2;
+        for (int i = 2; i < patterns; i++)
+            wanted |= strstr(model, argv[i]) != NULL;
+        if (!wanted || json_object_get(golden, "error"))
+            continue;
+        static char text[1 << 16];
+        double worst = 0;
+        struct timespec a, b;
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        json_t *got = golden_run(TEST_TIMM, golden, more, text, sizeof text);
+        if (got)
+            golden_compare(golden, got, text, sizeof text, &worst);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        json_decref(got);
+        text[0] ? failed++ : passed++;
+        printf("%-4s %-56s %7.1f s  worst %.3f of what is allowed\n", text[0] ? "FAIL" : "ok", model,
+               (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec), worst);
+        if (text[0])
+            printf("%.2000s\n", text);
+        fflush(stdout);
+    }
+    oracle_close(&lines);
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed || !passed;
+}
