@@ -4,6 +4,7 @@
     golden.py names MODULE...       which models of these modules have which tensors: "name AxB dtype", sorted by name
     golden.py models CASE...        fingerprints of features, logits, pre_logits, features_only
     golden.py variants              the same for VARIANTS below: other sizes, channels and classes
+    golden.py options               the same for OPTIONS below: dilation, pooling, images of any size
     golden.py api                   of the models in API below: shapes and errors of timm's model methods
     golden.py lists MODULE...       list_models, configs and resolved data configs of these modules
 
@@ -32,32 +33,40 @@ from timm.data import resolve_data_config
 from timm.models import _registry as registry
 
 VARIANTS = """
-resnet18,size=160,in_chans=1,num_classes=10 resnet26d,size=193 resnet50d,size=128,output_stride=8,num_classes=0
-resnet10t,in_chans=4 resnext50_32x4d,size=112 seresnet18,size=96,num_classes=10 resnet50_gn,size=96
-resnetaa50d,size=97 resnetblur18,size=130 ecaresnet26t,size=160 resnetrs50,size=100,in_chans=1 senet154,size=64
-ecaresnet50d_pruned,size=96,num_classes=10 test_resnet,size=77,in_chans=2
-efficientnet_b0,size=129,in_chans=1,num_classes=10 tf_efficientnet_b0,size=127 tf_efficientnet_lite0,size=161,in_chans=4
-efficientnet_b0,size=128,output_stride=16 mobilenetv2_100,size=128,output_stride=8 mixnet_s,size=97
-tf_mixnet_s,size=97,num_classes=0 tf_efficientnet_cc_b0_4e,size=96 efficientnet_b0_g16_evos,size=96
-efficientnet_es,size=99 tf_efficientnetv2_b0,size=101 mnasnet_small,in_chans=1 tinynet_e,size=90
-test_efficientnet_ln,size=96
+resnet18,size=160,in_chans=1,num_classes=10 resnet26d,size=193 resnet10t,in_chans=4 resnext50_32x4d,size=112
+seresnet18,size=96,num_classes=10 resnet50_gn,size=96 resnetaa50d,size=97 resnetblur18,size=130 ecaresnet26t,size=160
+resnetrs50,size=100,in_chans=1 senet154,size=64 ecaresnet50d_pruned,size=96,num_classes=10
+test_resnet,size=77,in_chans=2 efficientnet_b0,size=129,in_chans=1,num_classes=10 tf_efficientnet_b0,size=127
+tf_efficientnet_lite0,size=161,in_chans=4 mixnet_s,size=97 tf_mixnet_s,size=97,num_classes=0
+tf_efficientnet_cc_b0_4e,size=96 efficientnet_b0_g16_evos,size=96 efficientnet_es,size=99
+tf_efficientnetv2_b0,size=101 mnasnet_small,in_chans=1 tinynet_e,size=90 test_efficientnet_ln,size=96
 efficientnet_blur_b0,size=128 mobilenetv1_100h,size=95 efficientnet_x_b3,size=96 mobilenet_edgetpu_v2_xs,size=111
 mobilenetv3_small_100,size=160,in_chans=1,num_classes=10 tf_mobilenetv3_large_minimal_100,size=113
 mobilenetv4_conv_small,size=131,in_chans=4 mobilenetv4_hybrid_medium,size=192,num_classes=10
-mobilenetv4_conv_aa_medium,size=128 lcnet_050,size=96,num_classes=0 fbnetv3_b,size=100
-mobilenetv3_large_100,size=96
+mobilenetv4_conv_aa_medium,size=128 lcnet_050,size=96,num_classes=0 fbnetv3_b,size=100 mobilenetv3_large_100,size=96
 vit_tiny_patch16_224,size=160,in_chans=1,num_classes=10 test_vit,size=96 test_vit2,size=112,in_chans=4
 test_vit3,size=128,num_classes=10 test_vit4,size=96,num_classes=0 vit_wee_patch16_reg1_gap_256,size=192
 vit_dwee_patch16_reg1_gap_256,size=160,num_classes=10 vit_pwee_patch16_reg1_gap_256,size=128
 vit_xsmall_patch16_clip_224,size=128,num_classes=10 vit_small_patch14_reg4_dinov2,size=126 flexivit_small,size=144
-vit_small_patch16_36x1_224,size=96 vit_small_patch16_18x2_224,size=96 vit_base_patch16_siglip_224,size=96,num_classes=10
-vit_base_patch16_siglip_gap_224,size=96,num_classes=10 vit_tiny_patch16_224,global_pool=avg,num_classes=10
-vit_tiny_patch16_224,size=160,dynamic_img_size=True
+vit_small_patch16_36x1_224,size=96 vit_small_patch16_18x2_224,size=96
+vit_base_patch16_siglip_224,size=96,num_classes=10 vit_base_patch16_siglip_gap_224,size=96,num_classes=10
 convnext_atto,size=97,in_chans=1,num_classes=10 convnextv2_atto,size=128 convnext_zepto_rms_ols,size=96
 convnext_tiny_hnf,size=96,num_classes=0 test_convnext,size=100 test_convnext2,in_chans=2 test_convnext3,size=96
-convnext_atto,size=128,output_stride=16 convnext_large_mlp,size=64,num_classes=10
-swin_tiny_patch4_window7_224,size=256,in_chans=1,num_classes=10 swin_s3_tiny_224,size=192
-swin_tiny_patch4_window7_224,size=112,num_classes=0
+convnext_large_mlp,size=64,num_classes=10 swin_tiny_patch4_window7_224,size=256,in_chans=1,num_classes=10
+swin_s3_tiny_224,size=192 swin_tiny_patch4_window7_224,size=112,num_classes=0
+""".split()
+
+OPTIONS = """
+resnet50d,size=128,output_stride=8,num_classes=0 resnet18,size=128,output_stride=16
+resnetblur50d,size=96,output_stride=16 efficientnet_b0,size=128,output_stride=16
+mobilenetv2_100,size=128,output_stride=8 mixnet_s,size=96,output_stride=8 tf_efficientnet_b0,size=96,output_stride=8
+convnext_atto,size=128,output_stride=16 convnextv2_atto,size=96,output_stride=8 resnet18,size=96,global_pool=max
+resnet18,size=96,global_pool=avgmax resnet18,size=96,global_pool=catavgmax
+efficientnet_b0,size=96,global_pool=catavgmax mobilenetv3_small_100,size=96,global_pool=max
+convnext_atto,size=96,global_pool=max swin_tiny_patch4_window7_224,global_pool=max
+vit_tiny_patch16_224,global_pool=avg,num_classes=10 vit_tiny_patch16_224,global_pool=max
+vit_tiny_patch16_224,global_pool=avgmax,num_classes=10 vit_tiny_patch16_224,size=160,dynamic_img_size=True
+vit_wee_patch16_reg1_gap_256,size=208,dynamic_img_size=True
 """.split()
 
 API = """
@@ -320,7 +329,7 @@ def main():
     assert timm.__version__ == "1.0.31", "the tests speak of timm 1.0.31, installed is " + timm.__version__
     warnings.filterwarnings("ignore")
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["names", "models", "variants", "api", "lists"])
+    ap.add_argument("what", choices=["names", "models", "variants", "options", "api", "lists"])
     ap.add_argument("argument", nargs="*")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
@@ -329,7 +338,7 @@ def main():
     if args.what in ("names", "lists"):
         (names if args.what == "names" else lists)(args.argument)
         return
-    cases = {"variants": VARIANTS, "api": API}.get(args.what, [])
+    cases = {"variants": VARIANTS, "options": OPTIONS, "api": API}.get(args.what, [])
     cases = [c for c in cases if not args.argument or c.split(",")[0] in args.argument] or args.argument
     for case in cases:
         emit(attempt(lambda: api(case) if args.what == "api" else golden(case)))
