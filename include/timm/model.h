@@ -182,6 +182,16 @@ void nn_feature(nn_scope s, tg *x);                     /* a tap named s.path; (
 void nn_feature_nhwc(nn_scope s, tg *x);                /* a tap that timm leaves as (n,h,w,c) */
 void nn_fail(nn_scope s, const char *fmt, ...) TG_PRINTF(2, 3);   /* an option this model cannot have: "Input height (100) ..." */
 
+/* -- attention modules, put after convolutions ------------------------------------------------------------------------- */
+
+int nn_divisible(double n, int divisor, double least);  /* timm's make_divisible: nearest multiple, not below least * n */
+typedef struct nn_se { tg_act *act, *gate; bool batch_norm, add_max; } nn_se;       /* NULL: relu, sigmoid */
+tg *nn_squeeze_excite(nn_scope s, tg *x, int hidden, nn_se o);          /* fc1 [bn] fc2 */
+tg *nn_effective_squeeze_excite(nn_scope s, tg *x, nn_se o);            /* fc; gate NULL: hard_sigmoid */
+tg *nn_channel_conv(nn_scope s, tg *x, int channels);   /* ECA; channels decide the kernel, 0: those of x */
+tg *nn_global_context(nn_scope s, tg *x, int hidden, bool add);         /* gc: scales x; gca: adds to it */
+tg *nn_blur_pool(tg *x, int k, int stride);             /* binomial filter, k <= 8, reflected edges */
+
 /* -- families -------------------------------------------------------------------------------------------------------- */
 
 typedef struct timm_head { int classes; nn_pooling pool; bool pre_logits; float drop_rate; } timm_head;   /* pool DEFAULT: the model's own */

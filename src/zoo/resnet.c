@@ -1,0 +1,293 @@
+/* resnet.c - ResNet and its relatives: -c/-d/-s/-t stems, Wide, ResNeXt, SE, ECA, anti-aliased, ResNet-RS, pruned.
+ *
+ * He 2015 (1512.03385), Zagoruyko 2016 (1605.07146), Xie 2016 (1611.05431), Hu 2017 (1709.01507), Wu 2018 (1803.08494),
+ * He 2018 (1812.01187: -c, -d), Zhang 2019 (1904.11486: blur), Wang 2019 (1910.03151: ECA), Aflalo 2020 (2002.08258:
+ * pruned), Bello 2021 (2103.07579: -RS).  Counterpart: timm/models/resnet.py.
+ */
+#include "zoo/zoo.h"
+#include "zoo/resnet.tags.h"
+
+enum stem { PLAIN, DEEP, TIERED };            /* one 7x7; three 3x3 of w, w, 2 w; of 3/4 w, w, 2 w channels */
+enum smooth { NO_AA, BLUR, MEAN };            /* what replaces striding: a blur or a mean */
+enum { ALL = 15 };                            /* every stage */
+
+/* Channels that pruning left; the shortcuts tie together the last convolutions of a stage. */
+struct pruned { int out[4], width[33][2]; };
+
+struct resnet {
+    const char *name;
+    int layers[4];
+    int channels[4];                          /* of the 3x3s; 0: 64, 128, 256, 512 */
+    unsigned bottleneck;                      /* a bit a stage: 1x1-3x3-1x1 that ends 4 times as wide, else 3x3-3x3 */
+    enum stem stem;
+    int stem_width;                           /* w above; 0: 32 */
+    bool avg_down;                            /* pool before the shortcut's 1x1 */
+    int groups, base_width;                   /* of bottlenecks; 0: 1 and 64 */
+    int se;                                   /* squeeze-and-excite after the last norm, by this reduction; 0: none */
+    bool eca;                                 /* or a convolution over the channels' means */
+    enum smooth aa;
+    bool conv_pool;                           /* the stem's pool is a strided 3x3 */
+    bool group_norm;                          /* of 32 groups; else batch norm */
+    int reduce_first;                         /* a block's first convolution is narrower by; 0: 1 */
+    int down_kernel;                          /* of the shortcut's convolution; 0: 1 */
+    const struct pruned *pruned;
+};
+
+static const struct pruned pruned50 = {
+    .out = { 19, 171, 818, 2022 },
+    .width = { { 47, 18 }, { 52, 22 }, { 64, 35 }, { 85, 37 }, { 107, 80 }, { 120, 85 }, { 125, 87 }, { 198, 126 },
+               { 255, 232 }, { 256, 233 }, { 253, 235 }, { 256, 225 }, { 256, 239 }, { 492, 237 }, { 512, 500 },
+               { 512, 490 } },
+};
+static const struct pruned pruned101 = {
+    .out = { 26, 142, 278, 2042 },
+    .width = { { 45, 25 }, { 53, 20 }, { 60, 27 }, { 81, 24 }, { 93, 49 }, { 102, 54 }, { 122, 78 }, { 101, 25 },
+               { 239, 160 }, { 234, 156 }, { 250, 176 }, { 253, 191 }, { 251, 175 }, { 230, 128 }, { 244, 154 },
+               { 244, 159 }, { 238, 97 }, { 244, 149 }, { 253, 181 }, { 245, 119 }, { 255, 216 }, { 256, 201 },
+               { 253, 149 }, { 254, 141 }, { 256, 190 }, { 256, 217 }, { 255, 156 }, { 256, 155 }, { 256, 232 },
+               { 256, 214 }, { 499, 289 }, { 512, 512 }, { 512, 502 } },
+};
+
+static const struct resnet variants[] = {
+    { "resnet10t", .layers = { 1, 1, 1, 1 }, .stem = TIERED, .avg_down = true },
+    { "resnet14t", .layers = { 1, 1, 1, 1 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true },
+    { "resnet18", .layers = { 2, 2, 2, 2 } },
+    { "resnet18d", .layers = { 2, 2, 2, 2 }, .stem = DEEP, .avg_down = true },
+    { "resnet34", .layers = { 3, 4, 6, 3 } },
+    { "resnet34d", .layers = { 3, 4, 6, 3 }, .stem = DEEP, .avg_down = true },
+    { "resnet26", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL },
+    { "resnet26t", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true },
+    { "resnet26d", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true },
+    { "resnet50", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL },
+    { "resnet50c", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP },
+    { "resnet50d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true },
+    { "resnet50s", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .stem_width = 64 },
+    { "resnet50t", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true },
+    { "resnet101", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL },
+    { "resnet101c", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP },
+    { "resnet101d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true },
+    { "resnet101s", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .stem_width = 64 },
+    { "resnet152", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL },
+    { "resnet152c", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .stem = DEEP },
+    { "resnet152d", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true },
+    { "resnet152s", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .stem_width = 64 },
+    { "resnet200", .layers = { 3, 24, 36, 3 }, .bottleneck = ALL },
+    { "resnet200d", .layers = { 3, 24, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true },
+    { "wide_resnet50_2", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .base_width = 128 },
+    { "wide_resnet101_2", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .base_width = 128 },
+    { "resnet50_gn", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .group_norm = true },
+    { "resnext50_32x4d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 4 },
+    { "resnext50d_32x4d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .groups = 32,
+      .base_width = 4 },
+    { "resnext101_32x4d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 4 },
+    { "resnext101_32x8d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 8 },
+    { "resnext101_32x16d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 16 },
+    { "resnext101_32x32d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 32 },
+    { "resnext101_64x4d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 64, .base_width = 4 },
+    { "ecaresnet26t", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true, .eca = true },
+    { "ecaresnet50d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .eca = true },
+    { "ecaresnet50d_pruned", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .eca = true,
+      .pruned = &pruned50 },
+    { "ecaresnet50t", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true, .eca = true },
+    { "ecaresnetlight", .layers = { 1, 1, 11, 3 }, .bottleneck = ALL, .avg_down = true, .eca = true },
+    { "ecaresnet101d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .eca = true },
+    { "ecaresnet101d_pruned", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .eca = true,
+      .pruned = &pruned101 },
+    { "ecaresnet200d", .layers = { 3, 24, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .eca = true },
+    { "ecaresnet269d", .layers = { 3, 30, 48, 8 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .eca = true },
+    { "ecaresnext26t_32x4d", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true,
+      .groups = 32, .base_width = 4, .eca = true },
+    { "ecaresnext50t_32x4d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true,
+      .groups = 32, .base_width = 4, .eca = true },
+    { "seresnet18", .layers = { 2, 2, 2, 2 }, .se = 16 },
+    { "seresnet34", .layers = { 3, 4, 6, 3 }, .se = 16 },
+    { "seresnet50", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .se = 16 },
+    { "seresnet50t", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true, .se = 16 },
+    { "seresnet101", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .se = 16 },
+    { "seresnet152", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .se = 16 },
+    { "seresnet152d", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 16 },
+    { "seresnet200d", .layers = { 3, 24, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 16 },
+    { "seresnet269d", .layers = { 3, 30, 48, 8 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 16 },
+    { "seresnext26d_32x4d", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .groups = 32,
+      .base_width = 4, .se = 16 },
+    { "seresnext26t_32x4d", .layers = { 2, 2, 2, 2 }, .bottleneck = ALL, .stem = TIERED, .avg_down = true, .groups = 32,
+      .base_width = 4, .se = 16 },
+    { "seresnext50_32x4d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 4, .se = 16 },
+    { "seresnext101_32x4d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 4, .se = 16 },
+    { "seresnext101_32x8d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 32, .base_width = 8, .se = 16 },
+    { "seresnext101d_32x8d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .groups = 32,
+      .base_width = 8, .se = 16 },
+    { "seresnext101_64x4d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .groups = 64, .base_width = 4, .se = 16 },
+    { "senet154", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .stem_width = 64, .groups = 64,
+      .base_width = 4, .se = 16, .reduce_first = 2, .down_kernel = 3 },
+    { "resnetblur18", .layers = { 2, 2, 2, 2 }, .aa = BLUR },
+    { "resnetblur50", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .aa = BLUR },
+    { "resnetblur50d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .aa = BLUR },
+    { "resnetblur101d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .aa = BLUR },
+    { "resnetaa34d", .layers = { 3, 4, 6, 3 }, .stem = DEEP, .avg_down = true, .aa = MEAN },
+    { "resnetaa50", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .aa = MEAN },
+    { "resnetaa50d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .aa = MEAN },
+    { "resnetaa101d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .aa = MEAN },
+    { "seresnetaa50d", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 16,
+      .aa = MEAN },
+    { "seresnextaa101d_32x8d", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true,
+      .groups = 32, .base_width = 8, .se = 16, .aa = MEAN },
+    { "seresnextaa201d_32x8d", .layers = { 3, 24, 36, 4 }, .bottleneck = ALL, .stem = DEEP, .stem_width = 64,
+      .avg_down = true, .groups = 32, .base_width = 8, .se = 16, .aa = MEAN },
+    { "resnetrs50", .layers = { 3, 4, 6, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "resnetrs101", .layers = { 3, 4, 23, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "resnetrs152", .layers = { 3, 8, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "resnetrs200", .layers = { 3, 24, 36, 3 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "resnetrs270", .layers = { 4, 29, 53, 4 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "resnetrs350", .layers = { 4, 36, 72, 4 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "resnetrs420", .layers = { 4, 44, 87, 4 }, .bottleneck = ALL, .stem = DEEP, .avg_down = true, .se = 4,
+      .conv_pool = true },
+    { "test_resnet", .layers = { 1, 1, 1, 1 }, .bottleneck = 1 << 2, .channels = { 32, 48, 48, 96 }, .stem = DEEP,
+      .stem_width = 16, .avg_down = true },
+};
+
+/* How a stage strides: beyond nn_options.output_stride, strides become dilations. */
+struct pace { int stride, first_dilation, dilation; };
+
+static tg *norm(nn_scope s, tg *x, const struct resnet *r, bool last)
+{
+    nn_norm o = { .eps = 1e-5f, .zero_init = last };
+    return r->group_norm ? nn_group_norm(s, x, 32, o) : nn_batch_norm(s, x, o);
+}
+
+static tg *conv(nn_scope s, tg *x, int out, int k, int stride, int dilation, int groups)
+{
+    return nn_conv2d(s, x, out, (nn_conv){ .k = k, .stride = stride, .dilation = dilation, .groups = groups,
+                                           .pad = (stride - 1 + dilation * (k - 1)) / 2 });
+}
+
+/* The 3x3 that may stride: with anti-aliasing at stride 1, and the smoothing does the rest. */
+static bool smooths(const struct resnet *r, struct pace p)
+{
+    return r->aa && (p.stride > 1 || p.first_dilation != p.dilation);
+}
+
+static tg *striding(nn_scope s, tg *x, const struct resnet *r, int out, struct pace p, int groups)
+{
+    return nn_conv2d(s, x, out, (nn_conv){ .k = 3, .stride = smooths(r, p) ? 1 : p.stride, .pad = p.first_dilation,
+                                           .dilation = p.first_dilation, .groups = groups });
+}
+
+static tg *smooth(tg *x, const struct resnet *r, int stride)
+{
+    return r->aa == BLUR ? nn_blur_pool(x, 3, stride) : tg_avg_pool(x, (tg_pool){ .k = stride, .stride = stride });
+}
+
+static tg *basic(nn_scope s, tg *x, const struct resnet *r, int out, struct pace p)
+{
+    x = striding(at(s, "conv1"), x, r, out / (r->reduce_first ? r->reduce_first : 1), p, 1);
+    x = tg_relu(norm(at(s, "bn1"), x, r, false));
+    x = smooths(r, p) ? smooth(x, r, p.stride) : x;
+    x = conv(at(s, "conv2"), x, out, 3, 1, p.dilation, 1);
+    return norm(at(s, "bn2"), x, r, true);
+}
+
+static tg *bottleneck(nn_scope s, tg *x, const struct resnet *r, const int width[2], int out, struct pace p)
+{
+    x = conv(at(s, "conv1"), x, width[0], 1, 1, 1, 1);
+    x = tg_relu(norm(at(s, "bn1"), x, r, false));
+    x = striding(at(s, "conv2"), x, r, width[1], p, r->groups ? r->groups : 1);
+    x = tg_relu(norm(at(s, "bn2"), x, r, false));
+    x = smooths(r, p) ? smooth(x, r, p.stride) : x;
+    x = conv(at(s, "conv3"), x, out, 1, 1, 1, 1);
+    return norm(at(s, "bn3"), x, r, true);
+}
+
+/* With avg_down the convolution is "downsample.1": timm's Sequential counts the pool, also where there is none to do.
+ * A dilated stage pools at stride 1, padded as TensorFlow does, and counts the padding. */
+static tg *shortcut(nn_scope s, tg *x, const struct resnet *r, int out, struct pace p)
+{
+    if (p.stride == 1 && tg_dim(x, 1) == out)
+        return x;
+    if (!r->avg_down) {
+        bool one = !r->down_kernel || (p.stride == 1 && p.dilation == 1);
+        x = conv(at(s, "0"), x, out, one ? 1 : r->down_kernel, p.stride, one ? 1 : p.first_dilation, 1);
+        return norm(at(s, "1"), x, r, false);
+    }
+    if (p.dilation > 1)
+        x = tg_avg_pool(x, (tg_pool){ .k = 2, .stride = 1, .pad = { 0, 0, 1, 1 } });
+    else if (p.stride > 1)
+        x = tg_avg_pool(x, (tg_pool){ .k = 2, .stride = p.stride, .ceil = true, .exclude_pad = true });
+    return norm(at(s, "2"), conv(at(s, "1"), x, out, 1, 1, 1, 1), r, false);
+}
+
+static tg *block(nn_scope s, tg *x, const struct resnet *r, int stage, int number, struct pace p)
+{
+    int planes = r->channels[stage] ? r->channels[stage] : 64 << stage, groups = r->groups ? r->groups : 1;
+    bool neck = r->bottleneck >> stage & 1;
+    int full = neck ? planes * 4 : planes, out = r->pruned ? r->pruned->out[stage] : full;
+    int wide = planes * (r->base_width ? r->base_width : 64) / 64 * groups;
+    int width[2] = { wide / (r->reduce_first ? r->reduce_first : 1), wide };
+
+    tg *y = neck ? bottleneck(s, x, r, r->pruned ? r->pruned->width[number] : width, out, p) : basic(s, x, r, out, p);
+    if (r->se)
+        y = nn_squeeze_excite(at(s, "se"), y, nn_divisible((double)out / r->se, 8, 0), (nn_se){ 0 });
+    if (r->eca)
+        y = nn_channel_conv(at(s, "se"), y, full);
+    return tg_relu(tg_add(nn_drop_path(s, y), shortcut(at(s, "downsample"), x, r, out, p)));
+}
+
+static tg *stem(nn_scope s, tg *x, const struct resnet *r)
+{
+    int w = r->stem_width ? r->stem_width : 32;
+    if (r->stem == PLAIN)
+        return conv(s, x, 64, 7, 2, 1, 1);
+    x = conv(at(s, "0"), x, r->stem == TIERED ? w / 4 * 3 : w, 3, 2, 1, 1);
+    x = conv(at(s, "3"), tg_relu(norm(at(s, "1"), x, r, false)), w, 3, 1, 1, 1);
+    return conv(at(s, "6"), tg_relu(norm(at(s, "4"), x, r, false)), 2 * w, 3, 1, 1, 1);
+}
+
+static tg *stem_pool(nn_scope s, tg *x, const struct resnet *r)
+{
+    if (r->conv_pool)
+        return tg_relu(norm(at(s, "1"), conv(at(s, "0"), x, (int)tg_dim(x, 1), 3, 2, 1, 1), r, false));
+    if (r->aa == MEAN)
+        return smooth(x, r, 2);
+    x = tg_max_pool(x, (tg_pool){ .k = 3, .stride = r->aa ? 1 : 2, .pad = { 1, 1, 1, 1 } });
+    return r->aa ? smooth(x, r, 2) : x;
+}
+
+static tg *body(nn_scope s, tg *x, const void *variant)
+{
+    const struct resnet *r = variant;
+    struct pace p = { .stride = 1, .first_dilation = 1, .dilation = 1 };
+    int reached = 4, number = 0, limit = nn_opts(s)->output_stride ? nn_opts(s)->output_stride : 32;
+
+    x = tg_relu(norm(at(s, "bn1"), stem(at(s, "conv1"), x, r), r, false));
+    nn_feature(at(s, "act1"), x);
+    x = stem_pool(at(s, "maxpool"), x, r);
+    for (int i = 0; i < 4; i++) {
+        p.stride = i > 0 && reached < limit ? 2 : 1;
+        p.dilation *= i > 0 && reached >= limit ? 2 : 1;
+        reached *= p.stride;
+        for (int j = 0; j < r->layers[i]; j++) {
+            x = block(at(s, "layer%d.%d", i + 1, j), x, r, i, number++, p);
+            p = (struct pace){ .stride = 1, .first_dilation = p.dilation, .dilation = p.dilation };
+        }
+        nn_feature(at(s, "layer%d", i + 1), x);
+    }
+    return x;
+}
+
+static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
+{
+    (void)variant;
+    x = nn_dropout(s, nn_global_pool(x, h.pool), h.drop_rate);
+    return h.classes && !h.pre_logits ? nn_linear(at(s, "fc"), x, h.classes, (nn_lin){ .bias = true }) : x;
+}
+
+const timm_family timm_resnet = {
+    .name = "resnet", ZOO_TABLE(variants), ZOO_TAGS(resnet_tags), .body = body, .head = head,
+    .stem = "conv1 bn1 maxpool", .blocks = "layer%d.%d", .conv_init = NN_KAIMING_NORMAL_OUT,
+};
