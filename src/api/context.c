@@ -2,6 +2,17 @@
 #include "api/context.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* The name as a string that stays, or NULL. */
+static const char *known_backend(const char *name)
+{
+    static const char *const names[] = { "auto", "onednn", "cpu", "ref" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], name))
+            return names[i];
+    return NULL;
+}
 
 timm_ctx *timm_open(const timm_open_opts *opts)
 {
@@ -14,10 +25,10 @@ timm_ctx *timm_open(const timm_open_opts *opts)
     ctx->seed = o.seed ? o.seed : 42;
     ctx->note = o.note;
     ctx->user = o.user;
-    ctx->backends = tg_backends(o.backend ? o.backend : "auto");
+    ctx->backend = known_backend(o.backend ? o.backend : "auto");
     if (o.threads < 0 || o.threads > 1024)
         status_fail(&ctx->st, TIMM_BAD_ARG, "threads is %d; it must lie in 0 (one per core) .. 1024", o.threads);
-    if (!ctx->backends)
+    if (!ctx->backend)
         status_fail(&ctx->st, TIMM_BAD_ARG, "no backend is called '%s'; there are auto, onednn, cpu, ref", o.backend);
     return ctx;
 }
@@ -75,6 +86,8 @@ pool *ctx_pool(timm_ctx *ctx)
         ctx->threads = pool_open(ctx->want_threads);
     return ctx->threads;
 }
+
+const tg_backend *const *ctx_backends(timm_ctx *ctx) { return tg_backends(ctx->backend); }
 
 int64_t timm_numel(const timm_tensor *t)
 {

@@ -12,7 +12,7 @@ struct timm_ctx {
     arena mem;                              /* lists and strings handed to the user */
     pool *threads;                          /* made when first needed: lists start no thread */
     int want_threads, verbose;
-    const tg_backend *const *backends;
+    const char *backend;                    /* a name of context.c's list */
     uint64_t seed;
     void (*note)(void *user, const char *text);
     void *user;
@@ -22,5 +22,6 @@ struct timm_ctx {
 /* A sentence for the user that is no failure. */
 void ctx_note(timm_ctx *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 pool *ctx_pool(timm_ctx *ctx);
+const tg_backend *const *ctx_backends(timm_ctx *ctx);       /* opened when first needed: lists load no library */
 
 #endif

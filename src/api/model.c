@@ -150,7 +150,7 @@ plan *model_plan(timm_model *m, part what, tg_shape input)
     int n;
     plan *made = NULL;
     if (model_build(m, what, input, &b, out, 256, &n)) {
-        plan_opts o = { .backends = m->ctx->backends, .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
+        plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
                         .source = { .fetch = fetch, .done = done } };
         made = plan_make(b.graph, out, n, &o, st);
     }

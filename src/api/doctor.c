@@ -1,0 +1,40 @@
+/* doctor.c - what this machine and this build offer, in lines. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "api/context.h"
+#include "base/cpu.h"
+#include "zoo/zoo.h"
+
+int timm_threads(timm_ctx *ctx) { return ctx ? pool_threads(ctx_pool(ctx)) : 0; }
+
+const char *timm_doctor(timm_ctx *ctx)
+{
+    static const char *const isa[] = { "plain", "AVX2", "AVX-512" };
+    const cpu_info *c = cpu();
+    size_t ops, families, models = 0;
+    if (!ctx)
+        return "";
+    tg_ops(&ops);
+    const timm_family *const *f = zoo_families(&families);
+    for (size_t i = 0; i < families; i++)
+        models += f[i]->count;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return "";
+    fprintf(out, "libtimm          %s\nprocessor        %s\n", timm_version(), c->name);
+    fprintf(out, "instruction set  %s%s%s%s\n", isa[c->isa], c->vnni ? ", VNNI" : "", c->bf16 ? ", BF16" : "", c->amx ? ", AMX" : "");
+    fprintf(out, "cache of a core  %zu kB data, %zu kB second level\n", c->l1 >> 10, c->l2 >> 10);
+    fprintf(out, "threads          %d\n", timm_threads(ctx));
+    const tg_backend *const *b = ctx->backend ? ctx_backends(ctx) : NULL;
+    for (int i = 0; b && b[i]; i++)
+        fprintf(out, "backend          %-8s %zu kernels\n", b[i]->name, b[i]->count);
+    fprintf(out, "ops              %zu\nfamilies         %zu, %zu architectures\n", ops, families, models);
+    fprintf(out, "weights          %s\n", getenv("HF_HUB_CACHE") ? getenv("HF_HUB_CACHE")
+                                          : getenv("HF_HOME") ? getenv("HF_HOME") : "~/.cache/huggingface/hub");
+    fclose(out);
+    const char *kept = text ? arena_strdup(&ctx->mem, text) : NULL;
+    free(text);
+    return kept ? kept : "";
+}
