@@ -178,8 +178,8 @@ static void draw_by_callback(const char *name, tg_shape shape, const nn_par *par
 static bool resolve(timm_model *m, const timm_model_opts *o)
 {
     status *st = &m->ctx->st;
-    nn_pooling pool = NN_POOL_DEFAULT;
-    if (o->global_pool && !pooling_by_name(o->global_pool, &pool))
+    nn_pooling how = NN_POOL_DEFAULT;
+    if (o->global_pool && !pooling_by_name(o->global_pool, &how))
         return status_fail(st, TIMM_BAD_ARG, "no pooling is called '%s'; there are avg, max, avgmax, catavgmax, fast, fastavg, "
                            "fastmax, fastavgmax, fastcatavgmax, token, map and '' for none", o->global_pool);
     if (o->in_chans < 0 || o->in_chans > 65536 || o->classes < -1 || o->classes > 10000000)
@@ -194,13 +194,13 @@ static bool resolve(timm_model *m, const timm_model_opts *o)
     m->opts = (nn_options){
         .classes = o->classes < 0 ? 0 : o->classes ? o->classes : (int)m->cfg.num_classes,
         .in_chans = o->in_chans ? o->in_chans : (int)m->cfg.input_size[0],
-        .pool = pool,
+        .pool = how,
         .img_size = { h ? h : m->cfg.input_size[1], h ? w : m->cfg.input_size[2] },
         .dynamic_img_size = o->dynamic_img_size, .output_stride = o->output_stride ? o->output_stride : 32,
         .drop_rate = o->drop_rate, .drop_path = o->drop_path, .drop_block = o->drop_block, .proj_drop = o->proj_drop,
         .attn_drop = o->attn_drop, .pos_drop = o->pos_drop, .patch_drop = o->patch_drop,
     };
-    m->head = (timm_head){ .classes = m->opts.classes, .pool = pool, .drop_rate = o->drop_rate > 0 ? o->drop_rate : 0 };
+    m->head = (timm_head){ .classes = m->opts.classes, .pool = how, .drop_rate = o->drop_rate > 0 ? o->drop_rate : 0 };
     return true;
 }
 
@@ -267,7 +267,7 @@ void timm_free(timm_model *m)
     free(m);
 }
 
-timm_status timm_reset_classifier(timm_model *m, int classes, const char *pool)
+timm_status timm_reset_classifier(timm_model *m, int classes, const char *global_pool)
 {
     if (!m)
         return TIMM_BAD_ARG;
@@ -275,8 +275,8 @@ timm_status timm_reset_classifier(timm_model *m, int classes, const char *pool)
     nn_pooling how = m->head.pool;
     if (classes < 0 || classes > 10000000)
         status_fail(st, TIMM_BAD_ARG, "a classifier cannot have %d classes", classes);
-    else if (pool && !pooling_by_name(pool, &how))
-        status_fail(st, TIMM_BAD_ARG, "no pooling is called '%s'", pool);
+    else if (global_pool && !pooling_by_name(global_pool, &how))
+        status_fail(st, TIMM_BAD_ARG, "no pooling is called '%s'", global_pool);
     if (!status_ok(st))
         return st->code;
     m->head.classes = classes;
