@@ -282,7 +282,9 @@ static tg *body(nn_scope s, tg *x, const void *variant)
 
 static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
 {
-    (void)variant;
+    const struct resnet *r = variant;
+    if (h.pool == NN_POOL_NONE && h.classes)
+        nn_fail(s, "global_pool '' leaves a map; %s takes it with 0 classes only", r->name);
     x = nn_dropout(s, nn_global_pool(x, h.pool), h.drop_rate);
     return h.classes && !h.pre_logits ? nn_linear(at(s, "fc"), x, h.classes, (nn_lin){ .bias = true }) : x;
 }
