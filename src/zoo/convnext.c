@@ -70,7 +70,7 @@ static tg *simple_norm(nn_scope s, tg *x, int axis, float eps)
     tg *centred = tg_sub(x, tg_mean(x, AXIS(axis)));
     tg *var = tg_affine(tg_mean(tg_mul(centred, centred), AXIS(axis)), n / (n - 1), eps);
     tg *weight = nn_param(at(s, "weight"), SHAPE(tg_dim(x, axis)), (nn_par){ .value = 1 });
-    if (axis == 1)
+    if (axis < tg_rank(x) - 1)
         weight = tg_reshape(weight, SHAPE(1, -1, 1, 1));
     return tg_mul(tg_mul(x, tg_rsqrt(var)), weight);
 }
