@@ -1,7 +1,7 @@
 /* methods_test.c - reset_classifier, features, output_stride, in_chans against real timm: data/api.jsonl.xz. */
 #include <stdlib.h>
 #include <string.h>
-#include "oracle.h"
+#include "jsonl.h"
 #include "test.h"
 #include "timm/timm.h"
 
@@ -21,18 +21,18 @@ static timm_tensor zero_image(const json_t *record)
 {
     timm_tensor x = { .rank = 4 };
     for (int i = 0; i < 4; i++)
-        x.dim[i] = (int64_t)oracle_item(record, "input", (size_t)i);
+        x.dim[i] = json_integer_value(json_array_get(json_object_get(record, "input"), (size_t)i));
     x.data = calloc((size_t)timm_numel(&x), sizeof *x.data);
     return x;
 }
 
 static void check_widths(const char *what, const timm_model *m, const json_t *want)
 {
-    CHECK((double)timm_num_features(m) == oracle_number(want, "num_features"), "%s: num_features %d", what,
+    CHECK((double)timm_num_features(m) == jsonl_number(want, "num_features"), "%s: num_features %d", what,
           (int)timm_num_features(m));
-    CHECK((double)timm_head_hidden_size(m) == oracle_number(want, "head_hidden_size"), "%s: head_hidden_size %d", what,
+    CHECK((double)timm_head_hidden_size(m) == jsonl_number(want, "head_hidden_size"), "%s: head_hidden_size %d", what,
           (int)timm_head_hidden_size(m));
-    CHECK((double)timm_num_classes(m) == oracle_number(want, "num_classes"), "%s: num_classes %d", what,
+    CHECK((double)timm_num_classes(m) == jsonl_number(want, "num_classes"), "%s: num_classes %d", what,
           (int)timm_num_classes(m));
 }
 
@@ -52,7 +52,7 @@ static void check_run(const char *what, timm_model *m, const json_t *record, con
 
 static void check_resets(timm_ctx *ctx, const json_t *record)
 {
-    const char *name = oracle_text(record, "model");
+    const char *name = jsonl_text(record, "model");
     size_t i;
     json_t *reset;
     json_array_foreach(json_object_get(record, "reset"), i, reset) {
@@ -66,7 +66,7 @@ static void check_resets(timm_ctx *ctx, const json_t *record)
         CHECK((st != TIMM_OK) == !!error_of(gives), "%s: %s", what, st ? timm_message(ctx) : "timm refuses it");
         if (st == TIMM_OK && !error_of(gives)) {
             check_widths(what, m, gives);
-            CHECK((double)timm_num_params(m) == oracle_number(gives, "params"), "%s: %lld parameters", what,
+            CHECK((double)timm_num_params(m) == jsonl_number(gives, "params"), "%s: %lld parameters", what,
                   (long long)timm_num_params(m));
             if (!strncmp(name, "test_", 5))
                 check_run(what, m, record, gives);
@@ -82,9 +82,9 @@ static void check_info(const char *what, const timm_model *taps, const json_t *i
     for (int i = 0; i < timm_feature_count(taps) && i < (int)json_array_size(info); i++) {
         timm_feature_info have = timm_get_feature_info(taps, i);
         const json_t *want = json_array_get(info, (size_t)i);
-        CHECK(!strcmp(have.module, oracle_text(want, "module")), "%s: tap %d is %s", what, i, have.module);
-        CHECK((double)have.channels == oracle_number(want, "num_chs"), "%s: %d channels", what, (int)have.channels);
-        CHECK(have.reduction == oracle_number(want, "reduction"), "%s: reduction %d", what, have.reduction);
+        CHECK(!strcmp(have.module, jsonl_text(want, "module")), "%s: tap %d is %s", what, i, have.module);
+        CHECK((double)have.channels == jsonl_number(want, "num_chs"), "%s: %d channels", what, (int)have.channels);
+        CHECK(have.reduction == jsonl_number(want, "reduction"), "%s: reduction %d", what, have.reduction);
     }
 }
 
@@ -110,12 +110,12 @@ static void check_taps(timm_ctx *ctx, timm_model *m, const json_t *record)
             index[k] = (int)json_integer_value(json_array_get(asked, (size_t)k));
         timm_feature_opts o = { .out_indices = n ? index : NULL, .count = n ? n : (int)json_integer_value(asked) };
         char what[128];
-        snprintf(what, sizeof what, "%s, taps %zu", oracle_text(record, "model"), i);
+        snprintf(what, sizeof what, "%s, taps %zu", jsonl_text(record, "model"), i);
         timm_model *taps = timm_features(m, &o);
         CHECK(!taps == !!error_of(gives), "%s: %s", what, taps ? "timm refuses it" : timm_message(ctx));
         if (taps && !error_of(gives)) {
             check_info(what, taps, json_object_get(gives, "info"));
-            if (!strncmp(oracle_text(record, "model"), "test_", 5))
+            if (!strncmp(jsonl_text(record, "model"), "test_", 5))
                 check_maps(what, taps, record, json_object_get(gives, "maps"));
         }
         timm_free(taps);
@@ -130,17 +130,17 @@ static void check_strides(timm_ctx *ctx, const json_t *record)
     json_t *stride;
     json_array_foreach(json_object_get(record, "output_stride"), i, stride) {
         const json_t *gives = json_object_get(stride, "gives");
-        int s = (int)oracle_number(stride, "stride");
+        int s = (int)jsonl_number(stride, "stride");
         if (s < 8)
             continue;
         char what[128];
-        snprintf(what, sizeof what, "%s, output_stride %d", oracle_text(record, "model"), s);
-        timm_model *m = timm_create(ctx, oracle_text(record, "model"), &(timm_model_opts){ .output_stride = s });
+        snprintf(what, sizeof what, "%s, output_stride %d", jsonl_text(record, "model"), s);
+        timm_model *m = timm_create(ctx, jsonl_text(record, "model"), &(timm_model_opts){ .output_stride = s });
         timm_model *taps = timm_features(m, NULL);
         CHECK(!m == !!error_of(gives), "%s: %s", what, m ? "timm refuses it" : timm_message(ctx));
         if (taps && !error_of(gives)) {
             check_info(what, taps, json_object_get(gives, "info"));
-            if (!strncmp(oracle_text(record, "model"), "test_", 5))
+            if (!strncmp(jsonl_text(record, "model"), "test_", 5))
                 check_maps(what, taps, record, json_object_get(gives, "maps"));
         }
         timm_free(taps);
@@ -154,11 +154,11 @@ static void check_in_chans(timm_ctx *ctx, const json_t *record)
     size_t i;
     json_t *chans;
     json_array_foreach(json_object_get(record, "in_chans"), i, chans) {
-        const char *name = oracle_text(record, "model");
-        int n = (int)oracle_number(chans, "in_chans");
+        const char *name = jsonl_text(record, "model");
+        int n = (int)jsonl_number(chans, "in_chans");
         char hash[65] = "";
         timm_model *m = timm_create(ctx, name, &(timm_model_opts){ .in_chans = n });
-        CHECK(m && timm_state_hash(m, hash) == TIMM_OK && !strcmp(hash, oracle_text(chans, "names")),
+        CHECK(m && timm_state_hash(m, hash) == TIMM_OK && !strcmp(hash, jsonl_text(chans, "names")),
               "%s with %d channels: %s", name, n, timm_message(ctx));
         timm_free(m);
         timm_clear(ctx);
@@ -167,13 +167,13 @@ static void check_in_chans(timm_ctx *ctx, const json_t *record)
 
 static void check_family(const char *module)
 {
-    oracle_lines lines;
+    jsonl lines;
     int n = 0;
     timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1 });
     REQUIRE(ctx, "no context");
-    REQUIRE(oracle_open(&lines, test_data("data/api.jsonl.xz")), "no records");
-    for (json_t *record; (record = oracle_next(&lines)); json_decref(record)) {
-        const char *name = oracle_text(record, "model");
+    REQUIRE(jsonl_open(&lines, test_data("data/api.jsonl.xz")), "no records");
+    for (json_t *record; (record = jsonl_next(&lines)); json_decref(record)) {
+        const char *name = jsonl_text(record, "model");
         timm_cfg cfg;
         if (timm_get_cfg(ctx, name, &cfg) == TIMM_OK && strcmp(cfg.module, module))
             continue;
@@ -194,7 +194,7 @@ static void check_family(const char *module)
         check_in_chans(ctx, record);
     }
     CHECK(n > 1, "%d models of %s", n, module);
-    oracle_close(&lines);
+    jsonl_close(&lines);
     timm_close(ctx);
 }
 

@@ -1,10 +1,10 @@
 /* names_test.c - every model's state_dict: the names, shapes and types that real timm's model has.
  *
- * data/names.jsonl.xz, by tools/golden.py: which models have which tensors, as "name AxBxC dtype" (a scalar: no digits).
+ * data/names.jsonl.xz, by tools/golden.py: which models have which tensors, as "name AxBxC dtype" (scalars: no digits).
  */
 #include <inttypes.h>
 #include <string.h>
-#include "oracle.h"
+#include "jsonl.h"
 #include "test.h"
 #include "timm/timm.h"
 
@@ -35,12 +35,12 @@ static void check_state(const char *name, const timm_model *m, const json_t *ten
 
 static void check_module(const char *module, int expected)
 {
-    oracle_lines lines;
+    jsonl lines;
     int n = 0;
     timm_ctx *ctx = timm_open(NULL);
     REQUIRE(ctx, "no context");
-    REQUIRE(oracle_open(&lines, test_data("data/names.jsonl.xz")), "no manifests");
-    for (json_t *record; (record = oracle_next(&lines)); json_decref(record)) {
+    REQUIRE(jsonl_open(&lines, test_data("data/names.jsonl.xz")), "no manifests");
+    for (json_t *record; (record = jsonl_next(&lines)); json_decref(record)) {
         const json_t *models = json_object_get(record, "models");
         for (size_t i = 0; i < json_array_size(models); i++) {
             const char *name = json_string_value(json_array_get(models, i));
@@ -57,7 +57,7 @@ static void check_module(const char *module, int expected)
         }
     }
     CHECK(n == expected, "%d models, timm has %d", n, expected);
-    oracle_close(&lines);
+    jsonl_close(&lines);
     timm_close(ctx);
 }
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/names.h"
-#include "oracle.h"
+#include "jsonl.h"
 #include "test.h"
 #include "zoo/convnext.tags.h"
 #include "zoo/efficientnet.tags.h"
@@ -87,14 +87,14 @@ static void check_transform(const char *name, const timm_transform *t, const jso
     CHECK(same_sizes(t->input_size, json_object_get(want, "input_size"), 3), "%s: input_size", name);
     CHECK(same_text(t->interpolation, json_object_get(want, "interpolation")), "%s: %s", name, t->interpolation);
     CHECK(same_text(t->crop_mode, json_object_get(want, "crop_mode")), "%s: %s", name, t->crop_mode);
-    CHECK(t->crop_pct == oracle_number(want, "crop_pct"), "%s: crop_pct %g", name, t->crop_pct);
+    CHECK(t->crop_pct == jsonl_number(want, "crop_pct"), "%s: crop_pct %g", name, t->crop_pct);
     CHECK(same_numbers(t->mean, json_object_get(want, "mean")), "%s: mean", name);
     CHECK(same_numbers(t->std, json_object_get(want, "std")), "%s: std", name);
 }
 
 static void check_config(const json_t *record)
 {
-    const char *name = oracle_text(record, "config");
+    const char *name = jsonl_text(record, "config");
     const json_t *w = json_object_get(record, "cfg");
     arena mem = { 0 };
     status st = { 0 };
@@ -103,7 +103,7 @@ static void check_config(const json_t *record)
     REQUIRE(name_resolve(six, name, &n, &st) && name_fill_cfg(&n, &c, &mem, &st), "%s: %s", name, st.text);
     bool is_default = name_look_up(six, n.arch, &of_arch) && of_arch.tag == n.tag;
     CHECK(is_default == json_is_true(json_object_get(record, "default")), "%s: default %d", name, is_default);
-    CHECK(!strcmp(c.module, oracle_text(record, "module")), "%s: %s", name, c.module);
+    CHECK(!strcmp(c.module, jsonl_text(record, "module")), "%s: %s", name, c.module);
     const struct { const char *key, *have; } texts[] = {
         { "architecture", c.architecture }, { "tag", *c.tag ? c.tag : NULL }, { "interpolation", c.interpolation },
         { "crop_mode", c.crop_mode }, { "first_conv", c.first_conv }, { "classifier", c.classifier },
@@ -122,11 +122,11 @@ static void check_config(const json_t *record)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         CHECK(same_sizes(sizes[i].have, json_object_get(w, sizes[i].key), sizes[i].n), "%s: %s", name, sizes[i].key);
     CHECK(c.fixed_input_size == json_is_true(json_object_get(w, "fixed_input_size")), "%s: fixed_input_size", name);
-    CHECK(c.crop_pct == oracle_number(w, "crop_pct"), "%s: crop_pct %g", name, c.crop_pct);
-    CHECK(c.test_crop_pct == oracle_number(w, "test_crop_pct"), "%s: test_crop_pct %g", name, c.test_crop_pct);
+    CHECK(c.crop_pct == jsonl_number(w, "crop_pct"), "%s: crop_pct %g", name, c.crop_pct);
+    CHECK(c.test_crop_pct == jsonl_number(w, "test_crop_pct"), "%s: test_crop_pct %g", name, c.test_crop_pct);
     CHECK(same_numbers(c.mean, json_object_get(w, "mean")), "%s: mean", name);
     CHECK(same_numbers(c.std, json_object_get(w, "std")), "%s: std", name);
-    CHECK((double)c.num_classes == oracle_number(w, "num_classes"), "%s: %d classes", name, (int)c.num_classes);
+    CHECK((double)c.num_classes == jsonl_number(w, "num_classes"), "%s: %d classes", name, (int)c.num_classes);
     timm_transform train = timm_cfg_transform(&c, false), test = timm_cfg_transform(&c, true);
     check_transform(name, &train, json_object_get(record, "train"));
     check_transform(name, &test, json_object_get(record, "test"));
@@ -135,7 +135,7 @@ static void check_config(const json_t *record)
 
 static void check_name(const json_t *record)
 {
-    const char *name = oracle_text(record, "name");
+    const char *name = jsonl_text(record, "name");
     bool model = json_is_true(json_object_get(record, "is_model"));
     bool pretrained = json_is_true(json_object_get(record, "is_pretrained"));
     CHECK(name_is_model(six, name) == model, "is_model(%s) is not %d", name, model);
@@ -145,16 +145,16 @@ static void check_name(const json_t *record)
 /* Runs check on the records that have the key; how many those were. */
 static int each(const char *key, void (*check)(const json_t *record))
 {
-    oracle_lines lines;
+    jsonl lines;
     int n = 0;
-    if (!oracle_open(&lines, test_data("data/lists.jsonl.xz")))
+    if (!jsonl_open(&lines, test_data("data/lists.jsonl.xz")))
         return 0;
-    for (json_t *record; (record = oracle_next(&lines)); json_decref(record))
+    for (json_t *record; (record = jsonl_next(&lines)); json_decref(record))
         if (json_object_get(record, key)) {
             check(record);
             n++;
         }
-    oracle_close(&lines);
+    jsonl_close(&lines);
     return n;
 }
 
@@ -179,7 +179,7 @@ TEST(registry_knows_names_as_timm)
 /* Old names mean what timm says where their successor is a row of the six tables; "sam" is the tag that timm lost. */
 static void check_old(const json_t *record)
 {
-    const char *old = oracle_text(record, "old"), *now = oracle_text(record, "new");
+    const char *old = jsonl_text(record, "old"), *now = jsonl_text(record, "new");
     model_name a, b;
     bool have = name_look_up(six, old, &a), want = name_look_up(six, now, &b);
     bool lost = !strcmp(now + strcspn(now, "."), ".sam");
