@@ -2,6 +2,7 @@
 #include "half.h"
 #include <stdbool.h>
 #include <string.h>
+#include "cpu.h"
 
 static uint32_t bits_of(float x)
 {
@@ -52,14 +53,9 @@ uint16_t float_to_bfloat(float x)
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <cpuid.h>
 #include <immintrin.h>
 
-static bool has_f16c(void)
-{
-    unsigned a, b, c, d;
-    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
-}
+static bool has_f16c(void) { return cpu()->isa >= ISA_AVX2; }
 
 /* Both return how many they did: a multiple of eight. */
 __attribute__((target("avx2,f16c"))) static size_t widen_f16c(float *out, const uint8_t *in, size_t count)
