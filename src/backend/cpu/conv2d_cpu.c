@@ -31,7 +31,7 @@ static const char *declines(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
-    if (a->groups > 1 && group_in(c) == 1)
+    if (a->groups > 1 && group_in(c) == 1 && out_channels(c) == a->groups)
         return "depthwise";
     if (a->groups > 1 && !w->constant)
         return "groups whose weights change";

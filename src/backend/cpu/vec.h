@@ -40,4 +40,24 @@ typedef struct gemm_vec {
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
 
+/* -- depthwise convolution: depthwise_vec.c ------------------------------------------------------------------------------ */
+
+typedef struct depthwise {
+    int64_t h, w, oh, ow, kh, kw;
+    int64_t stride[2], pad[2], dilation[2];
+    int64_t xy, xx, yy, yx, ry, rx;         /* steps from row to row and pixel to pixel: image, result, residual */
+    int64_t room;                           /* channels, in whole vectors: a tap's weights */
+    const float *weights, *bias;            /* [tap][room]; bias [room] or NULL */
+    const float *x, *residual;              /* of one image; residual NULL: none */
+    float *y;
+    bool act_first;
+    act f;
+} depthwise;
+typedef struct depthwise_vec {
+    int width;
+    /* Channels [c, end) of result rows [from, to); c is a multiple of 2 * width. */
+    void (*rows)(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end);
+} depthwise_vec;
+VEC_TABLE(depthwise_vec, depthwise_vec)
+
 #endif

@@ -1,0 +1,148 @@
+/* depthwise_vec.c - each channel by its own kernel, channels in the lanes.
+ *
+ * Inside, four neighbouring pixels of two vectors share each weight; at the left and right border one pixel at a time
+ * takes the taps that fall inside, over as many vectors as keep the adders busy.
+ */
+#include "act_simd.h"
+#include "vec.h"
+
+enum { PIXELS = 4, EDGE_VECS = 8 };
+
+/* Taps [a, b) whose place from + tap * step lies in [0, n). */
+INLINE void inside(int64_t from, int64_t step, int64_t taps, int64_t n, int64_t *a, int64_t *b)
+{
+    *a = from < 0 ? (-from + step - 1) / step : 0;
+    *b = n - from <= 0 ? 0 : (n - from + step - 1) / step;
+    if (*b > taps)
+        *b = taps;
+    if (*a > *b)
+        *a = *b;
+}
+
+/* `pixels` neighbours from ox on, vectors of channels from c on, taps [x0, x1) of kernel rows [y0, y1). */
+INLINE void block(const depthwise *d, const int pixels, const int vecs, const int last, int64_t oy, int64_t ox, int64_t c,
+                  int64_t y0, int64_t y1, int64_t x0, int64_t x1)
+{
+    vf acc[PIXELS][EDGE_VECS];
+    const int64_t step = d->stride[1] * d->xx, tap = d->dilation[1] * d->xx;
+    const bool whole = last == VW;
+
+    UNROLL for (int v = 0; v < vecs; v++) {
+        vf start = d->bias ? vload(d->bias + c + v * VW) : vset(0.f);
+        UNROLL for (int p = 0; p < pixels; p++)
+            acc[p][v] = start;
+    }
+    for (int64_t ky = y0; ky < y1; ky++) {
+        const float *x = d->x + (oy * d->stride[0] - d->pad[0] + ky * d->dilation[0]) * d->xy + c
+                         + (ox * d->stride[1] - d->pad[1]) * d->xx + x0 * tap;
+        const float *w = d->weights + (ky * d->kw + x0) * d->room + c;
+        for (int64_t kx = x0; kx < x1; kx++, x += tap, w += d->room)
+            UNROLL for (int v = 0; v < vecs; v++) {
+                vf weight = vload(w + v * VW);
+                UNROLL for (int p = 0; p < pixels; p++) {
+                    const float *at = x + p * step + v * VW;
+                    acc[p][v] += (v < vecs - 1 || whole ? vload(at) : vload_n(at, last)) * weight;
+                }
+            }
+    }
+    UNROLL for (int p = 0; p < pixels; p++)
+        UNROLL for (int v = 0; v < vecs; v++) {
+            float *y = d->y + oy * d->yy + (ox + p) * d->yx + c + v * VW;
+            bool all = v < vecs - 1 || whole;
+            if (d->residual && !d->act_first) {
+                const float *r = d->residual + oy * d->ry + (ox + p) * d->rx + c + v * VW;
+                acc[p][v] += all ? vload(r) : vload_n(r, last);
+            }
+            if (d->f.kind == ACT_CLAMP)
+                acc[p][v] = vclamp(acc[p][v], vset(d->f.a), vset(d->f.b));
+            if (all)
+                vstore(y, acc[p][v]);
+            else
+                vstore_n(y, acc[p][v], last);
+        }
+}
+
+static void edge_pixel(const depthwise *d, int64_t oy, int64_t ox, int64_t c, int64_t end, int64_t y0, int64_t y1)
+{
+    int64_t x0, x1;
+    inside(ox * d->stride[1] - d->pad[1], d->dilation[1], d->kw, d->w, &x0, &x1);
+    for (; c + EDGE_VECS * VW <= end; c += EDGE_VECS * VW)
+        block(d, 1, EDGE_VECS, VW, oy, ox, c, y0, y1, x0, x1);
+    for (; c + 2 * VW <= end; c += 2 * VW)
+        block(d, 1, 2, VW, oy, ox, c, y0, y1, x0, x1);
+    for (; c < end; c += VW)
+        block(d, 1, 1, end - c < VW ? (int)(end - c) : VW, oy, ox, c, y0, y1, x0, x1);
+}
+
+/* Pixels [from, to), whose taps all fall inside, of vecs vectors of channels. */
+INLINE void middle(const depthwise *d, const int vecs, const int last, int64_t oy, int64_t c, int64_t from, int64_t to,
+                   int64_t y0, int64_t y1)
+{
+    int64_t ox = from;
+    for (; ox + PIXELS <= to; ox += PIXELS)
+        block(d, PIXELS, vecs, last, oy, ox, c, y0, y1, 0, d->kw);
+    for (; ox + 2 <= to; ox += 2)
+        block(d, 2, vecs, last, oy, ox, c, y0, y1, 0, d->kw);
+    for (; ox < to; ox++)
+        block(d, 1, vecs, last, oy, ox, c, y0, y1, 0, d->kw);
+}
+
+static __attribute__((noinline)) void middle2(const depthwise *d, int64_t oy, int64_t c, int64_t from, int64_t to, int64_t y0,
+                                              int64_t y1)
+{
+    middle(d, 2, VW, oy, c, from, to, y0, y1);
+}
+static __attribute__((noinline)) void middle1(const depthwise *d, int last, int64_t oy, int64_t c, int64_t from, int64_t to,
+                                              int64_t y0, int64_t y1)
+{
+    if (last == VW)
+        middle(d, 1, VW, oy, c, from, to, y0, y1);
+    else
+        middle(d, 1, last, oy, c, from, to, y0, y1);
+}
+
+static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
+{
+    for (int64_t oy = from; oy < to; oy++)
+        for (int64_t ox = 0; ox < d->ow; ox++) {
+            float *y = d->y + oy * d->yy + ox * d->yx + c;
+            const float *r = d->residual + oy * d->ry + ox * d->rx + c;
+            if (d->f.kind > ACT_CLAMP)
+                act_any(d->f, y, y, end - c);
+            for (int64_t i = 0; d->residual && d->act_first && i < end - c; i++)
+                y[i] += r[i];
+        }
+}
+
+static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
+{
+    const int64_t s = d->stride[1], reach = (d->kw - 1) * d->dilation[1];
+    int64_t left = (d->pad[1] + s - 1) / s, right = d->w + d->pad[1] - reach;     /* pixels with all taps inside: [left, right) */
+    right = right > 0 ? (right + s - 1) / s : 0;
+    right = right > d->ow ? d->ow : right;
+    left = left > right ? right : left;
+
+    for (int64_t oy = from; oy < to; oy++) {
+        int64_t y0, y1;
+        inside(oy * d->stride[0] - d->pad[0], d->dilation[0], d->kh, d->h, &y0, &y1);
+        for (int64_t ox = 0; ox < left; ox++)
+            edge_pixel(d, oy, ox, c, end, y0, y1);
+        for (int64_t ox = right; ox < d->ow; ox++)
+            edge_pixel(d, oy, ox, c, end, y0, y1);
+    }
+    for (int64_t at = c; at < end; at += 2 * VW)
+        for (int64_t oy = from; oy < to; oy++) {
+            int64_t y0, y1;
+            inside(oy * d->stride[0] - d->pad[0], d->dilation[0], d->kh, d->h, &y0, &y1);
+            if (at + 2 * VW <= end) {
+                middle2(d, oy, at, left, right, y0, y1);
+                continue;
+            }
+            for (int64_t one = at; one < end; one += VW)
+                middle1(d, end - one < VW ? (int)(end - one) : VW, oy, one, left, right, y0, y1);
+        }
+    if (d->f.kind > ACT_CLAMP || (d->residual && d->act_first))
+        finish(d, from, to, c, end);
+}
+
+const depthwise_vec VEC(depthwise_vec) = { .width = VW, .rows = rows };
