@@ -87,38 +87,6 @@ TILE(7, 1) TILE(8, 1) TILE(7, 2) TILE(8, 2) TILE(5, 3) TILE(6, 3) TILE(7, 3) TIL
 TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 #endif
 
-#ifdef __AVX2__
-/* packed[p][j] = b[j][p], 8 x 8. */
-INLINE void transpose8(const float *b, int64_t sn, float *packed, int64_t step)
-{
-    __m256 r[8], s[8];
-    UNROLL for (int i = 0; i < 8; i++)
-        r[i] = _mm256_loadu_ps(b + i * sn);
-    UNROLL for (int i = 0; i < 8; i += 2) {
-        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 8; i += 4)
-        UNROLL for (int j = 0; j < 2; j++) {
-            r[i + 2 * j] = _mm256_shuffle_ps(s[i + j], s[i + j + 2], 0x44);
-            r[i + 2 * j + 1] = _mm256_shuffle_ps(s[i + j], s[i + j + 2], 0xee);
-        }
-    UNROLL for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(packed + i * step, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(packed + (i + 4) * step, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-    }
-}
-enum { BLOCK = 8 };
-#else
-INLINE void transpose8(const float *b, int64_t sn, float *packed, int64_t step)
-{
-    for (int p = 0; p < 4; p++)
-        for (int j = 0; j < 4; j++)
-            packed[p * step + j] = b[j * sn + p];
-}
-enum { BLOCK = 4 };
-#endif
-
 static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn, int width, float *packed)
 {
     int64_t p = 0;
@@ -126,7 +94,7 @@ static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn,
         for (; p + BLOCK <= k; p += BLOCK) {
             int j = 0;
             for (; j + BLOCK <= n; j += BLOCK)
-                transpose8(b + p + j * sn, sn, packed + p * width + j, width);
+                vtranspose(b + p + j * sn, sn, packed + p * width + j, width);
             for (int q = 0; q < BLOCK; q++) {
                 for (int i = j; i < n; i++)
                     packed[(p + q) * width + i] = b[p + q + i * sn];

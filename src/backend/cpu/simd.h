@@ -115,4 +115,36 @@ INLINE vf vexp(vf x)
     return p * vpow2(half) * vpow2(n - half);
 }
 
+#ifdef __AVX2__
+enum { BLOCK = 8 };
+/* to[p][j] = b[j][p], BLOCK x BLOCK; rows are st and sf apart. */
+INLINE void vtranspose(const float *from, int64_t sf, float *to, int64_t st)
+{
+    __m256 r[8], s[8];
+    UNROLL for (int i = 0; i < 8; i++)
+        r[i] = _mm256_loadu_ps(from + i * sf);
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4)
+        UNROLL for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm256_shuffle_ps(s[i + j], s[i + j + 2], 0x44);
+            r[i + 2 * j + 1] = _mm256_shuffle_ps(s[i + j], s[i + j + 2], 0xee);
+        }
+    UNROLL for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * st, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * st, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+#else
+enum { BLOCK = 4 };
+INLINE void vtranspose(const float *from, int64_t sf, float *to, int64_t st)
+{
+    for (int p = 0; p < BLOCK; p++)
+        for (int j = 0; j < BLOCK; j++)
+            to[p * st + j] = from[j * sf + p];
+}
+#endif
+
 #endif

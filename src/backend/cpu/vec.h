@@ -60,4 +60,17 @@ typedef struct depthwise_vec {
 } depthwise_vec;
 VEC_TABLE(depthwise_vec, depthwise_vec)
 
+/* -- elementwise: elementwise_vec.c ----------------------------------------------------------------------------------------- */
+
+typedef enum binary_kind { BIN_ADD, BIN_SUB, BIN_MUL, BIN_DIV, BIN_MAX, BIN_MIN, BIN_GREATER, BIN_KINDS } binary_kind;
+typedef struct elementwise_vec {
+    void (*unary)(act f, const float *x, float *y, int64_t n);
+    /* Steps 0 or 1: a vector or one number. */
+    void (*binary[BIN_KINDS])(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
+    void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, int64_t n);
+    /* to[i * st + j] = from[j * sf + i], i < n, j < m. */
+    void (*transpose)(const float *from, int64_t sf, float *to, int64_t st, int64_t n, int64_t m);
+} elementwise_vec;
+VEC_TABLE(elementwise_vec, elementwise_vec)
+
 #endif

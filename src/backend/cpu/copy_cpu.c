@@ -1,0 +1,178 @@
+/* copy_cpu.c - moving numbers: copies between layouts, and the ops that are copies of parts. */
+#include <string.h>
+#include "kernels.h"
+#include "loops.h"
+#include "product.h"
+
+struct copy { const elementwise_vec *v; const float *from; float *to; int64_t sf, st, across, across_st; };
+
+static void copy_row(const void *arg, const int64_t *offset, int64_t n)
+{
+    const struct copy *k = arg;
+    const float *from = k->from + offset[1];
+    float *to = k->to + offset[0];
+    if (k->sf == 1 && k->st == 1)
+        memcpy(to, from, (size_t)n * sizeof *to);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i * k->st] = from[i * k->sf];
+}
+
+/* n columns of a transposition: `across` numbers lie side by side in `from`, n in `to`. */
+static void transpose_row(const void *arg, const int64_t *offset, int64_t n)
+{
+    const struct copy *k = arg;
+    k->v->transpose(k->from + offset[1], k->sf, k->to + offset[0], k->across_st, k->across, n);
+}
+
+/* An axis that is innermost in `from` but not in `to` is taken out of the loops and walked by transpose_row. */
+static bool take_across(loops *l, struct copy *k)
+{
+    for (int a = 0; a < l->rank - 1; a++) {
+        if (l->stride[1][a] != 1)
+            continue;
+        k->across = l->dim[a];
+        k->across_st = l->stride[0][a];
+        l->rank--;
+        for (int b = a; b < l->rank; b++) {
+            l->dim[b] = l->dim[b + 1];
+            l->stride[0][b] = l->stride[0][b + 1];
+            l->stride[1][b] = l->stride[1][b + 1];
+        }
+        return true;
+    }
+    return false;
+}
+
+/* to and from have one shape; from's size-1 axes are repeated. */
+static void copy(const tg_tensor *to, const tg_tensor *from, pool *p)
+{
+    const tg_tensor *t[] = { to, from };
+    loops l = loops_of(t, 2);
+    int last = l.rank - 1;
+    struct copy k = { .v = VEC_PICK(elementwise_vec), .from = from->data, .to = to->data,
+                      .sf = l.stride[1][last], .st = l.stride[0][last] };
+    if (k.st == 1 && k.sf > 1 && take_across(&l, &k))
+        loops_run(&l, p, k.across, transpose_row, &k);
+    else
+        loops_run(&l, p, 1, copy_row, &k);
+}
+
+static tg_tensor shifted(const tg_tensor *t, int axis, int64_t by, int64_t size)
+{
+    tg_tensor part = *t;
+    part.data = (float *)t->data + by * t->stride[axis];
+    part.shape.dim[axis] = size;
+    return part;
+}
+
+static const char *declines(const tg_call *c) { return all_f32(c) ? NULL : "not float"; }
+
+/* -- copy, expand: the shape stays ---------------------------------------------------------------------------------------- */
+
+static void run_copy(const tg_call *c) { copy(&c->out, &c->in[0], c->pool); }
+
+static void run_permute(const tg_call *c)
+{
+    const permute_attr *a = c->attr;
+    tg_tensor from = c->in[0];
+    for (int i = 0; i < c->out.shape.rank; i++) {
+        from.shape.dim[i] = c->in[0].shape.dim[a->order[i]];
+        from.stride[i] = c->in[0].stride[a->order[i]];
+    }
+    copy(&c->out, &from, c->pool);
+}
+
+static void run_slice(const tg_call *c)
+{
+    const slice_attr *a = c->attr;
+    tg_tensor from = shifted(&c->in[0], a->axis, a->from, c->out.shape.dim[a->axis]);
+    from.stride[a->axis] *= a->step ? a->step : 1;
+    copy(&c->out, &from, c->pool);
+}
+
+/* Row-major order is kept: the result, which is dense, seen in the operand's shape. */
+static void run_reshape(const tg_call *c)
+{
+    tg_tensor to = { .data = c->out.data, .shape = c->in[0].shape };
+    tg_dense(&to);
+    copy(&to, &c->in[0], c->pool);
+}
+
+static const char *reshape_declines(const tg_call *c)
+{
+    return !all_f32(c) ? "not float" : tg_is_dense(&c->out) ? NULL : "result not dense";
+}
+
+static void reshape_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
+{
+    (void)c, (void)in;
+    tg_dense(out);
+}
+
+/* -- parts ------------------------------------------------------------------------------------------------------------------ */
+
+static void run_concat(const tg_call *c)
+{
+    const axis_attr *a = c->attr;
+    int64_t at = 0;
+    for (int i = 0; i < c->n_in; i++) {
+        int64_t size = c->in[i].shape.dim[a->axis];
+        tg_tensor to = shifted(&c->out, a->axis, at, size);
+        copy(&to, &c->in[i], c->pool);
+        at += size;
+    }
+}
+
+static void run_roll(const tg_call *c)
+{
+    const roll_attr *a = c->attr;
+    int64_t n = c->in[0].shape.dim[a->axis], shift = (a->shift % n + n) % n;
+    tg_tensor to = shifted(&c->out, a->axis, shift, n - shift), from = shifted(&c->in[0], a->axis, 0, n - shift);
+    copy(&to, &from, c->pool);
+    if (!shift)
+        return;
+    to = shifted(&c->out, a->axis, 0, shift);
+    from = shifted(&c->in[0], a->axis, n - shift, shift);
+    copy(&to, &from, c->pool);
+}
+
+static const char *pad_declines(const tg_call *c)
+{
+    const tg_pads *a = c->attr;
+    for (int i = 0; i < c->out.shape.rank; i++)
+        if (a->before[i] < 0 || a->after[i] < 0)
+            return "cuts";
+    return !all_f32(c) ? "not float" : a->mode != TG_PAD_CONST ? "not a constant" : NULL;
+}
+
+/* The borders axis by axis, each of what the axes before it leave, then the middle. */
+static void run_pad(const tg_call *c)
+{
+    const tg_pads *a = c->attr;
+    float value = (float)a->value;
+    tg_tensor rest = c->out, one = { .data = &value };
+
+    for (int i = 0; i < rest.shape.rank; i++) {
+        int64_t n = c->in[0].shape.dim[i];
+        tg_tensor border = shifted(&rest, i, 0, a->before[i]);
+        copy(&border, &one, c->pool);
+        border = shifted(&rest, i, a->before[i] + n, a->after[i]);
+        copy(&border, &one, c->pool);
+        rest = shifted(&rest, i, a->before[i], n);
+    }
+    copy(&rest, &c->in[0], c->pool);
+}
+
+#define COPY(op_name, why, want) \
+    const tg_kernel kernel_##op_name = { \
+        .op = #op_name, .name = "cpu." #op_name, .declines = why, .prefers = want, .run = run_##op_name };
+#define run_expand run_copy
+COPY(copy, declines, NULL)
+COPY(expand, declines, NULL)
+COPY(permute, declines, NULL)
+COPY(slice, declines, NULL)
+COPY(reshape, reshape_declines, reshape_prefers)
+COPY(concat, declines, NULL)
+COPY(roll, declines, NULL)
+COPY(pad, pad_declines, NULL)

@@ -1,0 +1,111 @@
+/* elementwise_cpu.c - functions of one element of each operand, any strides, numpy broadcasting. */
+#include <string.h>
+#include "kernels.h"
+#include "loops.h"
+#include "product.h"
+
+enum { CHUNK = 256 };
+
+static const char *declines(const tg_call *c)
+{
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i].dtype != TG_F32)
+            return "not float";
+    return NULL;
+}
+
+/* n numbers `step` apart, side by side: where they already are, or in `room`. */
+static const float *gathered(const float *x, int64_t step, int64_t n, float *room)
+{
+    if (step == 1)
+        return x;
+    for (int64_t i = 0; i < n; i++)
+        room[i] = x[i * step];
+    return room;
+}
+
+static void scatter(const float *from, float *y, int64_t step, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i * step] = from[i];
+}
+
+struct unary { const elementwise_vec *v; act f; const float *x; float *y; int64_t sx, sy; };
+
+static void unary_row(const void *arg, const int64_t *offset, int64_t n)
+{
+    const struct unary *u = arg;
+    const float *x = u->x + offset[1];
+    float *y = u->y + offset[0], in[CHUNK], out[CHUNK];
+    if (u->sx == 1 && u->sy == 1) {
+        u->v->unary(u->f, x, y, n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        int64_t m = n - i < CHUNK ? n - i : CHUNK;
+        u->v->unary(u->f, gathered(x + i * u->sx, u->sx, m, in), out, m);
+        scatter(out, y + i * u->sy, u->sy, m);
+    }
+}
+
+static void run_unary(const tg_call *c)
+{
+    const tg_tensor *t[] = { &c->out, &c->in[0] };
+    loops l = loops_of(t, 2);
+    struct unary u = { .v = VEC_PICK(elementwise_vec), .x = c->in[0].data, .y = c->out.data,
+                       .sy = l.stride[0][l.rank - 1], .sx = l.stride[1][l.rank - 1] };
+    act_of(c->op, c->attr, &u.f);
+    loops_run(&l, c->pool, u.f.kind < ACT_SQRT ? 1 : 4, unary_row, &u);
+}
+
+struct binary {
+    void (*f)(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
+    const float *a, *b;
+    float *y;
+    int64_t sa, sb, sy;
+};
+
+static void binary_row(const void *arg, const int64_t *offset, int64_t n)
+{
+    const struct binary *k = arg;
+    const float *a = k->a + offset[1], *b = k->b + offset[2];
+    float *y = k->y + offset[0], in[2][CHUNK], out[CHUNK];
+    bool plain = k->sy == 1 && (k->sa == 0 || k->sa == 1) && (k->sb == 0 || k->sb == 1);
+    if (plain) {
+        k->f(a, (int)k->sa, b, (int)k->sb, y, n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        int64_t m = n - i < CHUNK ? n - i : CHUNK;
+        const float *x0 = k->sa ? gathered(a + i * k->sa, k->sa, m, in[0]) : a;
+        const float *x1 = k->sb ? gathered(b + i * k->sb, k->sb, m, in[1]) : b;
+        k->f(x0, k->sa != 0, x1, k->sb != 0, out, m);
+        scatter(out, y + i * k->sy, k->sy, m);
+    }
+}
+
+static const char *const binary_names[BIN_KINDS] = {
+    [BIN_ADD] = "add", [BIN_SUB] = "sub", [BIN_MUL] = "mul", [BIN_DIV] = "div", [BIN_MAX] = "maximum",
+    [BIN_MIN] = "minimum", [BIN_GREATER] = "greater",
+};
+
+static void run_binary(const tg_call *c)
+{
+    const tg_tensor *t[] = { &c->out, &c->in[0], &c->in[1] };
+    loops l = loops_of(t, 3);
+    int last = l.rank - 1, kind = 0;
+    while (kind < BIN_KINDS - 1 && strcmp(binary_names[kind], c->op->name))
+        kind++;
+    struct binary k = { .f = VEC_PICK(elementwise_vec)->binary[kind], .a = c->in[0].data, .b = c->in[1].data, .y = c->out.data,
+                        .sy = l.stride[0][last], .sa = l.stride[1][last], .sb = l.stride[2][last] };
+    loops_run(&l, c->pool, 1, binary_row, &k);
+}
+
+#define UNARY(of) \
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_unary };
+#define BINARY(of) \
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_binary };
+UNARY(relu) UNARY(relu6) UNARY(clamp) UNARY(affine) UNARY(leaky_relu) UNARY(elu) UNARY(abs) UNARY(sqrt) UNARY(rsqrt)
+UNARY(exp) UNARY(erf) UNARY(tanh) UNARY(sigmoid) UNARY(silu) UNARY(gelu) UNARY(gelu_tanh) UNARY(quick_gelu)
+UNARY(hard_swish) UNARY(hard_sigmoid)
+BINARY(add) BINARY(sub) BINARY(mul) BINARY(div) BINARY(maximum) BINARY(minimum) BINARY(greater)

@@ -1,0 +1,76 @@
+/* elementwise_vec.c - rows of unary and binary functions; transposition. */
+#include "act_simd.h"
+#include "vec.h"
+
+INLINE vf bin(binary_kind kind, vf a, vf b)
+{
+    switch (kind) {
+    case BIN_ADD:     return a + b;
+    case BIN_SUB:     return a - b;
+    case BIN_MUL:     return a * b;
+    case BIN_DIV:     return a / b;
+    case BIN_MAX:     return vmax(a, b);
+    case BIN_MIN:     return vmin(a, b);
+    case BIN_GREATER: return vpick(a > b, vset(1.f), vset(0.f));
+    case BIN_KINDS:   break;
+    }
+    return a;
+}
+
+INLINE void bin_row(binary_kind kind, const float *a, int sa, const float *b, int sb, float *y, int64_t n)
+{
+    vf a0 = vset(*a), b0 = vset(*b);
+    int64_t i = 0;
+    if (sa && sb)
+        for (; i + VW <= n; i += VW)
+            vstore(y + i, bin(kind, vload(a + i), vload(b + i)));
+    else
+        for (; i + VW <= n; i += VW)
+            vstore(y + i, bin(kind, sa ? vload(a + i) : a0, sb ? vload(b + i) : b0));
+    if (i < n) {
+        int last = (int)(n - i);
+        vstore_n(y + i, bin(kind, sa ? vload_n(a + i, last) : a0, sb ? vload_n(b + i, last) : b0), last);
+    }
+}
+
+#define BINARY(name, kind) \
+    static void name(const float *a, int sa, const float *b, int sb, float *y, int64_t n) { bin_row(kind, a, sa, b, sb, y, n); }
+BINARY(add, BIN_ADD)
+BINARY(sub, BIN_SUB)
+BINARY(mul, BIN_MUL)
+BINARY(div_, BIN_DIV)
+BINARY(max_, BIN_MAX)
+BINARY(min_, BIN_MIN)
+BINARY(greater, BIN_GREATER)
+
+static void scale_shift(const float *x, const float *scale, const float *shift, float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(y + i, vload(x + i) * vload(scale + i) + vload(shift + i));
+    if (i < n) {
+        int last = (int)(n - i);
+        vstore_n(y + i, vload_n(x + i, last) * vload_n(scale + i, last) + vload_n(shift + i, last), last);
+    }
+}
+
+static void transpose(const float *from, int64_t sf, float *to, int64_t st, int64_t n, int64_t m)
+{
+    int64_t i = 0;
+    for (; i + BLOCK <= n; i += BLOCK) {
+        int64_t j = 0;
+        for (; j + BLOCK <= m; j += BLOCK)
+            vtranspose(from + j * sf + i, sf, to + i * st + j, st);
+        for (; j < m; j++)
+            for (int k = 0; k < BLOCK; k++)
+                to[(i + k) * st + j] = from[j * sf + i + k];
+    }
+    for (; i < n; i++)
+        for (int64_t j = 0; j < m; j++)
+            to[i * st + j] = from[j * sf + i];
+}
+
+const elementwise_vec VEC(elementwise_vec) = {
+    .unary = act_any, .binary = { add, sub, mul, div_, max_, min_, greater },
+    .scale_shift = scale_shift, .transpose = transpose,
+};
