@@ -84,7 +84,7 @@ INLINE void act_row(act_kind kind, float a, float b, const float *x, float *y, i
 
 #define ACT_ROW(k) case k: act_row(k, f.a, f.b, x, y, n); break;
 /* One loop per function: the kind is a constant inside each. */
-static void act_any(act f, const float *x, float *y, int64_t n)
+static inline void act_any(act f, const float *x, float *y, int64_t n)
 {
     switch (f.kind) {
     ACT_ROW(ACT_NONE) ACT_ROW(ACT_CLAMP) ACT_ROW(ACT_LEAKY) ACT_ROW(ACT_ELU) ACT_ROW(ACT_AFFINE) ACT_ROW(ACT_ABS)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kernels.h"
-#include "product.h"
+#include "packed_product.h"
 
 enum { FEW_CHANNELS = 8 };
 

@@ -2,7 +2,7 @@
 #include <string.h>
 #include "kernels.h"
 #include "loops.h"
-#include "product.h"
+#include "packed_product.h"
 
 struct copy { const elementwise_vec *v; const float *from; float *to; int64_t sf, st, across, across_st; };
 

@@ -1,7 +1,7 @@
 /* depthwise_cpu.c - convolution in as many groups as channels, channels-last. */
 #include <stdlib.h>
 #include "kernels.h"
-#include "product.h"
+#include "packed_product.h"
 
 typedef struct state { const depthwise_vec *v; float *weights; int64_t room; act f; size_t bytes; } state;
 

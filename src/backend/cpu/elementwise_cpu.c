@@ -2,7 +2,7 @@
 #include <string.h>
 #include "kernels.h"
 #include "loops.h"
-#include "product.h"
+#include "packed_product.h"
 
 enum { CHUNK = 256 };
 

@@ -1,7 +1,7 @@
 /* linear_cpu.c - y = act(x w' + bias + residual): rows of x by packed weights. */
 #include <stdlib.h>
 #include "kernels.h"
-#include "product.h"
+#include "packed_product.h"
 
 typedef struct linear_state { product p; rowmap x; } linear_state;
 

@@ -73,4 +73,22 @@ typedef struct elementwise_vec {
 } elementwise_vec;
 VEC_TABLE(elementwise_vec, elementwise_vec)
 
+/* -- rows: rows_vec.c ---------------------------------------------------------------------------------------------------- */
+
+typedef enum reduce_kind { REDUCE_SUM, REDUCE_MAX } reduce_kind;
+typedef struct rows_vec {
+    void (*softmax)(const float *x, float *y, int64_t n);                          /* in place is fine */
+    /* weight, bias: NULL or n numbers. */
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
+    void (*rms_norm)(const float *x, const float *weight, float eps, float *y, int64_t n);
+    float (*reduce)(reduce_kind kind, const float *x, int64_t n);
+    /* y[j] = over i < rows of x[i * step + j]; times scale. */
+    void (*reduce_rows)(reduce_kind kind, const float *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);
+    /* Sum of (x - mean)^2. */
+    float (*variance)(const float *x, float mean, int64_t n);
+    /* y[j] = max or scaled sum of row[i][j] over the rows of a pool's window. */
+    void (*pool)(reduce_kind kind, const float *const *row, int rows, float scale, float *y, int64_t n);
+} rows_vec;
+VEC_TABLE(rows_vec, rows_vec)
+
 #endif

@@ -1,5 +1,5 @@
-/* product.c - packing and epilogues of products. */
-#include "product.h"
+/* packed_product.c - packing and epilogues of products. */
+#include "packed_product.h"
 #include <stdlib.h>
 
 bool all_f32(const tg_call *c)

@@ -1,6 +1,6 @@
-/* product.h - what the kernels of ops with an epilogue (conv2d, linear) do alike. */
-#ifndef PRODUCT_H
-#define PRODUCT_H
+/* packed_product.h - what the kernels of ops with an epilogue (conv2d, linear) do alike. */
+#ifndef PACKED_PRODUCT_H
+#define PACKED_PRODUCT_H
 #include "backend/backend.h"
 #include "gemm.h"
 #include "ops/attrs.h"

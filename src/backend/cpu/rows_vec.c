@@ -1,0 +1,169 @@
+/* rows_vec.c - sums, norms and softmax of rows of numbers that lie side by side. */
+#include "act_simd.h"
+#include "vec.h"
+
+enum { LANES = 4 };         /* vectors in flight, so that additions do not wait for each other */
+
+/* A row that ends inside a vector is filled up with `fill`. */
+INLINE vf vload_end(const float *x, int64_t left, vf fill)
+{
+    if (left >= VW)
+        return vload(x);
+    float t[VW];
+    vstore(t, fill);
+    memcpy(t, x, (size_t)left * sizeof *x);
+    return vload(t);
+}
+
+/* The sum of f over n numbers, f(fill) being 0. */
+#define SUM_OF(f, fill) \
+    vf s[LANES] = { vset(0.f), vset(0.f), vset(0.f), vset(0.f) }; \
+    int64_t i = 0; \
+    for (; i + LANES * VW <= n; i += LANES * VW) \
+        UNROLL for (int k = 0; k < LANES; k++) { \
+            vf v = vload(x + i + k * VW); \
+            s[k] += f; \
+        } \
+    for (; i < n; i += VW) { \
+        vf v = vload_end(x + i, n - i, fill); \
+        s[0] += f; \
+    } \
+    return vsum((s[0] + s[1]) + (s[2] + s[3]))
+
+INLINE float sum(const float *x, int64_t n) { SUM_OF(v, vset(0.f)); }
+INLINE float sum_squares(const float *x, int64_t n) { SUM_OF(v * v, vset(0.f)); }
+static float variance(const float *x, float mean, int64_t n)
+{
+    vf m = vset(mean);
+    SUM_OF((v - m) * (v - m), m);
+}
+
+INLINE float maximum(const float *x, int64_t n)
+{
+    vf low = vset(-INFINITY), m[LANES] = { low, low, low, low };
+    int64_t i = 0;
+    for (; i + LANES * VW <= n; i += LANES * VW)
+        UNROLL for (int k = 0; k < LANES; k++)
+            m[k] = vmax(vload(x + i + k * VW), m[k]);
+    for (; i < n; i += VW)
+        m[0] = vmax(vload_end(x + i, n - i, low), m[0]);
+    return vmaximum(vmax(vmax(m[0], m[1]), vmax(m[2], m[3])));
+}
+
+static float reduce(reduce_kind kind, const float *x, int64_t n) { return kind == REDUCE_SUM ? sum(x, n) : maximum(x, n); }
+
+static void softmax(const float *x, float *y, int64_t n)
+{
+    vf top = vset(maximum(x, n)), s[2] = { vset(0.f), vset(0.f) };
+    int64_t i = 0;
+    for (; i + 2 * VW <= n; i += 2 * VW)
+        UNROLL for (int k = 0; k < 2; k++) {
+            vf e = vexp(vload(x + i + k * VW) - top);
+            vstore(y + i + k * VW, e);
+            s[k] += e;
+        }
+    for (; i < n; i += VW) {
+        int left = n - i < VW ? (int)(n - i) : VW;
+        vf e = vexp(vload_end(x + i, left, vset(-INFINITY)) - top);
+        vstore_n(y + i, e, left);
+        s[0] += vload_end(y + i, left, vset(0.f));
+    }
+    vf scale = vset(1.f / vsum(s[0] + s[1]));
+    for (i = 0; i + VW <= n; i += VW)
+        vstore(y + i, vload(y + i) * scale);
+    if (i < n)
+        vstore_n(y + i, vload_n(y + i, (int)(n - i)) * scale, (int)(n - i));
+}
+
+/* y = (x - mean) scale weight + bias, a vector or its first `left` numbers. */
+INLINE vf normed(vf x, vf mean, vf scale, const float *weight, const float *bias, int64_t i, int left)
+{
+    vf v = (x - mean) * scale;
+    if (weight)
+        v *= left == VW ? vload(weight + i) : vload_n(weight + i, left);
+    if (bias)
+        v += left == VW ? vload(bias + i) : vload_n(bias + i, left);
+    return v;
+}
+
+static void norm(const float *x, float mean, float scale, const float *weight, const float *bias, float *y, int64_t n)
+{
+    vf m = vset(mean), s = vset(scale);
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(y + i, normed(vload(x + i), m, s, weight, bias, i, VW));
+    if (i < n) {
+        int left = (int)(n - i);
+        vstore_n(y + i, normed(vload_n(x + i, left), m, s, weight, bias, i, left), left);
+    }
+}
+
+static void layer_norm(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n)
+{
+    float mean = sum(x, n) / (float)n;
+    norm(x, mean, 1.f / sqrtf(variance(x, mean, n) / (float)n + eps), weight, bias, y, n);
+}
+
+static void rms_norm(const float *x, const float *weight, float eps, float *y, int64_t n)
+{
+    norm(x, 0.f, 1.f / sqrtf(sum_squares(x, n) / (float)n + eps), weight, NULL, y, n);
+}
+
+/* Rows are summed in groups, and the groups' sums added, which keeps rounding errors of long sums small. */
+INLINE void reduce_columns(reduce_kind kind, const int vecs, const float *x, int64_t step, int64_t rows, float scale, float *y,
+                           int left)
+{
+    enum { GROUP = 32 };
+    vf total[LANES];
+    UNROLL for (int v = 0; v < vecs; v++)
+        total[v] = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
+    for (int64_t r = 0; r < rows;) {
+        vf part[LANES];
+        int64_t end = r + GROUP < rows ? r + GROUP : rows;
+        UNROLL for (int v = 0; v < vecs; v++)
+            part[v] = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
+        for (; r < end; r++)
+            UNROLL for (int v = 0; v < vecs; v++) {
+                vf a = left == VW ? vload(x + r * step + v * VW) : vload_n(x + r * step + v * VW, left);
+                part[v] = kind == REDUCE_SUM ? part[v] + a : vmax(a, part[v]);
+            }
+        UNROLL for (int v = 0; v < vecs; v++)
+            total[v] = kind == REDUCE_SUM ? total[v] + part[v] : vmax(part[v], total[v]);
+    }
+    UNROLL for (int v = 0; v < vecs; v++)
+        if (left == VW)
+            vstore(y + v * VW, total[v] * vset(scale));
+        else
+            vstore_n(y + v * VW, total[v] * vset(scale), left);
+}
+
+static void reduce_rows(reduce_kind kind, const float *x, int64_t step, int64_t rows, float scale, float *y, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + LANES * VW <= n; j += LANES * VW)
+        reduce_columns(kind, LANES, x + j, step, rows, scale, y + j, VW);
+    for (; j < n; j += VW)
+        reduce_columns(kind, 1, x + j, step, rows, scale, y + j, n - j < VW ? (int)(n - j) : VW);
+}
+
+static void pool(reduce_kind kind, const float *const *row, int rows, float scale, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VW) {
+        int left = n - j < VW ? (int)(n - j) : VW;
+        vf v = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
+        for (int i = 0; i < rows; i++) {
+            vf a = left == VW ? vload(row[i] + j) : vload_n(row[i] + j, left);
+            v = kind == REDUCE_SUM ? v + a : vmax(a, v);
+        }
+        v *= vset(scale);
+        if (left == VW)
+            vstore(y + j, v);
+        else
+            vstore_n(y + j, v, left);
+    }
+}
+
+const rows_vec VEC(rows_vec) = {
+    .softmax = softmax, .layer_norm = layer_norm, .rms_norm = rms_norm, .reduce = reduce, .reduce_rows = reduce_rows,
+    .variance = variance, .pool = pool,
+};
