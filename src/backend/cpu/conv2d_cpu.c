@@ -27,6 +27,11 @@ typedef struct conv_state {
 static int64_t out_channels(const tg_call *c) { return c->in[1].shape.dim[0]; }
 static int64_t group_in(const tg_call *c) { return c->in[1].shape.dim[1]; }
 
+static bool any_layout(const tg_call *c)     /* copied before it is used */
+{
+    return c->in[0].shape.dim[1] <= FEW_CHANNELS && ((const conv2d_attr *)c->attr)->groups == 1;
+}
+
 static const char *declines(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
@@ -35,7 +40,7 @@ static const char *declines(const tg_call *c)
         return "depthwise";
     if (a->groups > 1 && !w->constant)
         return "groups whose weights change";
-    if (x->stride[1] != 1 && x->shape.dim[1] > FEW_CHANNELS)
+    if (x->stride[1] != 1 && x->shape.dim[1] > 1 && !any_layout(c))
         return "not channels-last";
     if (c->out.stride[1] != 1 && c->out.shape.dim[1] > 1)
         return "result not channels-last";
@@ -46,7 +51,7 @@ static const char *declines(const tg_call *c)
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
     const conv2d_attr *a = c->attr;
-    if (in[0].shape.dim[1] > FEW_CHANNELS && in[0].stride[1] != 1)
+    if (in[0].stride[1] != 1 && !any_layout(c))
         tg_channels_last(&in[0]);
     if (a->e.residual && in[2 + a->e.bias].stride[1] != 1)
         tg_channels_last(&in[2 + a->e.bias]);
@@ -126,7 +131,7 @@ static void plan_runs(conv_state *s, const tg_call *c)
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
     int64_t kh = w->shape.dim[2], kw = w->shape.dim[3], ci = group_in(c) * s->joined;
 
-    s->padded = a->groups == 1 && x->shape.dim[1] <= FEW_CHANNELS;
+    s->padded = any_layout(c);
     s->copy_h = x->shape.dim[2] + a->pad[0] + a->pad[2];
     s->copy_w = x->shape.dim[3] + a->pad[1] + a->pad[3];
     bool dense = a->groups == 1 && x->stride[1] == 1 && x->stride[3] == x->shape.dim[1] && !a->pad[1] && !a->pad[3];

@@ -62,6 +62,13 @@ void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets)
     }
 }
 
+void gemm_rows(const void *ctx, int64_t from, int count, const float **row)
+{
+    const struct gemm_rows *r = ctx;
+    for (int i = 0; i < count; i++)
+        row[i] = r->x + (from + i) * r->stride;
+}
+
 /* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least. */
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
 {

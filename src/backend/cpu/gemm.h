@@ -28,6 +28,10 @@ typedef struct gemm {
     char *scratch;              /* gemm_scratch bytes */
 } gemm;
 
+/* Rows for .rows that lie one stride apart. */
+struct gemm_rows { const float *x; int64_t stride; };
+void gemm_rows(const void *ctx, int64_t from, int count, const float **row);
+
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n);               /* vectors to a panel that suit m x n */
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* numbers that pack writes */
 size_t gemm_scratch(const gemm *g, int threads);

@@ -75,6 +75,17 @@ static void softmax(const float *x, float *y, int64_t n)
         vstore_n(y + i, vload_n(y + i, (int)(n - i)) * scale, (int)(n - i));
 }
 
+static void scaled_softmax(float *x, float scale, const float *bias, int64_t n)
+{
+    vf by = vset(scale);
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(x + i, bias ? vload(x + i) * by + vload(bias + i) : vload(x + i) * by);
+    for (; i < n; i++)
+        x[i] = bias ? x[i] * scale + bias[i] : x[i] * scale;
+    softmax(x, x, n);
+}
+
 /* y = (x - mean) scale weight + bias, a vector or its first `left` numbers. */
 INLINE vf normed(vf x, vf mean, vf scale, const float *weight, const float *bias, int64_t i, int left)
 {
@@ -164,6 +175,6 @@ static void pool(reduce_kind kind, const float *const *row, int rows, float scal
 }
 
 const rows_vec VEC(rows_vec) = {
-    .softmax = softmax, .layer_norm = layer_norm, .rms_norm = rms_norm, .reduce = reduce, .reduce_rows = reduce_rows,
-    .variance = variance, .pool = pool,
+    .softmax = softmax, .scaled_softmax = scaled_softmax, .layer_norm = layer_norm, .rms_norm = rms_norm,
+    .reduce = reduce, .reduce_rows = reduce_rows, .variance = variance, .pool = pool,
 };

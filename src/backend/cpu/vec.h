@@ -78,6 +78,7 @@ VEC_TABLE(elementwise_vec, elementwise_vec)
 typedef enum reduce_kind { REDUCE_SUM, REDUCE_MAX } reduce_kind;
 typedef struct rows_vec {
     void (*softmax)(const float *x, float *y, int64_t n);                          /* in place is fine */
+    void (*scaled_softmax)(float *x, float scale, const float *bias, int64_t n);   /* x = softmax(scale x + bias); bias may be NULL */
     /* weight, bias: NULL or n numbers. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float eps, float *y, int64_t n);

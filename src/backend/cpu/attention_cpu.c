@@ -1,0 +1,154 @@
+/* attention_cpu.c - softmax(scale q k' + bias) v, a block of query rows at a time.
+ *
+ * Keys and values of a head are packed (which costs what one query row costs), and a block's weights never leave the cache.
+ * q, k and v may be views into one (b, n, 3, h, d) product; the result lies as (b, n, h, d), which the projection wants.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include "kernels.h"
+#include "packed_product.h"
+
+enum { BLOCK = 48, WHOLE = 64 };            /* query rows at a time; few enough are one block */
+
+typedef struct state {
+    const gemm_vec *v;
+    int64_t rows, room;         /* of a block: query rows, numbers to a row of weights */
+    size_t keys, values, weights, place;    /* bytes of a thread's scratch */
+    int key_vecs, value_vecs;
+} state;
+
+static const char *declines(const tg_call *c)
+{
+    const attention_attr *a = c->attr;
+    if (!all_f32(c))
+        return "not float";
+    if (c->in[0].stride[3] != 1 && c->in[0].shape.dim[3] > 1)
+        return "strided queries";
+    if (c->out.stride[3] != 1 && c->out.shape.dim[3] > 1)
+        return "strided result";
+    if (a->bias && c->in[3].stride[c->in[3].shape.rank - 1] != 1)
+        return "strided bias";
+    return NULL;
+}
+
+static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
+{
+    const attention_attr *a = c->attr;
+    int64_t h = out->shape.dim[1], n = out->shape.dim[2], e = out->shape.dim[3];
+    if (in[0].stride[3] != 1)
+        tg_dense(&in[0]);
+    if (a->bias && in[3].stride[in[3].shape.rank - 1] != 1)
+        tg_dense(&in[3]);
+    out->stride[3] = 1;
+    out->stride[1] = e;
+    out->stride[2] = h * e;
+    out->stride[0] = n * h * e;
+}
+
+static size_t padded(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
+
+static bool prepare(const tg_call *c, tg_prep *prep)
+{
+    int64_t n = c->in[0].shape.dim[2], d = c->in[0].shape.dim[3], m = c->in[1].shape.dim[2], e = c->in[2].shape.dim[3];
+    state *s = calloc(1, sizeof *s);
+    if (!s)
+        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for attention");
+    gemm g = { .taps = 1 };
+    s->v = VEC_PICK(gemm_vec);
+    s->rows = n <= WHOLE ? n : BLOCK;
+    while (s->rows > 8 && s->rows * m > 65536)
+        s->rows /= 2;
+    s->room = (m + 15) / 16 * 16;
+    s->key_vecs = gemm_panel(s->v, s->rows, m);
+    s->value_vecs = gemm_panel(s->v, s->rows, e);
+    s->keys = padded(gemm_packed(s->v, d, m));
+    s->values = padded(gemm_packed(s->v, m, e));
+    s->weights = padded(s->rows * s->room);
+    s->place = gemm_scratch(&g, 1);
+    prep->scratch = (s->keys + s->values + s->weights + s->place) * (size_t)pool_threads(c->pool);
+    prep->state = s;
+    return true;
+}
+
+/* -- a block ------------------------------------------------------------------------------------------------------------- */
+
+/* m x n results of rows of k numbers. */
+static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, const float *a, int64_t sa, const float *b,
+                    float *y, int64_t sy, char *place)
+{
+    struct gemm_rows from = { a, sa };
+    gemm g = { .v = s->v, .m = m, .n = n, .taps = 1, .run = k, .vecs = vecs, .b = b, .rows = gemm_rows, .ctx = &from, .out = y,
+               .out_rows = { 1, { m }, { sy } } };
+    gemm_part(&g, 0, m, 0, (n + vecs * s->v->width - 1) / (vecs * s->v->width), place);
+}
+
+struct heads { const tg_call *c; const state *s; const rows_vec *v; float scale; int64_t blocks; };
+
+static int64_t bias_stride(const tg_tensor *t, int axis)         /* axis counts from the end; absent and size 1: repeated */
+{
+    int i = t->shape.rank - axis;
+    return i < 0 || t->shape.dim[i] == 1 ? 0 : t->stride[i];
+}
+
+static void block(const struct heads *w, int64_t b, int64_t h, int64_t from, int64_t to, char *mine)
+{
+    const tg_call *c = w->c;
+    const state *s = w->s;
+    const tg_tensor *q = &c->in[0], *y = &c->out, *bias = ((const attention_attr *)c->attr)->bias ? &c->in[3] : NULL;
+    int64_t d = q->shape.dim[3], m = c->in[1].shape.dim[2], e = y->shape.dim[3];
+    float *keys = (float *)(void *)mine, *values = (float *)(void *)(mine + s->keys);
+    float *weights = (float *)(void *)(mine + s->keys + s->values);
+    char *place = mine + s->keys + s->values + s->weights;
+    const float *x = (const float *)q->data + b * q->stride[0] + h * q->stride[1] + from * q->stride[2];
+    float *to_y = (float *)y->data + b * y->stride[0] + h * y->stride[1] + from * y->stride[2];
+
+    multiply(s, to - from, m, d, s->key_vecs, x, q->stride[2], keys, weights, s->room, place);
+    for (int64_t i = from; i < to; i++) {
+        const float *add = bias ? (const float *)bias->data + b * bias_stride(bias, 4) + h * bias_stride(bias, 3)
+                                  + i * bias_stride(bias, 2) : NULL;
+        w->v->scaled_softmax(weights + (i - from) * s->room, w->scale, add, m);
+    }
+    multiply(s, to - from, e, m, s->value_vecs, weights, s->room, values, to_y, y->stride[2], place);
+}
+
+static void work(void *arg, int64_t from, int64_t to)
+{
+    const struct heads *w = arg;
+    const tg_call *c = w->c;
+    const state *s = w->s;
+    const tg_tensor *k = &c->in[1], *v = &c->in[2];
+    int64_t heads = c->out.shape.dim[1], n = c->out.shape.dim[2], last = -1;
+    char *mine = (char *)c->scratch + (size_t)pool_worker() * (s->keys + s->values + s->weights + s->place);
+
+    for (int64_t i = from; i < to; i++) {
+        int64_t head = i / w->blocks, b = head / heads, h = head % heads, row = i % w->blocks * s->rows;
+        if (head != last) {
+            s->v->pack((const float *)k->data + b * k->stride[0] + h * k->stride[1], k->shape.dim[3], k->shape.dim[2],
+                       k->stride[3], k->stride[2], s->key_vecs * s->v->width, (float *)(void *)mine);
+            s->v->pack((const float *)v->data + b * v->stride[0] + h * v->stride[1], v->shape.dim[2], v->shape.dim[3],
+                       v->stride[2], v->stride[3], s->value_vecs * s->v->width, (float *)(void *)(mine + s->keys));
+            last = head;
+        }
+        block(w, b, h, row, row + s->rows < n ? row + s->rows : n, mine);
+    }
+}
+
+static void run(const tg_call *c)
+{
+    const attention_attr *a = c->attr;
+    const state *s = c->state;
+    struct heads w = { .c = c, .s = s, .v = VEC_PICK(rows_vec), .scale = (float)a->scale };
+    int64_t heads = c->out.shape.dim[0] * c->out.shape.dim[1];
+
+    if (a->scale == 0)
+        w.scale = 1.f / sqrtf((float)c->in[0].shape.dim[3]);
+    w.blocks = (c->out.shape.dim[2] + s->rows - 1) / s->rows;
+    pool_run(c->pool, heads * w.blocks, heads >= 4 * pool_threads(c->pool) ? w.blocks : 1, work, &w);
+}
+
+static void release(void *s) { free(s); }
+
+const tg_kernel kernel_attention = {
+    .op = "attention", .name = "cpu.attention", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
+    .release = release
+};
