@@ -14,7 +14,7 @@
 #include "io/mapped_file.h"
 #include "test.h"
 
-/* -- system calls that fail on demand: these definitions stand before those of the C library ---------------------------- */
+/* -- system calls that fail on demand: these definitions stand before those of the C library ----------------------- */
 
 static struct {
     int skip, fail_with;              /* let so many calls pass, then fail one with this errno; 0: never */
@@ -52,7 +52,7 @@ int rename(const char *from, const char *to)
     return fails() ? -1 : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
-/* -- helpers ------------------------------------------------------------------------------------------------------------ */
+/* -- helpers ------------------------------------------------------------------------------------------------------- */
 
 static const char *folder(const char *name)
 {
@@ -90,7 +90,7 @@ static bool holds(const char *path, const void *bytes, size_t count)
     return same;
 }
 
-/* -- tests -------------------------------------------------------------------------------------------------------------- */
+/* -- tests --------------------------------------------------------------------------------------------------------- */
 
 TEST(atomic_file_writes_small_and_large_pieces)
 {
@@ -144,7 +144,8 @@ TEST(atomic_file_keeps_the_old_file_when_a_call_fails)
             CHECK(ok == !hits, "call %d: %d", skip, ok);
             CHECK(!hits || (st.code == TIMM_IO && strstr(st.text, path) == st.text && strstr(st.text, tail)),
                   "call %d: %s", skip, st.text);
-            bool renamed = !hits || strstr(st.text, "sync the folder");      /* the name is in place, its durability is not known */
+            /* the name is in place, its durability is not known */
+            bool renamed = !hits || strstr(st.text, "sync the folder");
             CHECK(renamed ? holds(path, text, sizeof text) : holds(path, "old", 3), "call %d: %s", skip, st.text);
             CHECK(entries(dir) == 1, "call %d leaves %d entries", skip, entries(dir));
         }
@@ -159,7 +160,7 @@ TEST(atomic_file_says_disk_full)
     status st = { 0 };
     CHECK(atomic_write_file(path, "old", 3, &st), "%s", st.text);
     pid_t child = fork();
-    if (child == 0) {                                        /* a limit on the size of files, which only a child should get */
+    if (child == 0) {                                        /* which alone gets a limit on the size of files */
         struct rlimit limit = { 100000, 100000 };
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &limit);
@@ -219,7 +220,7 @@ TEST(atomic_file_says_why_it_cannot_write)
     }
 }
 
-/* -- reading: mapped_file ------------------------------------------------------------------------------------------------ */
+/* -- reading: mapped_file ------------------------------------------------------------------------------------------ */
 
 TEST(mapped_file_says_why_it_cannot_read)
 {

@@ -28,10 +28,12 @@ TEST(half_widens_all_65536_numbers)
     for (unsigned h = 0; h < 65536; h++) {
         double f16 = formula(h, 5, 10), b16 = formula(h, 8, 7);
         float x = half_to_float((uint16_t)h), y = bfloat_to_float((uint16_t)h);
-        CHECK(isnan(f16) ? isnan(x) : (double)x == f16 && !signbit(x) == !signbit(f16), "half %04x: %g, not %g", h, (double)x, f16);
-        CHECK(isnan(b16) ? isnan(y) : (double)y == b16 && !signbit(y) == !signbit(b16), "bfloat %04x: %g, not %g", h, (double)y,
-              b16);
-        CHECK(isnan(f16) ? (float_to_half(x) | 0x200u) == (h | 0x200u) : float_to_half(x) == h, "half %04x comes back %04x", h,
+        CHECK(isnan(f16) ? isnan(x) : (double)x == f16 && !signbit(x) == !signbit(f16), "half %04x: %g, not %g", h,
+              (double)x, f16);
+        CHECK(isnan(b16) ? isnan(y) : (double)y == b16 && !signbit(y) == !signbit(b16), "bfloat %04x: %g, not %g", h,
+              (double)y, b16);
+        CHECK(isnan(f16) ? (float_to_half(x) | 0x200u) == (h | 0x200u) : float_to_half(x) == h,
+              "half %04x comes back %04x", h,
               float_to_half(x));
         CHECK(isnan(b16) ? (float_to_bfloat(y) | 0x40u) == (h | 0x40u) : float_to_bfloat(y) == h,
               "bfloat %04x comes back %04x", h, float_to_bfloat(y));

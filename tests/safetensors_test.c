@@ -10,7 +10,7 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define INF INFINITY
 
-/* -- files written by the safetensors package (tools/safetensors_data.py) ------------------------------------------------- */
+/* -- files written by the safetensors package (tools/safetensors_data.py) ------------------------------------------ */
 
 static const struct expected {
     const char *name;
@@ -33,8 +33,10 @@ static const struct expected {
                                              0.333251953125f, INF, -INF, 1024, 5.960464477539063e-08f } },
     { "bf16", ST_BF16, 3, { 3, 1, 4 }, 12, { 0, -0.0f, 1, -1.5f, 0.10009765625f, 65536, -2.995133399963379e-06f,
                                              0.333984375f, INF, -INF, 1024, 6.007030606269836e-08f } },
-    { "f32",  ST_F32,  3, { 3, 1, 4 }, 12, { 0, -0.0f, 1, -1.5f, 0.1f, 65504, -3e-6f, 1 / 3.0f, INF, -INF, 1024.5f, 6e-8f } },
-    { "f64",  ST_F64,  3, { 3, 1, 4 }, 12, { 0, -0.0f, 1, -1.5f, 0.1f, 65504, -3e-6f, 1 / 3.0f, INF, -INF, 1024.5f, 6e-8f } },
+    { "f32",  ST_F32,  3, { 3, 1, 4 }, 12, { 0, -0.0f, 1, -1.5f, 0.1f, 65504, -3e-6f, 1 / 3.0f, INF, -INF, 1024.5f,
+                                             6e-8f } },
+    { "f64",  ST_F64,  3, { 3, 1, 4 }, 12, { 0, -0.0f, 1, -1.5f, 0.1f, 65504, -3e-6f, 1 / 3.0f, INF, -INF, 1024.5f,
+                                             6e-8f } },
     { "scalar", ST_F32, 0, { 0 }, 1, { 2.5f } },
     { "empty", ST_F32, 3, { 3, 0, 2 }, 0, { 0 } },
     { "odd \"name\" \\ \xC3\xA9\t", ST_F32, 1, { 2 }, 2, { 1, 2 } },
@@ -126,7 +128,8 @@ TEST(safetensors_reads_files_without_tensors_and_with_odd_lookups)
 
     f = safetensors_open(test_data("data/safetensors/state.safetensors"), &st);
     REQUIRE(f, "%s", st.text);
-    static const char *const absent[] = { "", "a", "bn.running", "bn.running_meanx", "head.bias ", "z", "__metadata__" };
+    static const char *const absent[] = { "", "a", "bn.running", "bn.running_meanx", "head.bias ", "z",
+                                          "__metadata__" };
     for (size_t i = 0; i < COUNT(absent); i++)
         CHECK(safetensors_find(f, absent[i]) == safetensors_count(f), "found %s", absent[i]);
     float x[108], y[108];
@@ -138,7 +141,7 @@ TEST(safetensors_reads_files_without_tensors_and_with_odd_lookups)
     safetensors_close(NULL);
 }
 
-/* -- files that lie --------------------------------------------------------------------------------------------------------- */
+/* -- files that lie ------------------------------------------------------------------------------------------------ */
 
 #define F32x2 "\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]"
 
@@ -164,9 +167,11 @@ static const struct { const char *header; size_t data; const char *text; } lies[
     { "{", 0, "not JSON: line 1, column 1: string or '}' expected near end of file" },
     { "{}{}", 0, "not JSON: line 1, column 3: end of file expected near '{'" },
     { "{\"a\xFF\":1}", 0, "not JSON: line 1, column 3: unable to decode byte 0xff near '\"a'" },
-    { "{\"a\\u0000b\":1}", 0, "not JSON: line 1, column 11: NUL byte in object key not supported near '\"a\\u0000b\"'" },
+    { "{\"a\\u0000b\":1}", 0,
+      "not JSON: line 1, column 11: NUL byte in object key not supported near '\"a\\u0000b\"'" },
     { "{\"a\":{" F32x2 "},\"a\":{" F32x2 "}}", 8, "not JSON: line 1, column 57: duplicate object key near '\"a\"'" },
-    { "{\"a\":{\"dtype\":\"F32\"," F32x2 "}}", 8, "not JSON: line 1, column 27: duplicate object key near '\"dtype\"'" },
+    { "{\"a\":{\"dtype\":\"F32\"," F32x2 "}}", 8,
+      "not JSON: line 1, column 27: duplicate object key near '\"dtype\"'" },
     { "{\"a\":1}", 0, "tensor \"a\": its entry is not an object" },
     { "{\"__metadata__\":[]}", 0, "__metadata__ is not an object" },
     { "{\"__metadata__\":{\"k\":1}}", 0, "__metadata__ \"k\" is not a string" },
@@ -179,10 +184,13 @@ static const struct { const char *header; size_t data; const char *text; } lies[
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":4}}", 0, "tensor \"a\": no shape" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4,
       "tensor \"a\": 9 dimensions, at most 8 are supported" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,-1]}}", 0, "tensor \"a\": size 1 of its shape is not a number from 0 up" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,-1]}}", 0,
+      "tensor \"a\": size 1 of its shape is not a number from 0 up" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0]}}", 0, "tensor \"a\": size 0 of its shape is not a number from 0 up" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[\"2\"]}}", 0, "tensor \"a\": size 0 of its shape is not a number from 0 up" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999]}}", 0, "not JSON: line 1, column 49: too big integer near "
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[\"2\"]}}", 0,
+      "tensor \"a\": size 0 of its shape is not a number from 0 up" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999]}}", 0,
+      "not JSON: line 1, column 49: too big integer near "
       "'99999999999999999999'" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296]}}", 0,
       "tensor \"a\": its shape overflows: dimension 1 of size 4294967296" },
@@ -191,7 +199,8 @@ static const struct { const char *header; size_t data; const char *text; } lies[
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0,
       "tensor \"a\": its size overflows: 4611686018427387904 numbers of F32" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "tensor \"a\": data_offsets are not two numbers" },
-    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", 8, "tensor \"a\": data_offsets are not two numbers" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", 8,
+      "tensor \"a\": data_offsets are not two numbers" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,8]}}", 8,
       "tensor \"a\": data_offsets are not two numbers" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8.0]}}", 8,
@@ -215,7 +224,8 @@ static const struct { const char *header; size_t data; const char *text; } lies[
       "tensor \"b\": begins at byte 9 of the data, what lies before it ends at 8: a hole" },
     { "{\"a\":{" F32x2 "},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[7,9]}}", 9,
       "tensor \"b\": begins at byte 7 of the data, \"a\" ends at 8: they overlap" },
-    { "{\"a\":{" F32x2 "},\"b\":{" F32x2 "}}", 8, "tensor \"b\": begins at byte 0 of the data, \"a\" ends at 8: they overlap" },
+    { "{\"a\":{" F32x2 "},\"b\":{" F32x2 "}}", 8,
+      "tensor \"b\": begins at byte 0 of the data, \"a\" ends at 8: they overlap" },
     { "{\"a\":{" F32x2 "},\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[3,3]}}", 8,
       "tensor \"b\": begins at byte 3 of the data, \"a\" ends at 8: they overlap" },
 };
@@ -264,7 +274,8 @@ TEST(safetensors_checks_the_length_of_the_header)
         { 3, 10, "F: the header should have 3 bytes, the file has 2 after its length" },
         { 100000000, 10, "F: the header should have 100000000 bytes, the file has 2 after its length" },
         { 100000001, 10, "F: not a safetensors file: a header of 100000001 bytes, at most 100000000 are accepted" },
-        { UINT64_MAX, 10, "F: not a safetensors file: a header of 18446744073709551615 bytes, at most 100000000 are accepted" },
+        { UINT64_MAX, 10,
+          "F: not a safetensors file: a header of 18446744073709551615 bytes, at most 100000000 are accepted" },
         { 0, 10, "F: not a safetensors file: the header does not begin with '{'" },
         { 1, 10, "F: not JSON: line 1, column 1: string or '}' expected near end of file" },
     };
@@ -293,7 +304,8 @@ TEST(safetensors_refuses_every_truncation)
         REQUIRE(copy, "memory");
         memcpy(copy, m.bytes, n);
         safetensors *f = safetensors_open_memory(copy, n, "F", &cut);
-        CHECK(!f && cut.code == TIMM_BAD_FILE && !strncmp(cut.text, "F: ", 3), "%zu bytes: %s", n, f ? "accepted" : cut.text);
+        CHECK(!f && cut.code == TIMM_BAD_FILE && !strncmp(cut.text, "F: ", 3), "%zu bytes: %s", n,
+              f ? "accepted" : cut.text);
         safetensors_close(f);
         free(copy);
     }
@@ -313,7 +325,7 @@ TEST(safetensors_shortens_names_in_messages)
     free(file);
 }
 
-/* -- files of our own ------------------------------------------------------------------------------------------------------- */
+/* -- files of our own ---------------------------------------------------------------------------------------------- */
 
 static bool same_files(const char *a, const char *b)
 {
@@ -326,7 +338,7 @@ static bool same_files(const char *a, const char *b)
     return same;
 }
 
-/* In: the tensors of a file, in an order that is not the file's.  Out: the same bytes as the safetensors package wrote. */
+/* Tensors of a file, given in an order that is not the file's, make the same bytes as the safetensors package wrote. */
 static void rewrite(const char *name, bool metadata)
 {
     status st = { 0 };
@@ -365,8 +377,8 @@ TEST(safetensors_converts_floats_to_every_dtype)
 {
     enum { N = 5000 };
     static float x[N], y[N];
-    static const safetensors_dtype types[] = { ST_BOOL, ST_U8, ST_I8, ST_I16, ST_U16, ST_F16, ST_BF16, ST_I32, ST_U32, ST_F32,
-                                               ST_F64, ST_I64, ST_U64 };
+    static const safetensors_dtype types[] = { ST_BOOL, ST_U8, ST_I8, ST_I16, ST_U16, ST_F16, ST_BF16, ST_I32, ST_U32,
+                                               ST_F32, ST_F64, ST_I64, ST_U64 };
     for (int i = 0; i < N; i++)
         x[i] = (float)(i % 2);
     for (int i = 2; i < N; i += 3)
@@ -375,8 +387,8 @@ TEST(safetensors_converts_floats_to_every_dtype)
     safetensors_tensor list[COUNT(types)];
     status st = { 0 };
     for (size_t k = 0; k < COUNT(types); k++)
-        list[k] = (safetensors_tensor){ .name = safetensors_dtype_name(types[k]), .dtype = types[k], .rank = 1, .dim = { N },
-                                        .put = put_values, .user = x };
+        list[k] = (safetensors_tensor){ .name = safetensors_dtype_name(types[k]), .dtype = types[k], .rank = 1,
+                                        .dim = { N }, .put = put_values, .user = x };
     REQUIRE(safetensors_write(path, list, COUNT(types), NULL, 0, &st), "%s", st.text);
     safetensors *f = safetensors_open(path, &st);
     REQUIRE(f, "%s", st.text);
@@ -413,7 +425,7 @@ TEST(safetensors_refuses_values_that_do_not_fit)
     }
 }
 
-/* -- writing what cannot be written ----------------------------------------------------------------------------------------- */
+/* -- writing what cannot be written -------------------------------------------------------------------------------- */
 
 static bool put_short(void *user, const safetensors_tensor *t, safetensors_sink *to, status *st)
 {
@@ -444,7 +456,8 @@ TEST(safetensors_write_says_what_is_wrong)
           "not JSON: line 1, column 56: duplicate object key near '\"a\"'" },
         { { { .name = "__metadata__", .dtype = ST_F32, .data = &one } }, 1, "no tensor can be called __metadata__" },
         { { { .name = "a", .dtype = ST_F32, .rank = 9 } }, 1, "tensor \"a\": no file can hold its shape" },
-        { { { .name = "a", .dtype = ST_F32, .rank = 1, .dim = { -1 } } }, 1, "tensor \"a\": no file can hold its shape" },
+        { { { .name = "a", .dtype = ST_F32, .rank = 1, .dim = { -1 } } }, 1,
+          "tensor \"a\": no file can hold its shape" },
         { { { .name = "a", .dtype = ST_F32, .rank = 2, .dim = { INT64_MAX, 2 } } }, 1,
           "tensor \"a\": no file can hold its shape" },
         { { { .name = "a", .dtype = ST_F4, .rank = 1, .dim = { 3 } } }, 1, "tensor \"a\": no file can hold its shape" },
@@ -474,5 +487,6 @@ TEST(safetensors_open_says_why)
     CHECK(!strcmp(st.text, "/nonexistent/m.safetensors: no such file"), "%s", st.text);
     CHECK(!safetensors_open(test_data("data/safetensors/state.safetensors"), &st), "opened after a failure");
     st = (status){ 0 };
-    CHECK(!safetensors_open(test_data("data"), &st) && strstr(st.text, "data: cannot read: it is a folder"), "%s", st.text);
+    CHECK(!safetensors_open(test_data("data"), &st) && strstr(st.text, "data: cannot read: it is a folder"), "%s",
+          st.text);
 }

@@ -1,4 +1,4 @@
-"""Makes tests/data/safetensors: files written by the safetensors package from PyTorch tensors, and the values they hold.
+"""Makes tests/data/safetensors, files written by the safetensors package from PyTorch tensors; prints their values.
 
     python tools/safetensors_data.py tests/data/safetensors
 """
@@ -46,14 +46,14 @@ def main(folder):
                "bn.running_mean": torch.randn(4).half(), "head.bias": torch.randn(5).bfloat16()},
               f"{folder}/state.safetensors")
 
-    # Every rounding that can happen on the way from float to 16 bits: halves and bfloats, the points half way, one step off.
+    # Roundings on the way from float to 16 bits: halves and bfloats, the points half way, one step off.
     u = torch.arange(65536, dtype=torch.int32)
     corner = []
     for bits in (u.to(torch.int16).view(torch.float16).float(), (u << 16).view(torch.float32)):
         f = bits[torch.isfinite(bits)][::37].view(torch.int32)
         corner += [f, f + 0x1000, f + 0xFFF, f + 0x1001, f + 0x8000, f + 0x7FFF, f + 0x8001, f - 1]
-    bits = torch.cat(corner + [torch.tensor([0x33000000, 0x33000001, 0x32FFFFFF, 0x477FEFFF, 0x477FF000, 0x7F7FFFFF, 0x7F7F8000,
-                                             0x7F7F7FFF, 0x7F800000, 1, 0x387FFFFF, 0x38800000], dtype=torch.int32)])
+    bits = torch.cat(corner + [torch.tensor([0x33000000, 0x33000001, 0x32FFFFFF, 0x477FEFFF, 0x477FF000, 0x7F7FFFFF,
+                                             0x7F7F8000, 0x7F7F7FFF, 0x7F800000, 1, 0x387FFFFF, 0x38800000], dtype=torch.int32)])
     x = bits.view(torch.float32)
     x = x[~torch.isnan(x)][::3].contiguous()
     save_file({"float": x, "half": x.half(), "bfloat": x.bfloat16()}, f"{folder}/rounding.safetensors")

@@ -38,7 +38,7 @@ uint16_t float_to_half(float x)
         return (uint16_t)(sign | 0x7E00 | (a >> 13 & 0x3FF));
     if (a >= 0x477FF000)                                     /* 65520: half way to what would be the next number */
         return (uint16_t)(sign | 0x7C00);
-    if (a < 0x38800000)                                      /* 2^-14: the sum's mantissa is x rounded to steps of 2^-24 */
+    if (a < 0x38800000)                                      /* 2^-14: the sum's last bit is worth 2^-24 */
         return (uint16_t)(sign | (bits_of(float_of(a) + 0.5f) - 0x3F000000));
     return (uint16_t)(sign | ((a - 0x38000000 + 0xFFF + (a >> 13 & 1)) >> 13));
 }

@@ -33,7 +33,7 @@ static void discard(atomic_file *f)
     free(f);
 }
 
-/* The name is short, so that it fits wherever that of the target does; a leftover of a killed process is stepped over. */
+/* The name is short, so that it fits wherever the target's does; a leftover of a killed process is stepped over. */
 static bool open_temp(atomic_file *f, status *st)
 {
     static atomic_uint counter;
@@ -151,7 +151,7 @@ static bool sync_folder(const atomic_file *f, status *st)
 {
     int fd = open(*f->folder ? f->folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return errno == EACCES || status_errno(st, f->path, "sync the folder of");   /* a folder to write in, not to read */
+        return errno == EACCES || status_errno(st, f->path, "sync the folder of");   /* may be written, not read */
     bool ok = sync_retrying(fd) == 0 || errno == EINVAL || status_errno(st, f->path, "sync the folder of");
     close(fd);
     return ok;

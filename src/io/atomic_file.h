@@ -1,8 +1,8 @@
 /* atomic_file.h - a file that appears whole or not at all.
  *
  * Bytes go to a temporary in the folder of the file; atomic_commit syncs it and renames it over the old file.  Whatever
- * fails before the rename leaves the old file as it was and no temporary behind.  A link is followed, a device or a pipe is
- * written to directly.
+ * fails before the rename leaves the old file as it was and no temporary behind.  A link is followed, a device or a
+ * pipe is written to directly.
  */
 #ifndef IO_ATOMIC_FILE_H
 #define IO_ATOMIC_FILE_H

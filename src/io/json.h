@@ -6,19 +6,19 @@
 #include <stdint.h>
 #include "base/status.h"
 
-/* -- reading: the answer is the caller's, for json_decref; NULL on failure ------------------------------------------------ */
+/* -- reading: the answer is the caller's, for json_decref; NULL on failure ----------------------------------------- */
 
 enum { JSON_MAX_DEPTH = 64 };
 
 /* text need not end in 0.  An object or array, nothing after it, no key twice; name is what messages call it. */
 json_t *json_parse(const char *text, size_t length, const char *name, status *st);
-json_t *json_parse_file(const char *path, size_t limit, status *st);     /* limit: the largest file accepted, in bytes */
+json_t *json_parse_file(const char *path, size_t limit, status *st);     /* limit: the largest file accepted */
 
 /* A string out of a file, fit for a message: control characters become '?', long ones end in "...". */
 typedef struct json_label { char text[100]; } json_label;
 json_label json_show(const char *text);
 
-/* -- writing -------------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 /* {0} is an empty text.  Calls that make no sense where they stand give text that is not JSON; nothing is checked. */
 typedef struct json_writer {

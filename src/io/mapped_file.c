@@ -30,7 +30,8 @@ bool mapped_open(mapped_file *m, const char *path, status *st)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);      /* O_NONBLOCK: a pipe must not hang us */
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return errno == ENOENT ? status_fail(st, TIMM_NOT_FOUND, "%s: no such file", path) : status_errno(st, path, "open");
+        return errno == ENOENT ? status_fail(st, TIMM_NOT_FOUND, "%s: no such file", path)
+                               : status_errno(st, path, "open");
     struct stat info;
     bool ok = fstat(fd, &info) == 0 ? check_kind(path, &info, st) : status_errno(st, path, "read");
     if (ok) {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include "base/status.h"
 
-/* A file that another process cuts short while it is mapped ends this one (SIGBUS): replace files, as atomic_file does. */
+/* A file that is cut short while it is mapped ends the process (SIGBUS): replace files, as atomic_file does. */
 typedef struct mapped_file { const uint8_t *bytes; size_t size; } mapped_file;       /* {0}: closed */
 
 bool mapped_open(mapped_file *m, const char *path, status *st);  /* an empty file, a folder, a pipe are failures */

@@ -1,4 +1,4 @@
-/* safetensors.c - reading: the header is checked against the bytes that are there, then tensors are converted one by one. */
+/* safetensors.c - reading: the header is checked against the bytes that are there, then tensors are converted. */
 #include "safetensors.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ struct safetensors {
     size_t pairs;
 };
 
-/* -- the header ----------------------------------------------------------------------------------------------------------- */
+/* -- the header ---------------------------------------------------------------------------------------------------- */
 
 static bool bad(const safetensors *f, status *st, const char *tensor, const char *fmt, ...) PRINTF_LIKE(4, 5);
 static bool bad(const safetensors *f, status *st, const char *tensor, const char *fmt, ...)
@@ -63,12 +63,14 @@ static json_t *read_header(safetensors *f, status *st)
     }
     memcpy(&length, f->bytes, sizeof length);
     if (length > SAFETENSORS_HEADER) {
-        status_fail(st, TIMM_BAD_FILE, "%s: not a safetensors file: a header of %" PRIu64 " bytes, at most %d are accepted",
+        status_fail(st, TIMM_BAD_FILE,
+                    "%s: not a safetensors file: a header of %" PRIu64 " bytes, at most %d are accepted",
                     f->name, length, (int)SAFETENSORS_HEADER);
         return NULL;
     }
     if (length > f->size - 8) {
-        status_fail(st, TIMM_BAD_FILE, "%s: the header should have %" PRIu64 " bytes, the file has %zu after its length",
+        status_fail(st, TIMM_BAD_FILE,
+                    "%s: the header should have %" PRIu64 " bytes, the file has %zu after its length",
                     f->name, length, f->size - 8);
         return NULL;
     }
@@ -93,7 +95,8 @@ static bool read_metadata(safetensors *f, json_t *metadata, status *st)
     json_t *value;
     json_object_foreach(metadata, key, value) {
         if (!json_is_string(value))
-            return status_fail(st, TIMM_BAD_FILE, "%s: __metadata__ \"%s\" is not a string", f->name, json_show(key).text);
+            return status_fail(st, TIMM_BAD_FILE, "%s: __metadata__ \"%s\" is not a string", f->name,
+                               json_show(key).text);
         safetensors_pair *p = &f->metadata[f->pairs++];
         p->key = arena_strdup(&f->memory, key);
         p->value = arena_strdup(&f->memory, json_string_value(value));
@@ -123,7 +126,8 @@ static bool read_shape(const safetensors *f, safetensors_entry *e, json_t *info,
     if (!json_is_array(shape))
         return bad(f, st, e->name, "no shape");
     if (json_array_size(shape) > SAFETENSORS_RANK)
-        return bad(f, st, e->name, "%zu dimensions, at most %d are supported", json_array_size(shape), SAFETENSORS_RANK);
+        return bad(f, st, e->name, "%zu dimensions, at most %d are supported", json_array_size(shape),
+                   SAFETENSORS_RANK);
     int64_t product = 1;
     bool zero = false;
     size_t i;
@@ -146,18 +150,21 @@ static bool read_offsets(const safetensors *f, safetensors_entry *e, json_t *inf
     json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
         return bad(f, st, e->name, "data_offsets are not two numbers");
-    int64_t from = json_integer_value(first), to = json_integer_value(last), data = (int64_t)(f->size - f->header), bits;
+    int64_t from = json_integer_value(first), to = json_integer_value(last), bits;
+    int64_t data = (int64_t)(f->size - f->header);
     if (from < 0 || from > to)
         return bad(f, st, e->name, "data_offsets [%" PRId64 ", %" PRId64 "] are not in order", from, to);
     if (to > data)
-        return bad(f, st, e->name, "data_offsets [%" PRId64 ", %" PRId64 "], the file has %" PRId64 " bytes of data", from, to,
-                   data);
+        return bad(f, st, e->name, "data_offsets [%" PRId64 ", %" PRId64 "], the file has %" PRId64 " bytes of data",
+                   from, to, data);
     if (__builtin_mul_overflow(e->count, (int64_t)dtypes[e->dtype].bits, &bits))
         return bad(f, st, e->name, "its size overflows: %" PRId64 " numbers of %s", e->count, dtypes[e->dtype].name);
     if (bits % 8)
-        return bad(f, st, e->name, "%" PRId64 " numbers of %s do not fill whole bytes", e->count, dtypes[e->dtype].name);
+        return bad(f, st, e->name, "%" PRId64 " numbers of %s do not fill whole bytes", e->count,
+                   dtypes[e->dtype].name);
     if (bits / 8 != to - from)
-        return bad(f, st, e->name, "%" PRId64 " numbers of %s are %" PRId64 " bytes, data_offsets [%" PRId64 ", %" PRId64
+        return bad(f, st, e->name,
+                   "%" PRId64 " numbers of %s are %" PRId64 " bytes, data_offsets [%" PRId64 ", %" PRId64
                    "] hold %" PRId64, e->count, dtypes[e->dtype].name, bits / 8, from, to, to - from);
     e->offset = f->header + (size_t)from;
     e->bytes = (size_t)(to - from);
@@ -199,7 +206,8 @@ static int by_offset(const void *a, const void *b)
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
     if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? -1 : 1;                 /* empty tensors come before the one they share an offset with */
+        /* empty tensors come before the one they share an offset with */
+        return x->bytes < y->bytes ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
@@ -226,7 +234,8 @@ static bool check_cover(safetensors *f, status *st)
         before = e->name;
     }
     if (end != f->size)
-        return status_fail(st, TIMM_BAD_FILE, "%s: its tensors end at byte %zu, the file has %zu", f->name, end, f->size);
+        return status_fail(st, TIMM_BAD_FILE, "%s: its tensors end at byte %zu, the file has %zu", f->name, end,
+                           f->size);
     return true;
 }
 
@@ -294,7 +303,7 @@ void safetensors_close(safetensors *f)
     free(f);
 }
 
-/* -- lookup --------------------------------------------------------------------------------------------------------------- */
+/* -- lookup -------------------------------------------------------------------------------------------------------- */
 
 size_t safetensors_count(const safetensors *f) { return f->count; }
 const safetensors_entry *safetensors_get(const safetensors *f, size_t i) { return &f->entry[i]; }
@@ -320,7 +329,7 @@ const char *safetensors_metadata(const safetensors *f, const char *key)
     return NULL;
 }
 
-/* -- conversion ----------------------------------------------------------------------------------------------------------- */
+/* -- conversion ---------------------------------------------------------------------------------------------------- */
 
 /* Loops over numbers of any alignment: BOTH(i16, int16_t) defines floats_i16 and ints_i16. */
 #define CONVERT(function, to, from, value)                                                       \

@@ -11,11 +11,11 @@
 
 enum { SAFETENSORS_RANK = 8, SAFETENSORS_HEADER = 100000000 };
 
-/* Name, bits of one number; from the loosest to the strictest alignment, which is the order of the format's own writer. */
-#define SAFETENSORS_DTYPES(X)                                                                                            \
-    X(BOOL, 8) X(F4, 4) X(F6_E2M3, 6) X(F6_E3M2, 6) X(U8, 8) X(I8, 8) X(F8_E5M2, 8) X(F8_E4M3, 8) X(F8_E8M0, 8)          \
-    X(F8_E4M3FNUZ, 8) X(F8_E5M2FNUZ, 8) X(I16, 16) X(U16, 16) X(F16, 16) X(BF16, 16) X(I32, 32) X(U32, 32) X(F32, 32)   \
-    X(C64, 64) X(F64, 64) X(I64, 64) X(U64, 64)
+/* Name, bits of one number; in order of alignment, which is the order of the format's own writer backwards. */
+#define SAFETENSORS_DTYPES(X)                                                                                    \
+    X(BOOL, 8) X(F4, 4) X(F6_E2M3, 6) X(F6_E3M2, 6) X(U8, 8) X(I8, 8) X(F8_E5M2, 8) X(F8_E4M3, 8) X(F8_E8M0, 8)  \
+    X(F8_E4M3FNUZ, 8) X(F8_E5M2FNUZ, 8) X(I16, 16) X(U16, 16) X(F16, 16) X(BF16, 16) X(I32, 32) X(U32, 32)       \
+    X(F32, 32) X(C64, 64) X(F64, 64) X(I64, 64) X(U64, 64)
 typedef enum safetensors_dtype {
 #define SAFETENSORS_ENUM(name, bits) ST_##name,
     SAFETENSORS_DTYPES(SAFETENSORS_ENUM)
@@ -25,7 +25,7 @@ typedef enum safetensors_dtype {
 const char *safetensors_dtype_name(safetensors_dtype dtype);
 int safetensors_dtype_bits(safetensors_dtype dtype);
 
-/* -- reading -------------------------------------------------------------------------------------------------------------- */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
 typedef struct safetensors safetensors;
 typedef struct safetensors_entry {
@@ -48,12 +48,12 @@ const safetensors_entry *safetensors_get(const safetensors *f, size_t i);      /
 size_t safetensors_find(const safetensors *f, const char *name);               /* an index, or safetensors_count */
 const char *safetensors_metadata(const safetensors *f, const char *key);       /* of "__metadata__"; NULL: not there */
 
-/* Tensor i, converted, into out[count].  Floats: from BOOL, integers, F16, BF16, F32, F64.  Integers: from BOOL and integers. */
+/* Tensor i into out[count].  Floats: from BOOL, integers, F16, BF16, F32, F64.  Integers: from BOOL and integers. */
 bool safetensors_read_floats(const safetensors *f, size_t i, float *out, status *st);
 bool safetensors_read_ints(const safetensors *f, size_t i, int64_t *out, status *st);
 void safetensors_release(const safetensors *f, size_t i);   /* its pages may leave memory until they are read again */
 
-/* -- writing -------------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 typedef struct safetensors_sink safetensors_sink;
 typedef struct safetensors_tensor {
@@ -69,8 +69,8 @@ typedef struct safetensors_tensor {
 typedef struct safetensors_pair { const char *key, *value; } safetensors_pair;
 
 /* Sorted by alignment (largest first) and name, whatever order they come in; nothing is held in memory; atomic. */
-bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count, const safetensors_pair *metadata,
-                       size_t pairs, status *st);
+bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count,
+                       const safetensors_pair *metadata, size_t pairs, status *st);
 bool safetensors_put(safetensors_sink *to, const void *bytes, size_t count, status *st);
 /* Converted to the tensor's dtype (BOOL: not zero; integers: truncated, which must fit); the dtypes of read_floats. */
 bool safetensors_put_floats(safetensors_sink *to, const float *in, size_t count, status *st);

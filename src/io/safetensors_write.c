@@ -101,12 +101,12 @@ static char *header(const char *path, const safetensors_tensor *const *sorted, s
     return NULL;
 }
 
-/* -- the sink: counts what the tensor says ---------------------------------------------------------------------------------- */
+/* -- the sink: counts what the tensor says ------------------------------------------------------------------------- */
 
 static bool too_much(const safetensors_sink *to, size_t count, status *st)
 {
-    return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": given %zu bytes, its shape has %zu", to->path, to->tensor->name,
-                       to->bytes - to->left + count, to->bytes);
+    return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": given %zu bytes, its shape has %zu", to->path,
+                       to->tensor->name, to->bytes - to->left + count, to->bytes);
 }
 
 bool safetensors_put(safetensors_sink *to, const void *bytes, size_t count, status *st)
@@ -169,8 +169,8 @@ bool safetensors_put_floats(safetensors_sink *to, const float *in, size_t count,
                            safetensors_dtype_name(t->dtype));
     for (size_t i = 0; how->past > 0 && i < count; i++)
         if (!(in[i] >= how->least && in[i] < how->past))     /* NaN does not fit either */
-            return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": %g does not fit %s", to->path, t->name, (double)in[i],
-                               safetensors_dtype_name(t->dtype));
+            return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": %g does not fit %s", to->path, t->name,
+                               (double)in[i], safetensors_dtype_name(t->dtype));
     if (t->dtype == ST_F32)
         return safetensors_put(to, in, count * sizeof *in, st);
     for (size_t n; count; in += n, count -= n) {
@@ -214,8 +214,8 @@ static void write_all(const char *path, const char *text, size_t length, const s
     atomic_commit(file, st);
 }
 
-bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count, const safetensors_pair *metadata,
-                       size_t pairs, status *st)
+bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count,
+                       const safetensors_pair *metadata, size_t pairs, status *st)
 {
     if (!status_ok(st))
         return false;
