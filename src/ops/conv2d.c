@@ -1,0 +1,101 @@
+/* conv2d.c - y[n,o,i,j] = sum over c,k,l of w[o,c,k,l] x[n, g C/G + c, i s + k d - pad, j s + l d - pad], g the group of o;
+ * then the epilogue.  x (n,c,h,w), w (o,c/groups,kh,kw). */
+#include "ops/product.h"
+
+static int64_t out_size(int64_t n, int64_t k, int stride, int dilation, int before, int after)
+{
+    int64_t room = n + before + after - dilation * (k - 1) - 1;
+    return room < 0 ? 0 : room / stride + 1;
+}
+
+static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
+{
+    const conv2d_attr *o = attr;
+    if (n_in < 2 || in[0].rank != 4 || in[1].rank != 4)
+        return tg_reject(c, "an image (n, c, h, w) and weights (o, c / groups, kh, kw) are needed");
+    const int64_t *x = in[0].dim, *w = in[1].dim;
+    if (o->groups < 1 || o->stride[0] < 1 || o->stride[1] < 1 || o->dilation[0] < 1 || o->dilation[1] < 1)
+        return tg_reject(c, "groups %d, stride %d %d, dilation %d %d", o->groups, o->stride[0], o->stride[1], o->dilation[0],
+                         o->dilation[1]);
+    if (x[1] != w[1] * o->groups || w[0] % o->groups)
+        return tg_reject(c, "%lld channels, %d groups, weights %s", (long long)x[1], o->groups, tg_str(in[1]));
+    tg_shape s = SHAPE(x[0], w[0], out_size(x[2], w[2], o->stride[0], o->dilation[0], o->pad[0], o->pad[2]),
+                       out_size(x[3], w[3], o->stride[1], o->dilation[1], o->pad[1], o->pad[3]));
+    if (s.dim[2] < 1 || s.dim[3] < 1)
+        return tg_reject(c, "a %lld x %lld kernel does not fit in %lld x %lld", (long long)w[2], (long long)w[3], (long long)x[2],
+                         (long long)x[3]);
+    return epilogue_fits(c, &o->e, in, n_in, w[0], s) ? s : (tg_shape){ 0 };
+}
+
+static double window(const tg_call *c, const conv2d_attr *o, const int64_t *i)
+{
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    int64_t cg = w->shape.dim[1], group = i[1] / (w->shape.dim[0] / o->groups);
+    double sum = 0;
+    for (int64_t k = 0; k < w->shape.dim[2]; k++) {
+        int64_t row = i[2] * o->stride[0] + k * o->dilation[0] - o->pad[0];
+        if (row < 0 || row >= x->shape.dim[2])
+            continue;
+        for (int64_t l = 0; l < w->shape.dim[3]; l++) {
+            int64_t col = i[3] * o->stride[1] + l * o->dilation[1] - o->pad[1];
+            if (col < 0 || col >= x->shape.dim[3])
+                continue;
+            int64_t from = i[0] * x->stride[0] + group * cg * x->stride[1] + row * x->stride[2] + col * x->stride[3];
+            int64_t weight = i[1] * w->stride[0] + k * w->stride[2] + l * w->stride[3];
+            for (int64_t m = 0; m < cg; m++)
+                sum += tg_get(x, from + m * x->stride[1]) * tg_get(w, weight + m * w->stride[1]);
+        }
+    }
+    return sum;
+}
+
+static void ref(const tg_call *c)
+{
+    const conv2d_attr *o = c->attr;
+    int64_t i[TG_MAX_RANK] = { 0 };
+    do
+        tg_put(&c->out, tg_offset(&c->out, i), epilogue_of(c, &o->e, window(c, o, i), i[1], i));
+    while (tg_next(c->out.shape, i));
+}
+
+static int64_t macs(const tg_shape *in, int n_in, tg_shape out, const void *attr)
+{
+    (void)n_in, (void)attr;
+    return tg_numel(out) * tg_span(in[1], 1, 4);
+}
+
+static void describe(const void *attr, char *text, size_t size)
+{
+    const conv2d_attr *o = attr;
+    int n = snprintf(text, size, "stride %d pad %d %d %d %d dilation %d groups %d", o->stride[0], o->pad[0], o->pad[1], o->pad[2],
+                     o->pad[3], o->dilation[0], o->groups);
+    if (n > 0 && (size_t)n < size)
+        epilogue_describe(&o->e, text + n, size - (size_t)n);
+}
+
+#define CONV(...) .attr = &(const conv2d_attr){ __VA_ARGS__ }
+static const tg_case cases[] = {
+    { .in = { DIMS(2, 6, 8, 7), DIMS(8, 6, 3, 3) }, CONV({ 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 }) },
+    { .in = { DIMS(1, 3, 15, 14), DIMS(16, 3, 7, 7), DIMS(16) }, CONV({ 2, 2 }, { 3, 3, 3, 3 }, { 1, 1 }, 1, { .bias = true }) },
+    { .in = { DIMS(2, 16, 5, 6), DIMS(24, 16, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }) },
+    { .in = { DIMS(2, 8, 9, 9), DIMS(8, 1, 5, 5) }, CONV({ 2, 2 }, { 1, 1, 2, 2 }, { 1, 1 }, 8, { 0 }), .note = "depthwise, SAME" },
+    { .in = { DIMS(1, 8, 9, 9), DIMS(12, 2, 3, 3) }, CONV({ 1, 1 }, { 2, 2, 2, 2 }, { 2, 2 }, 4, { 0 }), .note = "grouped, dilated" },
+    { .in = { DIMS(1, 3, 8, 8), DIMS(5, 3, 4, 4) }, CONV({ 4, 4 }, { 0 }, { 1, 1 }, 1, { 0 }), .note = "patches" },
+    { .in = { DIMS(1, 6, 4, 4), DIMS(5, 4, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }),
+      .rejects = "6 channels, 1 groups, weights (5, 4, 1, 1)" },
+    { .in = { DIMS(1, 6, 2, 2), DIMS(5, 6, 3, 3) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }),
+      .rejects = "a 3 x 3 kernel does not fit in 2 x 2" },
+};
+
+const tg_op op_conv2d = {
+    "conv2d", .arity = 2, .optional = 2, .attr_size = sizeof(conv2d_attr), .flags = TG_SPATIAL, .shape = shape, .ref = ref,
+    .macs = macs, .describe = describe, TG_CASES(cases), .tol = 1e-5,
+};
+
+tg *tg_conv2d(tg *x, tg *w, tg *bias, tg_conv o)
+{
+    int s = o.stride ? o.stride : 1, d = o.dilation ? o.dilation : 1;
+    conv2d_attr a = { .stride = { s, s }, .dilation = { d, d }, .groups = o.groups ? o.groups : 1, .e = { .bias = bias != NULL } };
+    memcpy(a.pad, o.pad, sizeof a.pad);
+    return tg_apply(&op_conv2d, (tg *[]){ x, w, bias }, bias ? 3 : 2, &a);
+}

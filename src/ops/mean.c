@@ -1,0 +1,41 @@
+/* mean.c - y = the mean over the axes, which stay as 1. */
+#include "ops/reduce.h"
+
+static void ref(const tg_call *c)
+{
+    const tg_tensor *y = &c->out;
+    tg_tensor from, part;
+    int64_t i[TG_MAX_RANK] = { 0 };
+    reduce_split(c, &from, &part);
+    do {
+        int64_t k[TG_MAX_RANK] = { 0 }, base = tg_offset(&from, i);
+        double s = 0;
+        do {
+            double v = tg_get(&part, base + tg_offset(&part, k));
+            s += v;
+        } while (tg_next(part.shape, k));
+        double n = (double)tg_numel(part.shape);
+        tg_put(y, tg_offset(y, i), s / (double)n);
+    } while (tg_next(y->shape, i));
+}
+
+static void grad(tg *y, tg *dy, tg **dx)
+{
+    double n = (double)tg_numel(y->in[0]->shape) / (double)tg_numel(y->shape);
+    dx[0] = tg_affine(tg_expand(dy, y->in[0]->shape), 1 / n, 0);
+}
+
+static const tg_case cases[] = {
+    { .in = { DIMS(2, 5, 4, 3) }, .attr = &(const axes_attr){ AXIS(2) | AXIS(3) } },
+    { .in = { DIMS(2, 5, 4) }, .attr = &(const axes_attr){ AXIS(2) } },
+    { .in = { DIMS(2, 5, 4) }, .attr = &(const axes_attr){ AXIS(0) } },
+    { .in = { DIMS(2, 3) }, .attr = &(const axes_attr){ AXIS(0) | AXIS(1) } },
+    { .in = { DIMS(2, 3) }, .attr = &(const axes_attr){ AXIS(2) }, .rejects = "axis 2 of (2, 3)" },
+};
+
+const tg_op op_mean = {
+    "mean", .arity = 1, .attr_size = sizeof(axes_attr), .shape = reduce_shape, .grad = grad, .ref = ref,
+    .describe = reduce_describe, TG_CASES(cases), .tol = 1e-6,
+};
+
+tg *tg_mean(tg *x, unsigned axes) { return tg_apply(&op_mean, &x, 1, &(axes_attr){ axes }); }

@@ -1,0 +1,66 @@
+/* norm.c - what layer_norm, rms_norm, group_norm and batch_norm share. */
+#include "ops/norm.h"
+
+bool norm_fits(tg_check *c, const norm_attr *o, const tg_shape *in, int n_in, int64_t n, int more)
+{
+    int vectors = o->weight + o->bias + more;
+    if (n_in != 1 + vectors)
+        return tg_reject(c, "%d operands, not %d", n_in, 1 + vectors), false;
+    for (int k = 1; k <= vectors; k++)
+        if (in[k].rank != 1 || in[k].dim[0] != n)
+            return tg_reject(c, "operand %d is %s, not (%lld,)", k, tg_str(in[k]), (long long)n), false;
+    return true;
+}
+
+double norm_weight(const tg_call *c, const norm_attr *o, int64_t k)
+{
+    return o->weight ? tg_get(&c->in[1], k * c->in[1].stride[0]) : 1;
+}
+
+double norm_bias(const tg_call *c, const norm_attr *o, int64_t k)
+{
+    return o->bias ? tg_get(&c->in[1 + o->weight], k * c->in[1 + o->weight].stride[0]) : 0;
+}
+
+void norm_describe(const void *attr, char *text, size_t size)
+{
+    const norm_attr *o = attr;
+    snprintf(text, size, o->groups ? "groups %d eps %g" : "axis %d eps %g", o->groups ? o->groups : o->axis, o->eps);
+}
+
+tg *norm_apply(const tg_op *op, tg *x, tg *weight, tg *bias, tg *mean, tg *var, norm_attr o)
+{
+    tg *in[5] = { x };
+    int n = 1;
+    o.weight = weight != NULL;
+    o.bias = bias != NULL;
+    if (weight)
+        in[n++] = weight;
+    if (bias)
+        in[n++] = bias;
+    if (mean) {
+        in[n++] = mean;
+        in[n++] = var;
+    }
+    return tg_apply(op, in, n, &o);
+}
+
+tg *norm_along(tg *v, const tg *x, int axis)
+{
+    tg_shape s = { .rank = tg_rank(x) };
+    for (int i = 0; i < s.rank; i++)
+        s.dim[i] = i == axis ? tg_dim(x, i) : 1;
+    return tg_reshape(v, s);
+}
+
+tg *norm_affine_grad(tg *y, tg *dy, tg *xhat, int axis, tg **dx)
+{
+    const norm_attr *o = tg_attr(y);
+    unsigned others = ((1u << tg_rank(y)) - 1) & ~AXIS(axis);
+    int64_t n = tg_dim(y, axis);
+    if (o->weight)
+        dx[1] = tg_reshape(tg_sum(tg_mul(dy, xhat), others), SHAPE(n));
+    if (o->bias)
+        dx[1 + o->weight] = tg_reshape(tg_sum(dy, others), SHAPE(n));
+    return o->weight ? tg_mul(dy, norm_along(y->in[1], y, axis)) : dy;
+}
