@@ -145,7 +145,7 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     return m->ctx->st.code;
 }
 
-const char *timm_graph_text(timm_model *m, int64_t batch, bool planned)
+const char *timm_graph_text(timm_model *m, int64_t batch, bool kernels)
 {
     char *text = NULL;
     size_t size = 0;
@@ -154,7 +154,7 @@ const char *timm_graph_text(timm_model *m, int64_t batch, bool planned)
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return status_errno(&m->ctx->st, "memory stream", "open"), "";
-    if (planned) {
+    if (kernels) {
         plan *p = plan_for(m, batch);
         if (p)
             plan_print(f, p);

@@ -128,7 +128,7 @@ static void operands_text(char *text, size_t size, tg *const *in, int n)
 tg *tg_apply(const tg_op *op, tg *const *in, int n_in, const void *attr)
 {
     tg_graph *g = in[0]->graph;
-    tg_shape shapes[64], *list = n_in <= 64 ? shapes : malloc((size_t)n_in * sizeof *list);
+    tg_shape shapes[64] = { { 0 } }, *list = n_in <= 64 ? shapes : malloc((size_t)n_in * sizeof *list);
     bool poisoned = false, constant = true, wants_grad = false;
 
     if (!list)
