@@ -117,7 +117,7 @@ static int run(int argc, char **argv)
     if (!images.count)
         return cli_usage(&cmd_infer, "which images?");
     timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
-    const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, o.model);
+    const char *weights = o.checkpoint;
     timm_model *m = !weights ? NULL
                              : timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0 });
     if (m) {

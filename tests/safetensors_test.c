@@ -316,7 +316,7 @@ TEST(safetensors_shortens_names_in_messages)
 {
     char header[400] = "{\"";
     status st = { 0 };
-    size_t size;
+    size_t size = 0;
     memset(header + 2, 'n', 300);
     strcat(header, "\":1}");
     uint8_t *file = file_of(strlen(header), header, 0, &size);

@@ -43,7 +43,7 @@ bool image_decode_png(const image_source *from, timm_image *out, status *st);
 bool image_decode_webp(const image_source *from, timm_image *out, status *st);
 
 /* Written to a temporary beside the path, then renamed over it: a reader never sees half a file. */
-bool image_save(const char *path, const timm_image *image, status *st);        /* by the name: .png, or .npy in HWC */
+bool image_save(const char *path, const timm_image *image, bool chw, status *st);      /* by the name: .png or .npy */
 bool image_save_png(const char *path, const timm_image *image, status *st);
 bool image_save_npy(const char *path, const timm_image *image, bool chw, status *st);
 

@@ -48,7 +48,7 @@ static bool ends_in(const char *path, const char *ending)
     return n >= m && !strcmp(path + n - m, ending);
 }
 
-bool image_save(const char *path, const timm_image *image, status *st)
+bool image_save(const char *path, const timm_image *image, bool chw, status *st)
 {
     if (!status_ok(st))
         return false;
@@ -58,6 +58,6 @@ bool image_save(const char *path, const timm_image *image, status *st)
     if (ends_in(path, ".png"))
         return image_save_png(path, image, st);
     if (ends_in(path, ".npy"))
-        return image_save_npy(path, image, false, st);
+        return image_save_npy(path, image, chw, st);
     return status_fail(st, TIMM_BAD_ARG, "%s: images are saved as .png or .npy", path);
 }

@@ -1,0 +1,278 @@
+/* checkpoint.c - weights from and to safetensors files, with timm's rules for another head and other input channels.
+ *
+ * Loading points the store's entries into the mapped file; numbers are read when a plan packs them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api/model.h"
+#include "io/safetensors.h"
+#include "nn/refit.h"
+
+typedef struct weight_file { safetensors *f; struct weight_file *next; } weight_file;
+
+void weights_release(weights *w)
+{
+    if (--w->users)
+        return;
+    nn_store_free(w->store);
+    while (w->files) {
+        weight_file *next = w->files->next;
+        safetensors_close(w->files->f);
+        free(w->files);
+        w->files = next;
+    }
+    free(w);
+}
+
+static bool read_entry(void *file, size_t index, float *out, status *st)
+{
+    return safetensors_read_floats(((weight_file *)file)->f, index, out, st);
+}
+
+static void drop_entry(void *file, size_t index) { safetensors_release(((weight_file *)file)->f, index); }
+
+/* -- what does not fit, gathered into one message ---------------------------------------------------------------------------- */
+
+typedef struct misfits { char *text; size_t size; FILE *f; int missing, unexpected, misshaped; } misfits;
+
+static bool named_by(const char *prefixes, const char *name)           /* "head.fc head_dist": is name head.fc.weight? */
+{
+    while (prefixes && *prefixes) {
+        size_t n = strcspn(prefixes, " ");
+        if (!strncmp(name, prefixes, n) && name[n] == '.')
+            return true;
+        prefixes += n + (prefixes[n] == ' ');
+    }
+    return false;
+}
+
+static tg_shape shape_of(const safetensors_entry *t)
+{
+    tg_shape s = { .rank = t->rank <= TG_MAX_RANK ? t->rank : TG_MAX_RANK };
+    memcpy(s.dim, t->dim, (size_t)s.rank * sizeof *s.dim);
+    return s;
+}
+
+/* Fits a tensor of another shape as timm does: position grids, patch kernels, input channels.  False: it has no such rule, or
+ * (with a status) it failed. */
+static bool refit(timm_model *m, weight_file *file, size_t index, nn_entry *e)
+{
+    status *st = &m->ctx->st;
+    const safetensors_entry *t = safetensors_get(file->f, index);
+    tg_shape from = shape_of(t);
+    bool input = named_by(m->cfg.first_conv, e->name) && from.rank == 4 && e->shape.rank == 4 && from.dim[1] != e->shape.dim[1];
+    if (t->rank > TG_MAX_RANK || (e->par.refit == NN_EXACT && !input))
+        return false;
+    float *raw = malloc((size_t)t->count * sizeof *raw + 1), *out = malloc((size_t)tg_numel(e->shape) * sizeof *out + 1);
+    bool ok = raw && out;
+    if (!ok)
+        status_fail(st, TIMM_NO_MEMORY, "out of memory fitting %s", e->name);
+    ok = ok && safetensors_read_floats(file->f, index, raw, st);
+    tg_shape middle = from;
+    if (ok && input) {
+        middle.dim[1] = e->shape.dim[1];
+        float *adapted = malloc((size_t)tg_numel(middle) * sizeof *adapted + 1);
+        ok = adapted ? adapt_input_conv(raw, from, adapted, middle, st)
+                     : status_fail(st, TIMM_NO_MEMORY, "out of memory fitting %s", e->name);
+        free(raw);
+        raw = adapted;
+    }
+    if (ok && tg_same(middle, e->shape))
+        memcpy(out, raw, (size_t)tg_numel(middle) * sizeof *out);
+    else
+        ok = ok && refit_tensor(e->par.refit, e->par.prefix, raw, middle, out, e->shape, st);
+    free(raw);
+    if (!ok) {
+        free(out);
+        return false;
+    }
+    free(e->owned);
+    e->owned = out;
+    e->source = NN_OWNED;
+    return true;
+}
+
+static void point_at(nn_entry *e, weight_file *file, size_t index)
+{
+    const safetensors_entry *t = safetensors_get(file->f, index);
+    free(e->owned);
+    e->owned = NULL;
+    e->source = NN_READ;
+    e->read = read_entry;
+    e->drop = drop_entry;
+    e->reader = file;
+    e->index = index;
+    e->direct = t->dtype == ST_F32 && (uintptr_t)t->data % sizeof(float) == 0 ? t->data : NULL;
+}
+
+static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, misfits *bad)
+{
+    size_t i = safetensors_find(file->f, e->name);
+    bool head = named_by(m->cfg.classifier, e->name);
+    if (i == safetensors_count(file->f)) {
+        /* Old files lack the counters of batch norms, as PyTorch allows. */
+        if (!e->par.integer && bad->missing++ < 12)
+            fprintf(bad->f, "\n  missing     %s %s", e->name, tg_str(e->shape));
+        return;
+    }
+    const safetensors_entry *t = safetensors_get(file->f, i);
+    if (e->par.integer)
+        return;
+    if (t->rank == e->shape.rank && tg_same(shape_of(t), e->shape)) {
+        point_at(e, file, i);
+        return;
+    }
+    if (head && !strict)
+        return;                                     /* stays as drawn: another number of classes */
+    if (!strict && refit(m, file, i, e))
+        return;
+    if (bad->misshaped++ < 12)
+        fprintf(bad->f, "\n  misshaped   %s is %s in the file and %s in the model", e->name, tg_str(shape_of(t)), tg_str(e->shape));
+}
+
+static bool known(const timm_model *m, const char *name)
+{
+    size_t lo = 0, hi = m->entries;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int c = strcmp(m->entry[mid]->name, name);
+        if (!c)
+            return true;
+        if (c < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+bool weights_load(timm_model *m, const char *path, bool strict)
+{
+    status *st = &m->ctx->st;
+    weight_file *file = calloc(1, sizeof *file);
+    if (!file)
+        return status_fail(st, TIMM_NO_MEMORY, "out of memory for %s", path);
+    file->f = safetensors_open(path, st);
+    if (!file->f) {
+        free(file);
+        return false;
+    }
+    file->next = m->w->files;
+    m->w->files = file;
+    misfits bad = { 0 };
+    bad.f = open_memstream(&bad.text, &bad.size);
+    if (!bad.f)
+        return status_errno(st, "memory stream", "open");
+    for (size_t i = 0; i < m->entries && status_ok(st); i++)
+        take(m, file, m->entry[i], strict, &bad);
+    for (size_t i = 0; i < safetensors_count(file->f); i++) {
+        const char *name = safetensors_get(file->f, i)->name;
+        bool head_off = !m->head.classes && named_by(m->cfg.classifier, name);
+        if (!known(m, name) && !head_off && bad.unexpected++ < 12)
+            fprintf(bad.f, "\n  unexpected  %s %s", name, tg_str(shape_of(safetensors_get(file->f, i))));
+    }
+    fclose(bad.f);
+    if (status_ok(st) && bad.missing + bad.unexpected + bad.misshaped)
+        status_fail(st, TIMM_MISMATCH, "%s does not fit %s: %d missing, %d unexpected, %d misshaped tensors%s", path,
+                    m->cfg.architecture, bad.missing, bad.unexpected, bad.misshaped, bad.text ? bad.text : "");
+    free(bad.text);
+    model_drop_plans(m);
+    return status_ok(st);
+}
+
+timm_status timm_load(timm_model *m, const char *path)
+{
+    if (!m)
+        return TIMM_BAD_ARG;
+    if (status_ok(&m->ctx->st))
+        weights_load(m, path, true);
+    return m->ctx->st.code;
+}
+
+/* -- saving ---------------------------------------------------------------------------------------------------------------- */
+
+static bool put_entry(void *user, const safetensors_tensor *t, safetensors_sink *to, status *st)
+{
+    nn_entry *e = user;
+    bool temporary;
+    const float *v = nn_fetch(e, &temporary);
+    if (!v)
+        return false;
+    bool ok = safetensors_put_floats(to, v, (size_t)tg_numel(e->shape), st);
+    (void)t;
+    nn_done(e, v, temporary);
+    return ok;
+}
+
+timm_status timm_save(timm_model *m, const char *path)
+{
+    if (!m)
+        return TIMM_BAD_ARG;
+    status *st = &m->ctx->st;
+    safetensors_tensor *t = calloc(m->entries + 1, sizeof *t);
+    if (!t)
+        status_fail(st, TIMM_NO_MEMORY, "out of memory saving %s", path);
+    for (size_t i = 0; t && i < m->entries; i++) {
+        nn_entry *e = m->entry[i];
+        t[i] = (safetensors_tensor){ .name = e->name, .dtype = e->par.integer ? ST_I64 : ST_F32, .rank = e->shape.rank,
+                                     .put = put_entry, .user = e };
+        memcpy(t[i].dim, e->shape.dim, sizeof e->shape.dim);
+    }
+    safetensors_pair meta[] = { { "format", "pt" }, { "architecture", m->cfg.architecture } };
+    if (t && status_ok(st))
+        safetensors_write(path, t, m->entries, meta, 2, st);
+    free(t);
+    return st->code;
+}
+
+/* -- what a file holds ----------------------------------------------------------------------------------------------------- */
+
+/* torch's names of types, as `timm info --tensors` prints them. */
+static const char *torch_name(safetensors_dtype d)
+{
+    static const struct { safetensors_dtype d; const char *name; } table[] = {
+        { ST_BOOL, "bool" }, { ST_U8, "uint8" }, { ST_I8, "int8" }, { ST_I16, "int16" }, { ST_U16, "uint16" }, { ST_F16, "float16" },
+        { ST_BF16, "bfloat16" }, { ST_I32, "int32" }, { ST_U32, "uint32" }, { ST_F32, "float32" }, { ST_F64, "float64" },
+        { ST_I64, "int64" }, { ST_U64, "uint64" }, { ST_C64, "complex64" },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].d == d)
+            return table[i].name;
+    return safetensors_dtype_name(d);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const timm_param_info *)a)->name, ((const timm_param_info *)b)->name);
+}
+
+const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count)
+{
+    *count = 0;
+    if (!ctx || !status_ok(&ctx->st))
+        return NULL;
+    safetensors *f = safetensors_open(path, &ctx->st);
+    if (!f)
+        return NULL;
+    size_t n = safetensors_count(f);
+    timm_param_info *list = arena_alloc(&ctx->mem, (n + 1) * sizeof *list);
+    for (size_t i = 0; list && i < n; i++) {
+        const safetensors_entry *t = safetensors_get(f, i);
+        list[i] = (timm_param_info){ .name = arena_strdup(&ctx->mem, t->name), .dtype = torch_name(t->dtype), .rank = t->rank };
+        if (t->rank > 6)
+            status_fail(&ctx->st, TIMM_UNSUPPORTED, "%s: %s has %d axes; at most 6 are told", path, t->name, t->rank);
+        else
+            memcpy(list[i].dim, t->dim, (size_t)t->rank * sizeof *t->dim);
+        if (!list[i].name)
+            list = NULL;
+    }
+    safetensors_close(f);
+    if (!list)
+        status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory listing %s", path);
+    if (!status_ok(&ctx->st))
+        return NULL;
+    qsort(list, n, sizeof *list, by_name);
+    *count = n;
+    return list;
+}
