@@ -92,4 +92,24 @@ typedef struct rows_vec {
 } rows_vec;
 VEC_TABLE(rows_vec, rows_vec)
 
+/* -- Winograd convolution: winograd_vec.c ---------------------------------------------------------------------------------- */
+
+enum { WINO_OUT = 4, WINO_IN = 6, WINO_SIZE = 36 };
+typedef struct winograd {
+    int64_t h, w, oh, ow, channels;         /* image and result; channels of the one at hand */
+    int64_t xy, xx;                         /* steps of that one */
+    int64_t ry, rx;                         /* of the residual */
+    int64_t point;                          /* numbers from one of the 36 products to the next */
+    const float *bias, *residual;           /* NULL: none */
+    bool act_first;
+    act f;
+} winograd;
+typedef struct winograd_vec {
+    /* to[p * point + c]: the 36 transformed numbers of the 6 x 6 patch whose corner is (y, x), zeros outside the image. */
+    void (*input)(const winograd *w, const float *image, int64_t y, int64_t x, float *to);
+    /* The 4 x 4 results (cut at the border) at (y, x), from from[p * point + c]. */
+    void (*output)(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x);
+} winograd_vec;
+VEC_TABLE(winograd_vec, winograd_vec)
+
 #endif

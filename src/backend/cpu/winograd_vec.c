@@ -1,0 +1,119 @@
+/* winograd_vec.c - the transforms of F(4x4, 3x3), channels in the lanes.
+ *
+ * Lavin 2015 (1509.09308), with the points 0, +-sqrt(1/2), +-sqrt(2) and infinity instead of 0, +-1, +-2: rounding errors
+ * are then those of a direct convolution (measured: 9e-7 of the largest result, against 5e-6).
+ */
+#include "act_simd.h"
+#include "vec.h"
+
+#define A1 .70710678118654752f      /* sqrt(1/2), its cube, and those of sqrt(2) */
+#define A3 .35355339059327376f
+#define B1 1.4142135623730951f
+#define B3 2.8284271247461903f
+
+/* t = B' d, d and t `step` vectors apart. */
+INLINE void to_points(const vf *d, vf *t, int step)
+{
+    vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+    vf even = d4 - vset(2.f) * d2, odd = vset(A1) * (d3 - vset(2.f) * d1);
+    vf even2 = d4 - vset(.5f) * d2, odd2 = vset(B1) * (d3 - vset(.5f) * d1);
+    t[0] = d4 - vset(2.5f) * d2 + d0;
+    t[step] = even + odd;
+    t[2 * step] = even - odd;
+    t[3 * step] = even2 + odd2;
+    t[4 * step] = even2 - odd2;
+    t[5 * step] = d5 - vset(2.5f) * d3 + d1;
+}
+
+/* y = A' m. */
+INLINE void from_points(const vf *m, int step, vf *y, int ystep)
+{
+    vf s = m[step] + m[2 * step], d = m[step] - m[2 * step];
+    vf s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
+    y[0] = m[0] + s + s2;
+    y[ystep] = vset(A1) * d + vset(B1) * d2;
+    y[2 * ystep] = vset(.5f) * s + vset(2.f) * s2;
+    y[3 * ystep] = vset(A3) * d + vset(B3) * d2 + m[5 * step];
+}
+
+INLINE vf vload_upto(const float *p, int n) { return n == VW ? vload(p) : vload_n(p, n); }
+INLINE void vstore_upto(float *p, vf v, int n)
+{
+    if (n == VW)
+        vstore(p, v);
+    else
+        vstore_n(p, v, n);
+}
+
+INLINE void patch(const winograd *w, const float *image, int64_t y, int64_t x, float *to, bool inside, int n)
+{
+    vf d[WINO_SIZE];
+    for (int i = 0; i < WINO_IN; i++)
+        for (int j = 0; j < WINO_IN; j++) {
+            bool in = inside || (y + i >= 0 && y + i < w->h && x + j >= 0 && x + j < w->w);
+            d[i * WINO_IN + j] = in ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx, n) : vset(0.f);
+        }
+    for (int j = 0; j < WINO_IN; j++)
+        to_points(d + j, d + j, WINO_IN);
+    for (int i = 0; i < WINO_IN; i++) {
+        to_points(d + i * WINO_IN, d + i * WINO_IN, 1);
+        UNROLL for (int j = 0; j < WINO_IN; j++)
+            vstore_upto(to + (i * WINO_IN + j) * w->point, d[i * WINO_IN + j], n);
+    }
+}
+
+static void input(const winograd *w, const float *image, int64_t y, int64_t x, float *to)
+{
+    bool inside = y >= 0 && x >= 0 && y + WINO_IN <= w->h && x + WINO_IN <= w->w;
+    int64_t c = 0;
+    if (inside)
+        for (; c + VW <= w->channels; c += VW)
+            patch(w, image + c, y, x, to + c, true, VW);
+    else
+        for (; c + VW <= w->channels; c += VW)
+            patch(w, image + c, y, x, to + c, false, VW);
+    if (c < w->channels)
+        patch(w, image + c, y, x, to + c, inside, (int)(w->channels - c));
+}
+
+INLINE void square(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x, int64_t c,
+                   int n)
+{
+    vf m[WINO_SIZE], half[WINO_OUT * WINO_IN], out[WINO_OUT * WINO_OUT];
+    for (int p = 0; p < WINO_SIZE; p++)
+        m[p] = vload_upto(from + p * w->point + c, n);
+    for (int j = 0; j < WINO_IN; j++)
+        from_points(m + j, WINO_IN, half + j, WINO_IN);
+    for (int i = 0; i < WINO_OUT; i++)
+        from_points(half + i * WINO_IN, 1, out + i * WINO_OUT, 1);
+    vf bias = w->bias ? vload(w->bias + c) : vset(0.f);
+    for (int i = 0; i < WINO_OUT && y + i < w->oh; i++)
+        for (int j = 0; j < WINO_OUT && x + j < w->ow; j++) {
+            vf v = out[i * WINO_OUT + j] + bias;
+            if (residual && !w->act_first)
+                v += vload_upto(residual + (y + i) * w->ry + (x + j) * w->rx + c, n);
+            if (w->f.kind == ACT_CLAMP)
+                v = vclamp(v, vset(w->f.a), vset(w->f.b));
+            vstore_upto(result + (y + i) * w->xy + (x + j) * w->xx + c, v, n);
+        }
+}
+
+static void output(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x)
+{
+    int64_t c = 0;
+    for (; c + VW <= w->channels; c += VW)
+        square(w, from, residual, result, y, x, c, VW);
+    if (c < w->channels)
+        square(w, from, residual, result, y, x, c, (int)(w->channels - c));
+    if (w->f.kind <= ACT_CLAMP && !(residual && w->act_first))
+        return;
+    for (int64_t i = y; i < y + WINO_OUT && i < w->oh; i++)
+        for (int64_t j = x; j < x + WINO_OUT && j < w->ow; j++) {
+            float *to = result + i * w->xy + j * w->xx;
+            act_any(w->f.kind > ACT_CLAMP ? w->f : (act){ ACT_NONE, 0, 0 }, to, to, w->channels);
+            for (c = 0; residual && w->act_first && c < w->channels; c++)
+                to[c] += residual[i * w->ry + j * w->rx + c];
+        }
+}
+
+const winograd_vec VEC(winograd_vec) = { .input = input, .output = output };
