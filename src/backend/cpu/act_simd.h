@@ -4,7 +4,7 @@
 #include "act.h"
 #include "simd.h"
 
-INLINE vf vsigmoid(vf x) { return vset(1.f) / (vset(1.f) + vexp(-x)); }
+INLINE vf vsigmoid(vf x) { return vset(1.f) / (vset(1.f) + vexp_mid(-x)); }
 
 /* |x| < 0.95: x P(x^2); beyond: 1 - e^Q(|x|), where e^Q is the complement, fitted to it on [0.9, 4]; 1 from there. */
 INLINE vf verf(vf x)
@@ -25,7 +25,7 @@ INLINE vf verf(vf x)
     q = q * u + vset(-6.37059759e-01f);
     q = q * u + vset(-1.12774956e+00f);
     q = q * u + vset(-1.77495495e-04f);
-    vf far = vset(1.f) - vexp(q);
+    vf far = vset(1.f) - vexp_mid(q);
     far = (vf)((vi)far | ((vi)x & vseti(INT32_MIN)));
     return vpick(t < vset(.95f), x * p, far);
 }
@@ -40,7 +40,7 @@ INLINE vf vtanh(vf x)
     p = p * s + vset(1.33304975e-01f);
     p = p * s + vset(-3.33332336e-01f);
     p = p * s + vset(9.99999994e-01f);
-    vf far = vset(1.f) - vset(2.f) / (vexp(t + t) + vset(1.f));
+    vf far = vset(1.f) - vset(2.f) / (vexp_mid(t + t) + vset(1.f));
     far = (vf)((vi)far | ((vi)x & vseti(INT32_MIN)));
     return vpick(t < vset(.625f), x * p, far);
 }

@@ -5,15 +5,7 @@
 enum { LANES = 4 };         /* vectors in flight, so that additions do not wait for each other */
 
 /* A row that ends inside a vector is filled up with `fill`. */
-INLINE vf vload_end(const float *x, int64_t left, vf fill)
-{
-    if (left >= VW)
-        return vload(x);
-    float t[VW];
-    vstore(t, fill);
-    memcpy(t, x, (size_t)left * sizeof *x);
-    return vload(t);
-}
+INLINE vf vload_end(const float *x, int64_t left, vf fill) { return left >= VW ? vload(x) : vload_fill(x, (int)left, fill); }
 
 /* The sum of f over n numbers, f(fill) being 0. */
 #define SUM_OF(f, fill) \
@@ -52,39 +44,54 @@ INLINE float maximum(const float *x, int64_t n)
 
 static float reduce(reduce_kind kind, const float *x, int64_t n) { return kind == REDUCE_SUM ? sum(x, n) : maximum(x, n); }
 
-static void softmax(const float *x, float *y, int64_t n)
+/* e^x for x <= 0; 0 below -87, whose subnormal results would cost time and count for nothing beside e^0. */
+INLINE vf vexp_down(vf x) { return vpick(x < vset(-87.f), vset(0.f), vexp_mid(x)); }
+
+/* softmax of scale x + bias; bias NULL: none. */
+INLINE void softmax_of(const float *x, float scale, const float *bias, float *y, int64_t n)
 {
-    vf top = vset(maximum(x, n)), s[2] = { vset(0.f), vset(0.f) };
-    int64_t i = 0;
-    for (; i + 2 * VW <= n; i += 2 * VW)
+    const bool plain = scale == 1.f && !bias;
+    vf low = vset(-INFINITY), by = vset(scale), top = low, s[2] = { vset(0.f), vset(0.f) };
+    int64_t i;
+
+    if (plain)
+        top = vset(maximum(x, n));
+    else {
+        for (i = 0; i + VW <= n; i += VW) {
+            vf v = bias ? vload(x + i) * by + vload(bias + i) : vload(x + i) * by;
+            vstore(y + i, v);
+            top = vmax(v, top);
+        }
+        if (i < n) {
+            int left = (int)(n - i);
+            vf v = vload_n(x + i, left) * by + (bias ? vload_n(bias + i, left) : vset(0.f));
+            vstore_n(y + i, v, left);
+            top = vmax(vload_fill(y + i, left, low), top);
+        }
+        top = vset(vmaximum(top));
+        x = y;
+    }
+    for (i = 0; i + 2 * VW <= n; i += 2 * VW)
         UNROLL for (int k = 0; k < 2; k++) {
-            vf e = vexp(vload(x + i + k * VW) - top);
+            vf e = vexp_down(vload(x + i + k * VW) - top);
             vstore(y + i + k * VW, e);
             s[k] += e;
         }
     for (; i < n; i += VW) {
         int left = n - i < VW ? (int)(n - i) : VW;
-        vf e = vexp(vload_end(x + i, left, vset(-INFINITY)) - top);
+        vf e = vexp_down(vload_fill(x + i, left, low) - top);
         vstore_n(y + i, e, left);
-        s[0] += vload_end(y + i, left, vset(0.f));
+        s[0] += e;
     }
-    vf scale = vset(1.f / vsum(s[0] + s[1]));
+    vf part = vset(1.f / vsum(s[0] + s[1]));
     for (i = 0; i + VW <= n; i += VW)
-        vstore(y + i, vload(y + i) * scale);
+        vstore(y + i, vload(y + i) * part);
     if (i < n)
-        vstore_n(y + i, vload_n(y + i, (int)(n - i)) * scale, (int)(n - i));
+        vstore_n(y + i, vload_n(y + i, (int)(n - i)) * part, (int)(n - i));
 }
 
-static void scaled_softmax(float *x, float scale, const float *bias, int64_t n)
-{
-    vf by = vset(scale);
-    int64_t i = 0;
-    for (; i + VW <= n; i += VW)
-        vstore(x + i, bias ? vload(x + i) * by + vload(bias + i) : vload(x + i) * by);
-    for (; i < n; i++)
-        x[i] = bias ? x[i] * scale + bias[i] : x[i] * scale;
-    softmax(x, x, n);
-}
+static void softmax(const float *x, float *y, int64_t n) { softmax_of(x, 1.f, NULL, y, n); }
+static void scaled_softmax(float *x, float scale, const float *bias, int64_t n) { softmax_of(x, scale, bias, x, n); }
 
 /* y = (x - mean) scale weight + bias, a vector or its first `left` numbers. */
 INLINE vf normed(vf x, vf mean, vf scale, const float *weight, const float *bias, int64_t i, int left)

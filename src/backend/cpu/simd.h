@@ -39,6 +39,10 @@ INLINE vi vtoi(vf a) { return (vi)_mm512_cvtps_epi32((__m512)a); }
 INLINE vf vsqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 INLINE vf vload_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 INLINE void vstore_n(float *p, vf v, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
+INLINE vf vload_fill(const float *p, int n, vf fill)
+{
+    return (vf)_mm512_mask_loadu_ps((__m512)fill, (__mmask16)((1u << n) - 1), p);
+}
 #elif defined(__AVX2__) && VEC_BYTES == 32
 INLINE vf vset(float x) { return (vf)_mm256_set1_ps(x); }
 INLINE vi vseti(int32_t x) { return (vi)_mm256_set1_epi32(x); }
@@ -53,6 +57,11 @@ INLINE __m256i vfirst(int n)
 }
 INLINE vf vload_n(const float *p, int n) { return (vf)_mm256_maskload_ps(p, vfirst(n)); }
 INLINE void vstore_n(float *p, vf v, int n) { _mm256_maskstore_ps(p, vfirst(n), (__m256)v); }
+INLINE vf vload_fill(const float *p, int n, vf fill)
+{
+    __m256i first = vfirst(n);
+    return (vf)_mm256_blendv_ps((__m256)fill, _mm256_maskload_ps(p, first), _mm256_castsi256_ps(first));
+}
 #else
 INLINE vf vset(float x) { vf r; for (int i = 0; i < VW; i++) r[i] = x; return r; }
 INLINE vi vseti(int32_t x) { vi r; for (int i = 0; i < VW; i++) r[i] = x; return r; }
@@ -68,51 +77,78 @@ INLINE vf vload_n(const float *p, int n)
     return r;
 }
 INLINE void vstore_n(float *p, vf v, int n) { memcpy(p, &v, (size_t)n * sizeof *p); }
+INLINE vf vload_fill(const float *p, int n, vf fill)
+{
+    memcpy(&fill, p, (size_t)n * sizeof *p);
+    return fill;
+}
 #endif
 
 INLINE vf vabs(vf a) { return (vf)((vi)a & vseti(0x7fffffff)); }
 INLINE vf vclamp(vf a, vf lo, vf hi) { return vmin(vmax(a, lo), hi); }
 
-/* Halves are added pairwise, so the order does not depend on where a vector starts. */
-INLINE float vsum(vf a)
+/* Lanes combined: the upper half with the lower, and again. */
+#ifdef __AVX2__
+INLINE __m128 vfold(vf a, bool max)
 {
-    float s[VW];
-    memcpy(s, &a, sizeof s);
+#if VEC_BYTES == 64
+    __m256 lo = _mm512_castps512_ps256((__m512)a), hi = _mm512_extractf32x8_ps((__m512)a, 1);
+    __m256 b = max ? _mm256_max_ps(lo, hi) : _mm256_add_ps(lo, hi);
+#else
+    __m256 b = (__m256)a;
+#endif
+    __m128 x = _mm256_castps256_ps128(b), y = _mm256_extractf128_ps(b, 1);
+    x = max ? _mm_max_ps(x, y) : _mm_add_ps(x, y);
+    y = _mm_movehl_ps(x, x);
+    x = max ? _mm_max_ps(x, y) : _mm_add_ps(x, y);
+    y = _mm_shuffle_ps(x, x, 1);
+    return max ? _mm_max_ss(x, y) : _mm_add_ss(x, y);
+}
+INLINE float vsum(vf a) { return _mm_cvtss_f32(vfold(a, false)); }
+INLINE float vmaximum(vf a) { return _mm_cvtss_f32(vfold(a, true)); }
+#else
+INLINE float vfold(vf a, bool max)
+{
     for (int w = VW / 2; w; w /= 2)
         for (int i = 0; i < w; i++)
-            s[i] += s[i + w];
-    return s[0];
+            a[i] = !max ? a[i] + a[i + w] : a[i] > a[i + w] ? a[i] : a[i + w];
+    return a[0];
 }
-INLINE float vmaximum(vf a)
-{
-    float s[VW];
-    memcpy(s, &a, sizeof s);
-    for (int w = VW / 2; w; w /= 2)
-        for (int i = 0; i < w; i++)
-            s[i] = s[i] > s[i + w] ? s[i] : s[i + w];
-    return s[0];
-}
+INLINE float vsum(vf a) { return vfold(a, false); }
+INLINE float vmaximum(vf a) { return vfold(a, true); }
+#endif
 
 /* 2^n for whole n in [-127, 128]: 0 and infinity at the ends. */
 INLINE vf vpow2(vf n) { return (vf)((vtoi(n) + vseti(127)) << 23); }
 
-/* e^x: x = n ln 2 + r; a polynomial of degree 6 on |r| <= ln 2 / 2; relative error below 1e-7.  2^n in two factors, so
- * that results down to the smallest subnormal come out. */
-INLINE vf vexp(vf x)
+/* e^x = p 2^n: x = n ln 2 + r; a polynomial of degree 6 on |r| <= ln 2 / 2; relative error below 1e-7. */
+INLINE vf vexp_part(vf x, vf *n)
 {
-    x = vclamp(x, vset(-104.f), vset(89.f));
-    vf n = vround(x * vset(1.44269504088896341f));
-    vf r = x - n * vset(0.693359375f);
-    r = r + n * vset(2.12194440e-4f);
+    *n = vround(x * vset(1.44269504088896341f));
+    vf r = x - *n * vset(0.693359375f);
+    r = r + *n * vset(2.12194440e-4f);
     vf p = vset(1.9875691500e-4f);
     p = p * r + vset(1.3981999507e-3f);
     p = p * r + vset(8.3334519073e-3f);
     p = p * r + vset(4.1665795894e-2f);
     p = p * r + vset(1.6666665459e-1f);
     p = p * r + vset(5.0000001201e-1f);
-    p = p * (r * r) + r + vset(1.f);
+    return p * (r * r) + r + vset(1.f);
+}
+
+/* 2^n in two factors, so that results down to the smallest subnormal come out. */
+INLINE vf vexp(vf x)
+{
+    vf n, p = vexp_part(vclamp(x, vset(-104.f), vset(89.f)), &n);
     vf half = vround(n * vset(.5f));
     return p * vpow2(half) * vpow2(n - half);
+}
+
+/* The same for x cut to [-87, 88], where one factor will do. */
+INLINE vf vexp_mid(vf x)
+{
+    vf n, p = vexp_part(vclamp(x, vset(-87.f), vset(88.f)), &n);
+    return p * vpow2(n);
 }
 
 #ifdef __AVX2__
