@@ -173,8 +173,29 @@ TEST(atomic_file_says_disk_full)
     CHECK(holds(path, "old", 3) && entries(dir) == 1, "%d entries", entries(dir));
     CHECK(!atomic_write_file("/dev/full", "x", 1, &st), "wrote to a full device");
     CHECK(!strcmp(st.text, "/dev/full: cannot write: No space left on device"), "%s", st.text);
+    st = (status){ 0 };
+    CHECK(atomic_write_file("/dev/null", "x", 1, &st), "%s", st.text);
     struct stat info;
     CHECK(!stat("/dev/full", &info) && S_ISCHR(info.st_mode), "the device is gone");
+}
+
+/* Killed at any moment, a writer leaves the last state or the one before. */
+TEST(atomic_file_survives_kill)
+{
+    const char *dir = folder("atomic_kill"), *path = in(dir, "x");
+    static char text[2][200000];
+    memset(text[1], 1, sizeof text[1]);
+    status st = { 0 };
+    CHECK(atomic_write_file(path, text[0], sizeof text[0], &st), "%s", st.text);
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        for (int k = 1; child == 0; k++)
+            atomic_write_file(path, text[k & 1], sizeof text[0], &st);
+        usleep((useconds_t)(i * 7919 % 3000));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        CHECK(holds(path, text[0], sizeof text[0]) || holds(path, text[1], sizeof text[1]), "kill %d: neither state", i);
+    }
 }
 
 TEST(atomic_file_does_nothing_after_a_failure)

@@ -137,6 +137,9 @@ TEST(safetensors_reads_files_without_tensors_and_with_odd_lookups)
     CHECK(safetensors_read_floats(f, i, x, &st), "%s", st.text);
     safetensors_release(f, i);
     CHECK(safetensors_read_floats(f, i, y, &st) && !memcmp(x, y, sizeof x), "other values after release");
+    status_fail(&st, TIMM_IO, "before");
+    CHECK(!safetensors_read_floats(f, i, x, &st) && !safetensors_read_ints(f, 0, (int64_t[1]){ 0 }, &st), "read");
+    CHECK(!safetensors_write(test_temp("none"), NULL, 0, NULL, 0, &st) && !strcmp(st.text, "before"), "%s", st.text);
     safetensors_close(f);
     safetensors_close(NULL);
 }
@@ -153,6 +156,7 @@ static const struct { const char *header; size_t data; const char *text; } lies[
     { "{\"\":{" F32x2 "}}", 8, NULL },
     { "{\"__metadata__\":{\"k\":\"v\"},\"a\":{" F32x2 "}}", 8, NULL },
     { "{\"a\":{" F32x2 ",\"more\":[1]}}", 8, NULL },
+    { "{\"__metadata__\":null,\"a\":{" F32x2 "}}", 8, NULL },
     { "{\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[8,9]},\"a\":{" F32x2 "}}", 9, NULL },
     { "{\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[8,8]},\"a\":{" F32x2 "}}", 8, NULL },
     { "{\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{" F32x2 "}}", 8, NULL },

@@ -132,7 +132,6 @@ NARROW(i16, int16_t, in[i])
 NARROW(u16, uint16_t, in[i])
 NARROW(i32, int32_t, in[i])
 NARROW(u32, uint32_t, in[i])
-NARROW(f32, float, in[i])
 NARROW(f64, double, in[i])
 NARROW(i64, int64_t, in[i])
 NARROW(u64, uint64_t, in[i])
@@ -151,7 +150,6 @@ static const struct narrower {
     [ST_BF16] = { .narrow = floats_to_bfloats },
     [ST_I32] = { narrow_i32, -0x1p31f, 0x1p31f },
     [ST_U32] = { narrow_u32, 0, 0x1p32f },
-    [ST_F32] = { .narrow = narrow_f32 },
     [ST_F64] = { .narrow = narrow_f64 },
     [ST_I64] = { narrow_i64, -0x1p63f, 0x1p63f },
     [ST_U64] = { narrow_u64, 0, 0x1p64f },
@@ -164,6 +162,8 @@ bool safetensors_put_floats(safetensors_sink *to, const float *in, size_t count,
     const safetensors_tensor *t = to->tensor;
     const struct narrower *how = &narrowers[t->dtype];
     size_t width = (size_t)safetensors_dtype_bits(t->dtype) / 8;
+    if (t->dtype == ST_F32)
+        return safetensors_put(to, in, count * sizeof *in, st);
     if (!how->narrow)
         return status_fail(st, TIMM_UNSUPPORTED, "%s: tensor \"%s\": cannot write float as %s", to->path, t->name,
                            safetensors_dtype_name(t->dtype));
@@ -171,8 +171,6 @@ bool safetensors_put_floats(safetensors_sink *to, const float *in, size_t count,
         if (!(in[i] >= how->least && in[i] < how->past))     /* NaN does not fit either */
             return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": %g does not fit %s", to->path, t->name,
                                (double)in[i], safetensors_dtype_name(t->dtype));
-    if (t->dtype == ST_F32)
-        return safetensors_put(to, in, count * sizeof *in, st);
     for (size_t n; count; in += n, count -= n) {
         n = count < PIECE ? count : PIECE;
         how->narrow(piece, in, n);
