@@ -189,12 +189,14 @@ TEST(atomic_file_survives_kill)
     CHECK(atomic_write_file(path, text[0], sizeof text[0], &st), "%s", st.text);
     for (int i = 0; i < 100; i++) {
         pid_t child = fork();
-        for (int k = 1; child == 0; k++)
-            atomic_write_file(path, text[k & 1], sizeof text[0], &st);
+        if (child == 0)
+            for (int k = 1;; k++)
+                atomic_write_file(path, text[k & 1], sizeof text[0], &st);
         usleep((useconds_t)(i * 7919 % 3000));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
-        CHECK(holds(path, text[0], sizeof text[0]) || holds(path, text[1], sizeof text[1]), "kill %d: neither state", i);
+        bool whole = holds(path, text[0], sizeof text[0]) || holds(path, text[1], sizeof text[1]);
+        CHECK(whole, "kill %d: neither state", i);
     }
 }
 

@@ -38,8 +38,8 @@ static bool too_deep(json_t *v, int room)
     return false;
 }
 
-/* jansson 2.14 ends the process (assert) when memory runs out inside a string, so it is asked for beforehand.  The tree of
- * a tensor file's header takes twelve bytes a byte of text. */
+/* jansson 2.14 ends the process (assert) when memory runs out inside a string, so it is asked for beforehand.  The tree
+ * of a tensor file's header takes twelve bytes a byte of text. */
 static bool has_room(size_t length)
 {
     void *probe = length < SIZE_MAX / 32 ? malloc(16 * length + (64 << 10)) : NULL;
