@@ -189,7 +189,7 @@ typedef struct nn_se { tg_act *act, *gate; bool batch_norm, add_max; } nn_se;   
 tg *nn_squeeze_excite(nn_scope s, tg *x, int hidden, nn_se o);          /* fc1 [bn] fc2 */
 tg *nn_effective_squeeze_excite(nn_scope s, tg *x, nn_se o);            /* fc; gate NULL: hard_sigmoid */
 tg *nn_channel_conv(nn_scope s, tg *x, int channels);   /* ECA; channels decide the kernel, 0: those of x */
-tg *nn_global_context(nn_scope s, tg *x, int hidden, bool add);         /* gc: scales x; gca: adds to it */
+tg *nn_global_context(nn_scope s, tg *x, int hidden, bool add, tg_act *act);  /* gc: scales x; gca: adds to it; act NULL: relu */
 tg *nn_blur_pool(tg *x, int k, int stride);             /* binomial filter, k <= 8, reflected edges */
 
 /* -- families -------------------------------------------------------------------------------------------------------- */

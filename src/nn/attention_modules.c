@@ -48,22 +48,22 @@ tg *nn_channel_conv(nn_scope s, tg *x, int channels)
 }
 
 /* A 1x1 bottleneck over the pooled context; the norm stands before the activation. */
-static tg *context_mlp(nn_scope s, tg *context, int hidden)
+static tg *context_mlp(nn_scope s, tg *context, int hidden, tg_act *act)
 {
     tg *y = nn_conv2d(at(s, "fc1"), context, hidden, (nn_conv){ .bias = true });
-    y = tg_relu(nn_layer_norm_2d(at(s, "norm"), y, (nn_norm){ .eps = 1e-6f }));
+    y = (act ? act : tg_relu)(nn_layer_norm_2d(at(s, "norm"), y, (nn_norm){ .eps = 1e-6f }));
     return nn_conv2d(at(s, "fc2"), y, (int)tg_dim(context, 1), (nn_conv){ .bias = true });
 }
 
-tg *nn_global_context(nn_scope s, tg *x, int hidden, bool add)
+tg *nn_global_context(nn_scope s, tg *x, int hidden, bool add, tg_act *act)
 {
     int64_t n = tg_dim(x, 0), c = tg_dim(x, 1), hw = tg_dim(x, 2) * tg_dim(x, 3);
     tg *where = nn_conv2d(at(s, "conv_attn"), x, 1, (nn_conv){ .bias = true });
     where = tg_reshape(tg_softmax(tg_reshape(where, SHAPE(n, 1, hw)), 2), SHAPE(n, hw, 1));
     tg *context = tg_reshape(tg_matmul(tg_reshape(x, SHAPE(n, c, hw)), where), SHAPE(n, c, 1, 1));
     if (add)
-        return tg_add(x, context_mlp(at(s, "mlp_add"), context, hidden));
-    return excite(x, context_mlp(at(s, "mlp_scale"), context, hidden), NULL);
+        return tg_add(x, context_mlp(at(s, "mlp_add"), context, hidden, act));
+    return excite(x, context_mlp(at(s, "mlp_scale"), context, hidden, act), NULL);
 }
 
 /* The outer product of binomial coefficients C(k - 1, i) / 2^(k - 1) with itself, the same for every channel. */
