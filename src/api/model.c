@@ -59,27 +59,33 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(nn_entry *const *)a)->name, (*(nn_entry *const *)b)->name);
 }
 
-/* A tap's reduction is the input's height over its own, rounded.  Odd sizes round many times on the way down, so networks
- * that take any size are asked at 256. */
+/* A tap's reduction is the input's height over its own.  Odd sizes round many times on the way down, so it is asked for at the
+ * config's size, or, of networks that take any, at 256; over a store of its own, as position grids differ. */
 static bool survey_taps(timm_model *m)
 {
     status *st = &m->ctx->st;
-    nn_build b;
-    int64_t h = m->cfg.fixed_input_size ? m->opts.img_size[0] : 256, w = m->cfg.fixed_input_size ? m->opts.img_size[1] : 256;
-    if (!nn_build_open(&b, m->w->store, m->family, &m->opts, st))
+    nn_build b = { 0 };
+    nn_options opts = m->opts;
+    nn_store *store = nn_store_new(0, st);
+    for (int i = 0; i < 2; i++)
+        opts.img_size[i] = m->cfg.fixed_input_size ? m->cfg.input_size[1 + i] : 256;
+    if (!store || !nn_build_open(&b, store, m->family, &opts, st)) {
+        nn_store_free(store);
         return false;
-    m->family->body(nn_root(&b), tg_input(b.graph, 0, SHAPE(1, m->opts.in_chans, h, w)), m->variant);
+    }
+    m->family->body(nn_root(&b), tg_input(b.graph, 0, SHAPE(1, opts.in_chans, opts.img_size[0], opts.img_size[1])), m->variant);
     m->taps = b.taps;
     m->tap = arena_alloc(&m->mem, ((size_t)b.taps + 1) * sizeof *m->tap);
     for (int i = 0; m->tap && i < b.taps; i++) {
         const nn_tap *t = &b.tap[i];
         double rows = (double)tg_dim(t->value, t->nhwc ? 1 : 2);
         m->tap[i] = (tap_info){ .module = arena_strdup(&m->mem, t->module), .channels = tg_dim(t->value, t->nhwc ? 3 : 1),
-                                .reduction = (int)((double)h / rows + .5) };
+                                .reduction = (int)((double)opts.img_size[0] / rows + .5) };
         if (!m->tap[i].module)
             m->tap = NULL;
     }
     nn_build_close(&b);
+    nn_store_free(store);
     return m->tap ? status_ok(st) : status_fail(st, TIMM_NO_MEMORY, "out of memory for the taps of %s", m->cfg.architecture);
 }
 
