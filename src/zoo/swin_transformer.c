@@ -185,6 +185,8 @@ static tg *body(nn_scope s, tg *x, const void *variant)
     const struct swin *v = variant;
     int64_t map[2] = { nn_opts(s)->img_size[0] / PATCH, nn_opts(s)->img_size[1] / PATCH };
 
+    if (nn_opts(s)->output_stride != 32)
+        nn_fail(s, "%s has no output_stride", v->name);
     x = patch_embed(at(s, "patch_embed"), x, v->dim);
     for (int i = 0; i < 4; i++) {
         nn_scope stage = at(s, "layers.%d", i);
