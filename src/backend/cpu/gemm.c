@@ -145,8 +145,12 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         int vecs = (columns + g->v->width - 1) / g->v->width;
         gemm_tile tile = { .taps = g->taps, .run = g->run, .b = g->b + column * g->taps * g->run, .bias = g->bias,
                            .column = column, .columns = columns, .act_first = g->act_first, .f = g->f };
+        const int64_t k = g->taps * g->run;
+        const char *next = (const char *)(tile.b + (p + 1 < last ? vecs * g->v->width * k : 0));
+        tile.ahead_step = p + 1 < last ? (vecs * g->v->width * (int64_t)sizeof(float) + tiles - 1) / tiles : 0;
         for (int t = 0; t < tiles; t++) {
             int a = rows * t / tiles, b = rows * (t + 1) / tiles;
+            tile.ahead = next + t * k * tile.ahead_step;
             tile.row = row + a * g->taps;
             tile.out = out + a;
             tile.residual = g->residual ? residual + a : NULL;

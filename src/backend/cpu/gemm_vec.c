@@ -7,6 +7,8 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
 {
     vf acc[TILE_ROWS][TILE_VECS];
     const float *b = t->b;
+    const char *ahead = t->ahead;
+    const int64_t step = t->ahead_step;
     const bool whole = t->columns == vecs * VW;
     const int last = t->columns - (vecs - 1) * VW;
 
@@ -35,6 +37,8 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
                     acc[i][j] += x * bv[j];
             }
             b += vecs * VW;
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += step;
         }
     }
     if (t->residual && !t->act_first)

@@ -27,6 +27,8 @@ typedef struct gemm_tile {
     const float *const *residual;           /* NULL: none */
     int64_t column;
     int columns;                            /* valid ones, of vecs vectors */
+    const char *ahead;                      /* memory wanted soon: brought to L2, ahead_step bytes each number of the run */
+    int64_t ahead_step;
     bool act_first, add;                    /* add: to what out holds, instead of to the bias */
     act f;
 } gemm_tile;
