@@ -3,7 +3,8 @@
 #include <string.h>
 #include "data/transform.h"
 #include "io/image.h"
-#include "oracle.h"
+#include "jsonl.h"
+#include "made_image.h"
 #include "test.h"
 
 static const double IMAGENET[3] = { .485, .456, .406 };
@@ -20,19 +21,19 @@ static uint8_t *planes(const timm_image *image)
 
 static void compare(const json_t *record, const timm_image *in, const char *sha, const char *own_mean)
 {
-    timm_transform how = { .interpolation = oracle_text(record, "interpolation"), .crop_mode = oracle_text(record, "crop_mode"),
-                           .crop_pct = oracle_number(record, "crop_pct") };
+    timm_transform how = { .interpolation = jsonl_text(record, "interpolation"), .crop_mode = jsonl_text(record, "crop_mode"),
+                           .crop_pct = jsonl_number(record, "crop_pct") };
     for (size_t i = 0; i < 3; i++) {
-        how.input_size[i] = (int64_t)oracle_item(record, "input_size", i);
-        how.mean[i] = own_mean ? oracle_item(record, own_mean, i) : IMAGENET[i];
+        how.input_size[i] = (int64_t)jsonl_item(record, "input_size", i);
+        how.mean[i] = own_mean ? jsonl_item(record, own_mean, i) : IMAGENET[i];
     }
     status st = { 0 };
     timm_image out = { 0 };
     int w, h;
     bool ok = transform_resized(in, &how, &w, &h, &st) && transform_eval(in, &how, &out, &st);
     uint8_t *chw = ok ? planes(&out) : NULL;
-    bool same = chw && oracle_sha_is(record, sha, chw, (size_t)out.width * (size_t)out.height * 3)
-             && w == (int)oracle_item(record, "resized", 0) && h == (int)oracle_item(record, "resized", 1);
+    bool same = chw && sha_is(record, sha, chw, (size_t)out.width * (size_t)out.height * 3)
+             && w == (int)jsonl_item(record, "resized", 0) && h == (int)jsonl_item(record, "resized", 1);
     char *text = same ? NULL : json_dumps(record, 0);
     CHECK(same, "%s %s", st.text, text);
     free(text);
@@ -44,13 +45,13 @@ static void compare(const json_t *record, const timm_image *in, const char *sha,
 static bool image_of(const json_t *record, char *last, size_t room, timm_image *image)
 {
     const json_t *made = json_object_get(record, "image");
-    const char *name = made ? json_string_value(json_array_get(made, 0)) : oracle_text(record, "photo");
+    const char *name = made ? json_string_value(json_array_get(made, 0)) : jsonl_text(record, "photo");
     if (!strcmp(name, last))
         return true;
     snprintf(last, room, "%s", name);
     image_free(image);
     if (made)
-        return oracle_pixels(made, image);
+        return made_image(made, image);
     char path[256];
     status st = { 0 };
     snprintf(path, sizeof path, "data/%s", name);
@@ -61,16 +62,16 @@ static bool image_of(const json_t *record, char *last, size_t room, timm_image *
 
 TEST(transform_eval_equals_timm)
 {
-    oracle_lines from;
+    jsonl from;
     timm_image in = { 0 };
     char last[256] = "";
     int n = 0, decoded = 0;
-    if (!oracle_open(&from, test_data("data/data-eval.jsonl.xz")))
+    if (!jsonl_open(&from, test_data("data/data-eval.jsonl.xz")))
         return;
-    for (json_t *record; (record = oracle_next(&from)); json_decref(record), n++) {
+    for (json_t *record; (record = jsonl_next(&from)); json_decref(record), n++) {
         CHECK(image_of(record, last, sizeof last, &in), "line %d", from.line);
         if (json_object_get(record, "decoded")) {
-            CHECK(oracle_sha_is(record, "sha", in.pixels, (size_t)in.width * (size_t)in.height * 3), "%s decodes otherwise", last);
+            CHECK(sha_is(record, "sha", in.pixels, (size_t)in.width * (size_t)in.height * 3), "%s decodes otherwise", last);
             decoded++;
             continue;
         }
@@ -80,31 +81,31 @@ TEST(transform_eval_equals_timm)
     }
     CHECK(n == 1033 && decoded == 4, "%d records, %d photographs", n, decoded);
     image_free(&in);
-    oracle_close(&from);
+    jsonl_close(&from);
 }
 
 /* data/normalize.jsonl: sha of torchvision's ToTensor and Normalize over all 256 values, and some of them. */
 TEST(transform_normalize_equals_torchvision)
 {
-    oracle_lines from;
+    jsonl from;
     int n = 0;
-    if (!oracle_open(&from, test_data("data/normalize.jsonl")))
+    if (!jsonl_open(&from, test_data("data/normalize.jsonl")))
         return;
     uint8_t pixels[256 * 3];
     for (int i = 0; i < 256 * 3; i++)
         pixels[i] = (uint8_t)(i / 3);
-    for (json_t *record; (record = oracle_next(&from)); json_decref(record), n++) {
+    for (json_t *record; (record = jsonl_next(&from)); json_decref(record), n++) {
         status st = { 0 };
         double mean[3], std[3];
         float out[3 * 256];
         for (size_t i = 0; i < 3; i++)
-            mean[i] = oracle_item(record, "mean", i), std[i] = oracle_item(record, "std", i);
+            mean[i] = jsonl_item(record, "mean", i), std[i] = jsonl_item(record, "std", i);
         CHECK(transform_normalize(&(timm_image){ 16, 16, 3, pixels }, mean, std, out, &st), "%s", st.text);
-        CHECK(oracle_sha_is(record, "sha", out, sizeof out), "line %d: first value %.9g, torch has %.9g", from.line,
-              out[0], oracle_item(record, "head", 0));
+        CHECK(sha_is(record, "sha", out, sizeof out), "line %d: first value %.9g, torch has %.9g", from.line,
+              out[0], jsonl_item(record, "head", 0));
     }
     CHECK(n > 0, "no records");
-    oracle_close(&from);
+    jsonl_close(&from);
 }
 
 TEST(transform_refuses_nonsense)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/context.h"
-#include "data/resize.h"
+#include "data/resize_image.h"
 #include "data/transform.h"
 #include "io/image.h"
 

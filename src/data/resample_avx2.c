@@ -4,6 +4,7 @@
  * a time go through the 16-bit multiply-add.  Sums of both halves wrap modulo 2^32 like the plain sum, so the bytes agree.
  */
 #include "data/resample_avx2.h"
+#include "base/cpu.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -188,7 +189,7 @@ AVX2 static bool avx2_columns(const resample_columns *pass)
 const resample_kernels *resample_avx2(void)
 {
     static const resample_kernels kernels = { avx2_rows, avx2_columns };
-    return __builtin_cpu_supports("avx2") ? &kernels : NULL;
+    return cpu()->isa >= ISA_AVX2 ? &kernels : NULL;
 }
 
 #else

@@ -6,7 +6,7 @@
 #include "data/transform.h"
 #include <math.h>
 #include <string.h>
-#include "data/resize.h"
+#include "data/resize_image.h"
 #include "io/image.h"
 
 typedef struct size { double height, width; } size;

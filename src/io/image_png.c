@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "io/file.h"
+#include "io/atomic_file.h"
 #include "io/image.h"
 
 enum { SAID = 160 };       /* room for the sentence of libpng */
@@ -144,12 +144,12 @@ bool image_decode_png(const image_source *from, timm_image *out, status *st)
 
 /* -- writing --------------------------------------------------------------------------------------------------------- */
 
-typedef struct writer { file_out *file; char said[SAID]; } writer;
+typedef struct writer { atomic_file *file; status *st; char said[SAID]; } writer;
 
 static void put(png_structp png, png_bytep from, size_t count)
 {
     writer *w = png_get_io_ptr(png);
-    if (fwrite(from, 1, count, file_stream(w->file)) != count)
+    if (!atomic_write(w->file, from, count, w->st))
         png_error(png, "cannot write");
 }
 
@@ -174,14 +174,13 @@ static bool encode(png_structp png, png_infop info, writer *w, const timm_image 
 
 bool image_save_png(const char *path, const timm_image *image, status *st)
 {
-    writer w = { .file = file_create(path, st) };
+    writer w = { .file = atomic_open(path, st), .st = st };
     if (!w.file)
         return false;
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w.said, give_up, say_nothing);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool ok = info && encode(png, info, &w, image);
-    png_destroy_write_struct(&png, &info);
-    if (!ok && !ferror(file_stream(w.file)))
+    if (!info || !encode(png, info, &w, image))
         status_fail(st, TIMM_INTERNAL, "%s: cannot make the PNG: %s", path, w.said[0] ? w.said : "out of memory");
-    return file_close(w.file, st);
+    png_destroy_write_struct(&png, &info);
+    return atomic_commit(w.file, st);
 }

@@ -1,45 +1,46 @@
 /* image_save.c - NumPy's .npy (version 1.0), and the choice of the format by the name. */
 #include <stdio.h>
 #include <string.h>
-#include "io/file.h"
+#include "io/atomic_file.h"
 #include "io/image.h"
 
 /* Magic, version, length of the rest, a Python dict padded with blanks to a multiple of 64. */
-static void write_header(FILE *f, const timm_image *image, bool chw)
+static void write_header(atomic_file *f, const timm_image *image, bool chw, status *st)
 {
-    char text[128], head[10] = "\x93NUMPY\x01\x00";
-    int n = chw ? snprintf(text, sizeof text, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }",
-                           image->channels, image->height, image->width)
-                : snprintf(text, sizeof text, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }",
-                           image->height, image->width, image->channels);
+    char text[128] = "\x93NUMPY\x01";
+    int c = image->channels, h = image->height, w = image->width;
+    int n = 10 + snprintf(text + 10, sizeof text - 10, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }",
+                          chw ? c : h, chw ? h : w, chw ? w : c);
+    text[8] = (char)(sizeof text - 10);
     memset(text + n, ' ', sizeof text - (size_t)n);
-    size_t length = sizeof text - sizeof head;
-    text[length - 1] = '\n';
-    head[8] = (char)length;
-    fwrite(head, 1, sizeof head, f);
-    fwrite(text, 1, length, f);
+    text[sizeof text - 1] = '\n';
+    atomic_write(f, text, sizeof text, st);
 }
 
-static void write_planes(FILE *f, const timm_image *image)
+static void write_planes(atomic_file *f, const timm_image *image, status *st)
 {
+    uint8_t buffer[4096];
     size_t n = (size_t)image->width * (size_t)image->height, step = (size_t)image->channels;
     for (size_t c = 0; c < step; c++)
-        for (size_t i = 0; i < n; i++)
-            putc_unlocked(image->pixels[i * step + c], f);
+        for (size_t i = 0; i < n;) {
+            size_t used = 0;
+            for (; used < sizeof buffer && i < n; i++)
+                buffer[used++] = image->pixels[i * step + c];
+            atomic_write(f, buffer, used, st);
+        }
 }
 
 bool image_save_npy(const char *path, const timm_image *image, bool chw, status *st)
 {
-    file_out *file = file_create(path, st);
-    if (!file)
+    atomic_file *f = atomic_open(path, st);
+    if (!f)
         return false;
-    FILE *f = file_stream(file);
-    write_header(f, image, chw);
+    write_header(f, image, chw, st);
     if (chw)
-        write_planes(f, image);
+        write_planes(f, image, st);
     else
-        fwrite(image->pixels, 1, (size_t)image->width * (size_t)image->height * (size_t)image->channels, f);
-    return file_close(file, st);
+        atomic_write(f, image->pixels, (size_t)image->width * (size_t)image->height * (size_t)image->channels, st);
+    return atomic_commit(f, st);
 }
 
 static bool ends_in(const char *path, const char *ending)

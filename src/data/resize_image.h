@@ -1,6 +1,6 @@
-/* resize.h - Pillow 13's Image.resize on 8-bit images, byte for byte. */
-#ifndef DATA_RESIZE_H
-#define DATA_RESIZE_H
+/* resize_image.h - Pillow 13's Image.resize on 8-bit images, byte for byte. */
+#ifndef DATA_RESIZE_IMAGE_H
+#define DATA_RESIZE_IMAGE_H
 #include "base/status.h"
 
 typedef enum resize_filter {

@@ -1,25 +1,26 @@
-/* resize_test.c - every byte of Pillow's Image.resize: random sizes, filters, boxes and modes. */
+/* resize_image_test.c - every byte of Pillow's Image.resize: random sizes, filters, boxes and modes. */
 #include <string.h>
-#include "data/resize.h"
+#include "data/resize_image.h"
 #include "io/image.h"
-#include "oracle.h"
+#include "jsonl.h"
+#include "made_image.h"
 #include "test.h"
 
 static void compare(const json_t *record, const timm_image *in, bool plain)
 {
     double box[4];
     for (size_t i = 0; i < 4; i++)
-        box[i] = oracle_item(record, "box", i);
+        box[i] = jsonl_item(record, "box", i);
     status st = { 0 };
-    resize_how how = { .width = (int)oracle_item(record, "out", 0), .height = (int)oracle_item(record, "out", 1),
+    resize_how how = { .width = (int)jsonl_item(record, "out", 0), .height = (int)jsonl_item(record, "out", 1),
                        .box = json_is_array(json_object_get(record, "box")) ? box : NULL, .plain = plain };
     timm_image out;
-    bool ok = resize_filter_named(oracle_text(record, "filter"), &how.filter, &st) && resize_image(in, &how, &out, &st);
+    bool ok = resize_filter_named(jsonl_text(record, "filter"), &how.filter, &st) && resize_image(in, &how, &out, &st);
     CHECK(ok, "%s", st.text);
     if (!ok)
         return;
     size_t n = (size_t)out.width * (size_t)out.height * (size_t)out.channels;
-    if (!oracle_sha_is(record, "sha", out.pixels, n)) {
+    if (!sha_is(record, "sha", out.pixels, n)) {
         char *text = json_dumps(record, 0);
         CHECK(false, "bytes differ%s: %s", plain ? " (plain)" : "", text);
         free(text);
@@ -29,19 +30,19 @@ static void compare(const json_t *record, const timm_image *in, bool plain)
 
 TEST(resize_equals_pillow)
 {
-    oracle_lines from;
+    jsonl from;
     int n = 0;
-    if (!oracle_open(&from, test_data("data/data-resize.jsonl.xz")))
+    if (!jsonl_open(&from, test_data("data/data-resize.jsonl.xz")))
         return;
-    for (json_t *record; (record = oracle_next(&from)); json_decref(record), n++) {
+    for (json_t *record; (record = jsonl_next(&from)); json_decref(record), n++) {
         timm_image in;
-        CHECK(oracle_pixels(json_object_get(record, "image"), &in), "line %d", from.line);
+        CHECK(made_image(json_object_get(record, "image"), &in), "line %d", from.line);
         compare(record, &in, false);
         compare(record, &in, true);
         image_free(&in);
     }
     CHECK(n == 2000, "%d cases", n);
-    oracle_close(&from);
+    jsonl_close(&from);
 }
 
 /* A part is the same bytes cut out of the whole, on every path: two passes in both orders, one pass, crop, nearest. */
@@ -51,7 +52,7 @@ TEST(resize_part_is_part_of_whole)
     static const double box[4] = { 7, 9, 37, 53 };
     json_t *made = json_pack("[ssiii]", "part", "noise", 61, 83, 3);
     timm_image in;
-    REQUIRE(oracle_pixels(made, &in), "no image");
+    REQUIRE(made_image(made, &in), "no image");
     json_decref(made);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int f = 0; f < RESIZE_FILTERS; f++) {

@@ -1,9 +1,9 @@
-/* resize.c - weights, order of the passes, and the cases without weights, as Pillow 13 has them.
+/* resize_image.c - weights, order of the passes, and the cases without weights, as Pillow 13 has them.
  *
  * Pillow computes weights in double, rounds them to multiples of 2^-22 and sums bytes in 32-bit integers, rounding to bytes
  * after each of the two passes; which axis goes first therefore shows in the result.
  */
-#include "data/resize.h"
+#include "data/resize_image.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
