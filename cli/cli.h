@@ -20,7 +20,7 @@ typedef struct option {
     option_kind kind;
     void *value;                        /* bool, const char *, int64_t, double, text_list */
     const char *argument, *help;        /* "K", "how many classes to print (5)" */
-    int64_t least, most;                /* of OPT_INT, when most > least */
+    int64_t least, most;                /* of OPT_INT and OPT_DOUBLE, when most > least */
 } option;
 
 typedef struct text_list { const char **text; size_t count; } text_list;       /* grows; NULL-ended */
@@ -41,6 +41,9 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
 void cli_help(const command *c, const option *options, FILE *f);
 int cli_usage(const command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_append(text_list *l, const char *text);
+/* How far a word is from a name that might have been meant; at most CLI_NEAR: worth suggesting. */
+enum { CLI_NEAR = 3 };
+size_t cli_distance(const char *word, const char *name);
 /* A context for a command: threads 0 for all; backend NULL for auto; notes go to stderr. */
 timm_ctx *cli_open(int64_t threads, const char *backend, int verbose);
 /* "timm infer: MESSAGE" on stderr and the exit code, if the context failed. */
@@ -48,6 +51,7 @@ int cli_close(const command *c, timm_ctx *ctx);
 /* Prints a JSON value and a line feed on stdout, and frees it. */
 void cli_json(json_t *value);
 json_t *cli_real(double v);             /* nine significant digits */
+json_t *cli_text(const char *text);     /* bytes that are no UTF-8, as names of files may hold, become U+FFFD */
 /* Flushes stdout; a full disk or closed pipe is a failure that is told. */
 int cli_finish(const command *c, int code);
 

@@ -15,7 +15,7 @@ static const option options[] = {
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "fp32", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
-    { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 0 },
+    { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 86400 },
     { "--profile", 0, OPT_FLAG, &o.profile, NULL, "then a table of kernel calls, slowest first", 0, 0 },
     { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a model", 0, 0 },
     { 0 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include "cli.h"
 
-static struct { int64_t batch, size, threads; bool plan; const char *backend; } o;
+static struct { int64_t batch, size; bool plan; const char *backend; } o;
 
 static const option options[] = {
     { "--plan", 0, OPT_FLAG, &o.plan, NULL, "after all passes: kernel calls with their place in memory", 0, 0 },

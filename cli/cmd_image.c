@@ -1,4 +1,5 @@
 /* cmd_image.c - timm image: the pixels a network sees, and Pillow's resize. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cli.h"
@@ -57,7 +58,7 @@ static bool transform_of(timm_ctx *ctx, timm_transform *t, int *code)
         t->interpolation = o.interpolation;
     if (o.crop_mode)
         t->crop_mode = o.crop_mode;
-    if (o.crop_pct != 0)
+    if (!isnan(o.crop_pct))
         t->crop_pct = o.crop_pct;
     return true;
 }
@@ -102,6 +103,7 @@ static int run(int argc, char **argv)
 {
     text_list words = { 0 };
     int code;
+    o.crop_pct = NAN;
     if (!cli_options(&cmd_image, options, argc, argv, &words, &code))
         return cli_finish(&cmd_image, code);
     const char *verb = words.count ? words.text[0] : "";

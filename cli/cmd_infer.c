@@ -63,7 +63,7 @@ static void print_classes(const char *path, const timm_model *m, const timm_tens
     }
     free(g);
     if (o.json)
-        cli_json(json_pack("{s:s,s:o}", "image", path, "top", list));
+        cli_json(json_pack("{s:o,s:o}", "image", cli_text(path), "top", list));
     else
         json_decref(list);
 }
@@ -81,7 +81,7 @@ static void print_features(const char *path, const timm_tensor *f)
     json_t *list = json_array();
     for (int64_t i = 0; i < n; i++)
         json_array_append_new(list, cli_real(f->data[i]));
-    cli_json(json_pack("{s:s,s:o}", "image", path, "features", list));
+    cli_json(json_pack("{s:o,s:o}", "image", cli_text(path), "features", list));
 }
 
 static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tensor *batch)
@@ -117,13 +117,16 @@ static int run(int argc, char **argv)
     if (!images.count)
         return cli_usage(&cmd_infer, "which images?");
     timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
-    const char *weights = o.checkpoint;
-    timm_model *m = !weights ? NULL
-                             : timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0 });
+    const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, o.model);
+    timm_model *m = timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0 });
     if (m) {
         timm_transform t = timm_model_transform(m, o.test_size);
         timm_tensor batch = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };
         batch.data = malloc((size_t)timm_numel(&batch) * sizeof *batch.data);
+        if (!batch.data) {
+            fputs("timm infer: out of memory for an image\n", stderr);
+            worst = EXIT_FAILED;
+        }
         for (size_t i = 0; batch.data && i < images.count; i++)
             if (!one_image(ctx, m, images.text[i], &batch)) {
                 fprintf(stderr, "timm infer: %s\n", timm_message(ctx));          /* and on to the next one */

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include "cli.h"
 
-static struct { bool tensors, json; int64_t size, in_chans, classes; const char *checkpoint; } o;
+static struct { bool tensors, json; int64_t size, in_chans, classes; } o;
 
 static const option options[] = {
     { "--tensors", 0, OPT_FLAG, &o.tensors, NULL, "only the state_dict: name, shape, type; sorted by name", 0, 0 },
@@ -31,10 +31,10 @@ static json_t *reals(const double *v, int n)
     return a;
 }
 
-static void set_text(json_t *o_, const char *key, const char *text)
+static void set_text(json_t *object, const char *key, const char *text)
 {
     if (text)
-        json_object_set_new(o_, key, json_string(text));
+        json_object_set_new(object, key, cli_text(text));
 }
 
 static json_t *config(const timm_cfg *c)

@@ -62,11 +62,38 @@ json_t *cli_real(double v)
     return json_real(strtod(text, NULL));
 }
 
+json_t *cli_text(const char *text)
+{
+    json_t *value = json_string(text);
+    char *safe = value ? NULL : calloc(strlen(text) + 1, 3), *to = safe;
+    if (value || !safe)
+        return value;
+    for (; *text; text++)
+        to = *text & 0x80 ? stpcpy(to, "\xEF\xBF\xBD") : (*to = *text, to + 1);
+    value = json_string(safe);
+    free(safe);
+    return value;
+}
+
 void cli_json(json_t *value)
 {
     json_dumpf(value, stdout, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9) | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
     json_decref(value);
     putchar('\n');
+}
+
+static int unknown(const char *word)
+{
+    const char *best = NULL;
+    size_t least = CLI_NEAR;                                             /* names are short: one edit less than for options */
+    for (int i = 0; i < COMMANDS; i++)
+        if (cli_distance(word, commands[i]->name) < least) {
+            least = cli_distance(word, commands[i]->name);
+            best = commands[i]->name;
+        }
+    fprintf(stderr, "timm: no command is called '%s'%s%s%s\nTry 'timm --help'.\n", word, best ? "; did you mean '" : "",
+            best ? best : "", best ? "'?" : "");
+    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -87,6 +114,5 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i]->name))
             return commands[i]->run(argc - 1, argv + 1);
-    fprintf(stderr, "timm: no command is called '%s'\nTry 'timm --help'.\n", argv[1]);
-    return EXIT_USAGE;
+    return unknown(argv[1]);
 }

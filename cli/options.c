@@ -1,5 +1,6 @@
 /* options.c - GNU options from a table, help from the same table. */
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,8 @@ static const option *find(const option *options, const char *name, size_t n)
     return NULL;
 }
 
-/* Levenshtein distance, enough for option names. */
-static size_t distance(const char *a, const char *b)
+/* Levenshtein distance, enough for names of options and commands. */
+static size_t edits(const char *a, const char *b)
 {
     size_t row[64], nb = strlen(b) < 63 ? strlen(b) : 63;
     for (size_t j = 0; j <= nb; j++)
@@ -74,17 +75,25 @@ static size_t distance(const char *a, const char *b)
     return row[nb];
 }
 
+size_t cli_distance(const char *word, const char *name)
+{
+    size_t n = strlen(word);
+    return n > 2 && !strncmp(word, name, n) ? 1 : edits(word, name);      /* a beginning is near */
+}
+
 static int unknown(const command *c, const option *options, const char *arg)
 {
+    char word[64];
     const option *best = NULL;
-    size_t least = 4;
+    size_t least = CLI_NEAR + 1;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(arg, "="), arg);
     for (const option *o = options; o->help; o++)
-        if (o->name && distance(arg, o->name) < least) {
-            least = distance(arg, o->name);
+        if (o->name && cli_distance(word, o->name) < least) {
+            least = cli_distance(word, o->name);
             best = o;
         }
-    return best ? cli_usage(c, "no option is called '%s'; did you mean '%s'?", arg, best->name)
-                : cli_usage(c, "no option is called '%s'", arg);
+    return best ? cli_usage(c, "no option is called '%s'; did you mean '%s'?", word, best->name)
+                : cli_usage(c, "no option is called '%s'", word);
 }
 
 static int store(const command *c, const option *o, const char *text)
@@ -113,8 +122,11 @@ static int store(const command *c, const option *o, const char *text)
     }
     case OPT_DOUBLE: {
         double v = strtod(text, &end);
-        if (errno || end == text || *end)
+        if (errno || end == text || *end || !isfinite(v))
             return cli_usage(c, "%s takes a number, not '%s'", o->name, text);
+        if (o->most > o->least && (v < (double)o->least || v > (double)o->most))
+            return cli_usage(c, "%s takes a number from %lld to %lld, not '%s'", o->name, (long long)o->least,
+                             (long long)o->most, text);
         *(double *)o->value = v;
         return 0;
     }

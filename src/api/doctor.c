@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "api/context.h"
 #include "base/cpu.h"
+#include "io/hub.h"
 #include "zoo/zoo.h"
 
 int timm_threads(timm_ctx *ctx) { return ctx ? pool_threads(ctx_pool(ctx)) : 0; }
@@ -31,8 +32,9 @@ const char *timm_doctor(timm_ctx *ctx)
     for (int i = 0; b && b[i]; i++)
         fprintf(out, "backend          %-8s %zu kernels\n", b[i]->name, b[i]->count);
     fprintf(out, "ops              %zu\nfamilies         %zu, %zu architectures\n", ops, families, models);
-    fprintf(out, "weights          %s\n", getenv("HF_HUB_CACHE") ? getenv("HF_HUB_CACHE")
-                                          : getenv("HF_HOME") ? getenv("HF_HOME") : "~/.cache/huggingface/hub");
+    status looked = { 0 };
+    char cache[4096];
+    fprintf(out, "weights          %s\n", hub_cache(cache, sizeof cache, &looked) ? cache : looked.text);
     fclose(out);
     const char *kept = text ? arena_strdup(&ctx->mem, text) : NULL;
     free(text);

@@ -1,8 +1,9 @@
 /* registry.c - timm.h's names, lists and configs over the families of this build. */
 #include <string.h>
 #include "api/context.h"
-#include "zoo/imagenet1k.labels.h"
 #include "api/names.h"
+#include "io/hub.h"
+#include "zoo/imagenet1k.labels.h"
 #include "zoo/zoo.h"
 
 static name_set all(void)
@@ -47,6 +48,30 @@ timm_status timm_get_cfg(timm_ctx *ctx, const char *name, timm_cfg *cfg)
     if (n.renamed)
         ctx_note(ctx, "Mapping deprecated model name %s to current %s.", name, n.tag->name);
     return TIMM_OK;
+}
+
+const char *timm_find_weights(timm_ctx *ctx, const char *name)
+{
+    model_name n;
+    timm_cfg cfg;
+    char path[4096];
+    if (!ctx || !name || !status_ok(&ctx->st) || !name_resolve(all(), name, &n, &ctx->st)
+        || !name_fill_cfg(&n, &cfg, &ctx->mem, &ctx->st))
+        return NULL;
+    if (!cfg.hf_hub_id) {
+        if (cfg.url)
+            status_fail(&ctx->st, TIMM_NOT_FOUND, "the weights of %s are not on the Hugging Face hub; they are published as %s",
+                        name, cfg.url);
+        else
+            status_fail(&ctx->st, TIMM_NOT_FOUND, "no weights of %s are published; name a file you have", name);
+        return NULL;
+    }
+    if (!hub_find(cfg.hf_hub_id, "model.safetensors", path, sizeof path, &ctx->st))
+        return NULL;
+    const char *kept = arena_strdup(&ctx->mem, path);
+    if (!kept)
+        status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory for the path of the weights of %s", name);
+    return kept;
 }
 
 const char *timm_label(const char *labels, int64_t index)
