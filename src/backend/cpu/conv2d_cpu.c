@@ -16,6 +16,7 @@ typedef struct conv_state {
     product p;                  /* of one joined group */
     int joined, blocks;         /* groups to a product; products */
     bool padded;                /* the image is copied first */
+    bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;
     int64_t copy_h, copy_w;     /* of the padded copy */
@@ -138,6 +139,9 @@ static void plan_runs(conv_state *s, const tg_call *c)
     s->rows_joined = (s->padded || dense) && (a->dilation[1] == 1 || kw == 1);
     s->taps = s->rows_joined ? kh : kh * kw;
     s->run = s->rows_joined ? kw * ci : ci;
+    rowmap pixels = rowmap_nhw(x);
+    s->pointwise = !s->padded && kh == 1 && kw == 1 && a->stride[0] == 1 && a->stride[1] == 1 && pixels.rank <= 1
+                   && !a->pad[0] && !a->pad[1] && !a->pad[2] && !a->pad[3];
     if (s->padded)
         s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
 }
@@ -288,11 +292,18 @@ static void run(const tg_call *c)
         run_padded(s, c, &g, &m, copy);
         return;
     }
+    rowmap pixel = rowmap_nhw(&c->in[0]);
+    struct gemm_rows lines = { m.x, pixel.rank ? pixel.stride[0] : 0 };
+    if (s->pointwise) {
+        g.rows = gemm_rows;
+        g.ctx = &lines;
+    }
     for (int i = 0; i < s->blocks; i++) {
         if (i) {
             g.b = s->more[i].b;
             g.bias = s->more[i].bias;
             m.x += s->run;
+            lines.x += s->run;
             g.out += s->p.n;
             if (residual)
                 g.residual += s->p.n;

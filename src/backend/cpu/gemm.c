@@ -45,6 +45,11 @@ rowmap rowmap_nhw(const tg_tensor *t)
 void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets)
 {
     int64_t at[TG_MAX_RANK] = { 0 }, offset = 0, rest = from;
+    if (r->rank <= 1) {
+        for (int i = 0; i < count; i++)
+            offsets[i] = r->rank ? (from + i) * r->stride[0] : 0;
+        return;
+    }
     for (int i = r->rank - 1; i >= 0; i--) {
         at[i] = rest % r->dim[i];
         rest /= r->dim[i];

@@ -65,14 +65,11 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
 
 static __attribute__((noinline)) void finish(const gemm_tile *t, int rows)
 {
-    for (int i = 0; i < rows; i++) {
-        float *y = t->out[i] + t->column;
-        if (t->f.kind > ACT_CLAMP)
-            act_any(t->f, y, y, t->columns);
-        if (t->residual && t->act_first)
-            for (int j = 0; j < t->columns; j++)
-                y[j] += t->residual[i][t->column + j];
-    }
+    if (t->f.kind > ACT_CLAMP)
+        act_rows(t->f, t->out, rows, t->column, t->columns);
+    for (int i = 0; i < rows && t->residual && t->act_first; i++)
+        for (int j = 0; j < t->columns; j++)
+            t->out[i][t->column + j] += t->residual[i][t->column + j];
 }
 
 #define TILE(r, v) \

@@ -44,8 +44,8 @@ INLINE float maximum(const float *x, int64_t n)
 
 static float reduce(reduce_kind kind, const float *x, int64_t n) { return kind == REDUCE_SUM ? sum(x, n) : maximum(x, n); }
 
-/* e^x for x <= 0; 0 below -87, whose subnormal results would cost time and count for nothing beside e^0. */
-INLINE vf vexp_down(vf x) { return vpick(x < vset(-87.f), vset(0.f), vexp_mid(x)); }
+/* e^x for x <= 0; 0 below -86, whose subnormal results would cost time and count for nothing beside e^0. */
+INLINE vf vexp_down(vf x) { return vpick(x < vset(-86.f), vset(0.f), vexp_mid(x)); }
 
 /* softmax of scale x + bias; bias NULL: none. */
 INLINE void softmax_of(const float *x, float scale, const float *bias, float *y, int64_t n)
