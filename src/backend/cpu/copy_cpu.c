@@ -164,6 +164,32 @@ static void run_pad(const tg_call *c)
     copy(&rest, &c->in[0], c->pool);
 }
 
+/* -- gather: whole rows of a table --------------------------------------------------------------------------------------- */
+
+static const char *gather_declines(const tg_call *c)
+{
+    return !all_f32(c) ? "not float" : !tg_is_dense(&c->in[0]) || !tg_is_dense(&c->in[1]) || !tg_is_dense(&c->out)
+                                       ? "not dense" : NULL;
+}
+
+static void gather_rows(void *arg, int64_t from, int64_t to)
+{
+    const tg_call *c = arg;
+    const float *table = c->in[0].data, *index = c->in[1].data;
+    int64_t n = c->in[0].shape.dim[0], width = tg_span(c->in[0].shape, 1, c->in[0].shape.rank);
+    for (int64_t i = from; i < to; i++) {
+        int64_t row = (int64_t)index[i];
+        row = row < 0 ? 0 : row >= n ? n - 1 : row;
+        memcpy((float *)c->out.data + i * width, table + row * width, (size_t)width * sizeof(float));
+    }
+}
+
+static void run_gather(const tg_call *c)
+{
+    tg_call call = *c;
+    pool_run(c->pool, tg_numel(c->in[1].shape), 64, gather_rows, &call);
+}
+
 #define COPY(op_name, why, want) \
     const tg_kernel kernel_##op_name = { \
         .op = #op_name, .name = "cpu." #op_name, .declines = why, .prefers = want, .run = run_##op_name };
@@ -176,3 +202,4 @@ COPY(reshape, reshape_declines, reshape_prefers)
 COPY(concat, declines, NULL)
 COPY(roll, declines, NULL)
 COPY(pad, pad_declines, NULL)
+COPY(gather, gather_declines, NULL)

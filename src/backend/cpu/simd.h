@@ -88,7 +88,7 @@ INLINE vf vabs(vf a) { return (vf)((vi)a & vseti(0x7fffffff)); }
 INLINE vf vclamp(vf a, vf lo, vf hi) { return vmin(vmax(a, lo), hi); }
 
 /* Lanes combined: the upper half with the lower, and again. */
-#ifdef __AVX2__
+#if defined(__AVX2__) && (VEC_BYTES == 32 || defined(__AVX512F__))
 INLINE __m128 vfold(vf a, bool max)
 {
 #if VEC_BYTES == 64
