@@ -58,11 +58,12 @@ static const struct filter { const char *name; double support; double (*weight)(
 bool resize_filter_named(const char *name, resize_filter *filter, status *st)
 {
     for (int i = 0; i < RESIZE_FILTERS; i++)
-        if (!strcmp(filters[i].name, name)) {
+        if (name && !strcmp(filters[i].name, name)) {
             *filter = (resize_filter)i;
             return true;
         }
-    return status_fail(st, TIMM_BAD_ARG, "resize: no filter \"%s\"; there are nearest, box, bilinear, hamming, bicubic, lanczos", name);
+    return status_fail(st, TIMM_BAD_ARG, "resize: no filter \"%s\"; there are nearest, box, bilinear, hamming, bicubic, lanczos",
+                       name ? name : "");
 }
 
 /* -- weights --------------------------------------------------------------------------------------------------------- */
