@@ -8,7 +8,14 @@
 #include "backend/backend.h"
 #include "ops/attrs.h"
 
-typedef struct problem { const char *op, *name; tg_shape in[4], out; int n_in; unsigned constant; const void *attr; bool tokens; } problem;
+typedef struct problem {
+    const char *op, *name;
+    tg_shape in[4], out;
+    int n_in;
+    unsigned constant;
+    const void *attr;
+    bool tokens;
+} problem;
 
 /* With one thread, the processor's time: it tells the truth on a machine that others use too. */
 static clockid_t which = CLOCK_MONOTONIC;
@@ -106,26 +113,25 @@ static void time_kernel(const problem *q, const tg_kernel *k, pool *threads)
     &(const attention_attr){ false, 0 }, true }
 
 static const problem problems[] = {
-    CONV(3, 64, 7, 2, 224), CONV(3, 16, 3, 2, 224), CONV(3, 32, 3, 2, 224), PATCH(3, 96, 4, 224), PATCH(3, 768, 16, 224),
-    CONV(64, 64, 3, 1, 56), CONV(128, 128, 3, 1, 28), CONV(256, 256, 3, 1, 14), CONV(512, 512, 3, 1, 7),
-    CONV(128, 128, 3, 2, 56), CONV(256, 256, 3, 2, 28), CONV(512, 512, 3, 2, 14),
-    CONV(64, 64, 1, 1, 56), CONV(64, 256, 1, 1, 56), CONV(256, 64, 1, 1, 56), CONV(256, 128, 1, 1, 56),
-    CONV(128, 512, 1, 1, 28), CONV(512, 128, 1, 1, 28), CONV(256, 1024, 1, 1, 14), CONV(1024, 256, 1, 1, 14),
-    CONV(512, 2048, 1, 1, 7), CONV(2048, 512, 1, 1, 7), CONV(1024, 2048, 1, 2, 14),
-    CONV(16, 64, 1, 1, 112), CONV(64, 24, 1, 1, 56), CONV(24, 72, 1, 1, 56), CONV(72, 40, 1, 1, 28), CONV(40, 120, 1, 1, 28),
-    CONV(200, 80, 1, 1, 14), CONV(112, 672, 1, 1, 14), CONV(160, 960, 1, 1, 7), CONV(960, 160, 1, 1, 7),
-    CONV(32, 16, 1, 1, 112), CONV(16, 96, 1, 1, 112), CONV(96, 24, 1, 1, 56), CONV(24, 144, 1, 1, 56), CONV(320, 1280, 1, 1, 7),
-    CONV(960, 240, 1, 1, 1), CONV(240, 960, 1, 1, 1),
-    GROUP(96, 96, 3, 2, 112), GROUP(144, 144, 3, 1, 56), GROUP(144, 144, 5, 2, 56), GROUP(240, 240, 5, 1, 28), GROUP(480, 480, 3, 1, 14),
-    GROUP(672, 672, 5, 1, 14), GROUP(1152, 1152, 5, 1, 7), GROUP(96, 96, 7, 1, 56), GROUP(192, 192, 7, 1, 28),
-    GROUP(384, 384, 7, 1, 14), GROUP(768, 768, 7, 1, 7),
-    GROUP(128, 32, 3, 1, 56), GROUP(256, 32, 3, 1, 28), GROUP(512, 32, 3, 1, 14), GROUP(1024, 32, 3, 1, 7),
-    LINEAR(1, 2048, 1000), LINEAR(1, 512, 1000), LINEAR(1, 768, 1000),
-    LINEAR(197, 768, 2304), LINEAR(197, 768, 768), LINEAR(197, 768, 3072), LINEAR(197, 3072, 768),
-    LINEAR(197, 192, 576), LINEAR(197, 192, 768), LINEAR(197, 768, 192),
-    LINEAR(3136, 96, 384), LINEAR(3136, 384, 96), LINEAR(784, 192, 768), LINEAR(196, 384, 1536), LINEAR(49, 768, 3072),
-    LINEAR(49, 3072, 768), LINEAR(3136, 96, 288),
-    ATTENTION(1, 12, 197, 64), ATTENTION(1, 3, 197, 64), ATTENTION(64, 3, 49, 32), ATTENTION(16, 6, 49, 32), ATTENTION(1, 24, 49, 32),
+    CONV(3, 64, 7, 2, 224),    CONV(3, 16, 3, 2, 224),     CONV(3, 32, 3, 2, 224),     PATCH(3, 96, 4, 224),
+    PATCH(3, 768, 16, 224),    CONV(64, 64, 3, 1, 56),     CONV(128, 128, 3, 1, 28),   CONV(256, 256, 3, 1, 14),
+    CONV(512, 512, 3, 1, 7),   CONV(128, 128, 3, 2, 56),   CONV(256, 256, 3, 2, 28),   CONV(512, 512, 3, 2, 14),
+    CONV(64, 64, 1, 1, 56),    CONV(64, 256, 1, 1, 56),    CONV(256, 64, 1, 1, 56),    CONV(256, 128, 1, 1, 56),
+    CONV(128, 512, 1, 1, 28),  CONV(512, 128, 1, 1, 28),   CONV(256, 1024, 1, 1, 14),  CONV(1024, 256, 1, 1, 14),
+    CONV(512, 2048, 1, 1, 7),  CONV(2048, 512, 1, 1, 7),   CONV(1024, 2048, 1, 2, 14), CONV(16, 64, 1, 1, 112),
+    CONV(64, 24, 1, 1, 56),    CONV(24, 72, 1, 1, 56),     CONV(72, 40, 1, 1, 28),     CONV(40, 120, 1, 1, 28),
+    CONV(200, 80, 1, 1, 14),   CONV(112, 672, 1, 1, 14),   CONV(160, 960, 1, 1, 7),    CONV(960, 160, 1, 1, 7),
+    CONV(32, 16, 1, 1, 112),   CONV(16, 96, 1, 1, 112),    CONV(96, 24, 1, 1, 56),     CONV(24, 144, 1, 1, 56),
+    CONV(320, 1280, 1, 1, 7),  CONV(960, 240, 1, 1, 1),    CONV(240, 960, 1, 1, 1),    GROUP(96, 96, 3, 2, 112),
+    GROUP(144, 144, 3, 1, 56), GROUP(144, 144, 5, 2, 56),  GROUP(240, 240, 5, 1, 28),  GROUP(480, 480, 3, 1, 14),
+    GROUP(672, 672, 5, 1, 14), GROUP(1152, 1152, 5, 1, 7), GROUP(96, 96, 7, 1, 56),    GROUP(192, 192, 7, 1, 28),
+    GROUP(384, 384, 7, 1, 14), GROUP(768, 768, 7, 1, 7),   GROUP(128, 32, 3, 1, 56),   GROUP(256, 32, 3, 1, 28),
+    GROUP(512, 32, 3, 1, 14),  GROUP(1024, 32, 3, 1, 7),   LINEAR(1, 2048, 1000),      LINEAR(1, 512, 1000),
+    LINEAR(1, 768, 1000),      LINEAR(197, 768, 2304),     LINEAR(197, 768, 768),      LINEAR(197, 768, 3072),
+    LINEAR(197, 3072, 768),    LINEAR(197, 192, 576),      LINEAR(197, 192, 768),      LINEAR(197, 768, 192),
+    LINEAR(3136, 96, 384),     LINEAR(3136, 384, 96),      LINEAR(784, 192, 768),      LINEAR(196, 384, 1536),
+    LINEAR(49, 768, 3072),     LINEAR(49, 3072, 768),      LINEAR(3136, 96, 288),      ATTENTION(1, 12, 197, 64),
+    ATTENTION(1, 3, 197, 64),  ATTENTION(64, 3, 49, 32),   ATTENTION(16, 6, 49, 32),   ATTENTION(1, 24, 49, 32),
 };
 
 int main(int argc, char **argv)

@@ -1,10 +1,10 @@
 /* threads.c - the pool: ranges dealt out per thread, taken by compare-and-swap, stolen by whoever is done first.
  *
- * A run is a number (`turn`) and one word per thread: turn, next range, end of its ranges.  Whoever takes a range by
- * advancing a word of the current turn may read the job, because the run cannot end before that range is done; a thread
- * that wakes late finds words of another turn and goes back to sleep.  So nobody ever waits for a thread to arrive, only
- * for ranges that are in progress.  Waiting spins for some tens of microseconds and then sleeps on a futex (elsewhere: a
- * condition variable), so that two processes on the same cores do not burn each other's time.
+ * A run is a number (`turn`) and one word per thread: turn, next range, end of its ranges. Whoever takes a range by
+ * advancing a word of the current turn may read the job, because the run cannot end before that range is done; a
+ * thread that wakes late finds words of another turn and goes back to sleep. So nobody ever waits for a thread to
+ * arrive, only for ranges that are in progress. Waiting spins for some tens of microseconds and then sleeps, so
+ * that two processes on the same cores do not burn each other's time.
  */
 #include "base/threads.h"
 #include <pthread.h>

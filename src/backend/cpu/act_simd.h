@@ -58,7 +58,8 @@ INLINE vf vact(act_kind kind, vf x, vf a, vf b)
     case ACT_SILU:         return x / (vset(1.f) + vexp_mid(-x));
     case ACT_GELU:         return vset(.5f) * x * (vset(1.f) + verf(x * vset(.70710678118654752f)));
     case ACT_GELU_TANH:
-        return vset(.5f) * x * (vset(1.f) + vtanh(vset(.79788456080286536f) * x * (vset(1.f) + vset(.044715f) * x * x)));
+        return vset(.5f) * x
+               * (vset(1.f) + vtanh(vset(.79788456080286536f) * x * (vset(1.f) + vset(.044715f) * x * x)));
     case ACT_QUICK_GELU:   return x / (vset(1.f) + vexp_mid(vset(-1.702f) * x));
     case ACT_HARD_SWISH:   return x * vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6.f);
     case ACT_HARD_SIGMOID: return vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6.f);

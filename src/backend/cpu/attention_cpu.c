@@ -1,7 +1,8 @@
 /* attention_cpu.c - softmax(scale q k' + bias) v, a block of query rows at a time.
  *
- * Keys and values of a head are packed (which costs what one query row costs), and a block's weights never leave the cache.
- * q, k and v may be views into one (b, n, 3, h, d) product; the result lies as (b, n, h, d), which the projection wants.
+ * Keys and values of a head are packed (which costs what one query row costs), and a block's weights never leave the
+ * cache. q, k and v may be views into one (b, n, 3, h, d) product; the result lies as (b, n, h, d), which the
+ * projection wants.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -70,21 +71,30 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     return true;
 }
 
-/* -- a block ------------------------------------------------------------------------------------------------------------- */
+/* -- a block ------------------------------------------------------------------------------------------------------- */
 
 /* m x n results of rows of k numbers. */
-static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, const float *a, int64_t sa, const float *b,
-                    float *y, int64_t sy, char *place)
+static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, const float *a, int64_t sa,
+                     const float *b, float *y, int64_t sy, char *place)
 {
     struct gemm_rows from = { a, sa };
-    gemm g = { .v = s->v, .m = m, .n = n, .taps = 1, .run = k, .vecs = vecs, .b = b, .rows = gemm_rows, .ctx = &from, .out = y,
+    gemm g = { .v = s->v,
+               .m = m,
+               .n = n,
+               .taps = 1,
+               .run = k,
+               .vecs = vecs,
+               .b = b,
+               .rows = gemm_rows,
+               .ctx = &from,
+               .out = y,
                .out_rows = { 1, { m }, { sy } } };
     gemm_part(&g, 0, m, 0, (n + vecs * s->v->width - 1) / (vecs * s->v->width), place);
 }
 
 struct heads { const tg_call *c; const state *s; const rows_vec *v; float scale; int64_t blocks; };
 
-static int64_t bias_stride(const tg_tensor *t, int axis)         /* axis counts from the end; absent and size 1: repeated */
+static int64_t bias_stride(const tg_tensor *t, int axis) /* axis counts from the end; absent and size 1: repeated */
 {
     int i = t->shape.rank - axis;
     return i < 0 || t->shape.dim[i] == 1 ? 0 : t->stride[i];
@@ -148,7 +158,10 @@ static void run(const tg_call *c)
 
 static void release(void *s) { free(s); }
 
-const tg_kernel kernel_attention = {
-    .op = "attention", .name = "cpu.attention", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release
-};
+const tg_kernel kernel_attention = { .op = "attention",
+                                     .name = "cpu.attention",
+                                     .declines = declines,
+                                     .prefers = prefers,
+                                     .prepare = prepare,
+                                     .run = run,
+                                     .release = release };

@@ -50,7 +50,7 @@ static rowmap pixels_of(const tg_tensor *t, bool one_image)
     return rowmap_of(&part, 0, part.shape.rank);
 }
 
-/* -- the last step: y = scale x + shift ---------------------------------------------------------------------------------- */
+/* -- the last step: y = scale x + shift ---------------------------------------------------------------------------- */
 
 struct apply { const elementwise_vec *v; const float *x, *scale, *shift; float *y; rowmap from, to; int64_t channels; };
 
@@ -69,7 +69,8 @@ static void apply(void *arg, int64_t from, int64_t to)
 
 static void run_apply(const tg_call *c, int64_t image, bool one_image, const float *scale, const float *shift)
 {
-    int64_t channels = c->out.shape.dim[1], rows = tg_numel(c->out.shape) / channels / (one_image ? c->out.shape.dim[0] : 1);
+    int64_t channels = c->out.shape.dim[1],
+            rows = tg_numel(c->out.shape) / channels / (one_image ? c->out.shape.dim[0] : 1);
     struct apply k = { .v = VEC_PICK(elementwise_vec), .scale = scale, .shift = shift, .channels = channels,
                        .x = (const float *)c->in[0].data + image * c->in[0].stride[0],
                        .y = (float *)c->out.data + image * c->out.stride[0],
@@ -77,7 +78,7 @@ static void run_apply(const tg_call *c, int64_t image, bool one_image, const flo
     pool_run(c->pool, rows, 8192 / channels + 1, apply, &k);
 }
 
-/* -- batch_norm ------------------------------------------------------------------------------------------------------------ */
+/* -- batch_norm ---------------------------------------------------------------------------------------------------- */
 
 static void run_batch_norm(const tg_call *c)
 {
@@ -96,7 +97,7 @@ static void run_batch_norm(const tg_call *c)
     run_apply(c, 0, false, scale, shift);
 }
 
-/* -- group_norm ------------------------------------------------------------------------------------------------------------ */
+/* -- group_norm ---------------------------------------------------------------------------------------------------- */
 
 /* Mean of one group of one image, then its mean square distance from it. */
 static void group(void *arg, int64_t from, int64_t to)
@@ -107,7 +108,8 @@ static void group(void *arg, int64_t from, int64_t to)
     const tg_tensor *x = &c->in[0];
     const float *weight = a->weight ? c->in[1].data : NULL, *bias = a->bias ? c->in[1 + a->weight].data : NULL;
     rowmap map = pixels_of(x, true);
-    int64_t n = c->out.shape.dim[1], width = n / a->groups, rows = tg_numel(x->shape) / x->shape.dim[0] / n, offset[CHUNK];
+    int64_t n = c->out.shape.dim[1], width = n / a->groups, rows = tg_numel(x->shape) / x->shape.dim[0] / n,
+            offset[CHUNK];
 
     for (int64_t k = from; k < to; k++) {
         int64_t first = k % a->groups * width, image = k / a->groups;

@@ -1,9 +1,10 @@
 /* conv2d_cpu.c - convolution as a product: pixels of the result by packed weights, one run of channels per tap.
  *
- * Nothing is unfolded: a row of the left operand is a list of pointers into the image, one per tap, to a row of zeros where
- * the tap falls outside.  Where the taps of one kernel row lie side by side in memory (no padding to the sides) they are one
- * longer run.  Images of few channels (the first layer) are copied, padded, so that this holds for them.
- * Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is full.
+ * Nothing is unfolded: a row of the left operand is a list of pointers into the image, one per tap, to a row of
+ * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
+ * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
+ * for them. Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is
+ * full.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +176,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     return true;
 }
 
-/* -- rows --------------------------------------------------------------------------------------------------------------- */
+/* -- rows ---------------------------------------------------------------------------------------------------------- */
 
 struct image {
     const float *x;
@@ -218,7 +219,7 @@ static struct image image_of(const conv_state *s, const tg_call *c)
     };
 }
 
-/* -- the padded copy ------------------------------------------------------------------------------------------------------ */
+/* -- the padded copy ----------------------------------------------------------------------------------------------- */
 
 struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; };
 

@@ -68,7 +68,7 @@ static tg_tensor shifted(const tg_tensor *t, int axis, int64_t by, int64_t size)
 
 static const char *declines(const tg_call *c) { return all_f32(c) ? NULL : "not float"; }
 
-/* -- copy, expand: the shape stays ---------------------------------------------------------------------------------------- */
+/* -- copy, expand: the shape stays --------------------------------------------------------------------------------- */
 
 static void run_copy(const tg_call *c) { copy(&c->out, &c->in[0], c->pool); }
 
@@ -110,7 +110,7 @@ static void reshape_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_dense(out);
 }
 
-/* -- parts ------------------------------------------------------------------------------------------------------------------ */
+/* -- parts --------------------------------------------------------------------------------------------------------- */
 
 static void run_concat(const tg_call *c)
 {
@@ -164,7 +164,7 @@ static void run_pad(const tg_call *c)
     copy(&rest, &c->in[0], c->pool);
 }
 
-/* -- gather: whole rows of a table --------------------------------------------------------------------------------------- */
+/* -- gather: whole rows of a table --------------------------------------------------------------------------------- */
 
 static const char *gather_declines(const tg_call *c)
 {

@@ -20,4 +20,6 @@ static bool open_cpu(void)
     return true;
 }
 
-const tg_backend backend_cpu = { .name = "cpu", .open = open_cpu, .kernels = table, .count = sizeof table / sizeof *table };
+const tg_backend backend_cpu = {
+    .name = "cpu", .open = open_cpu, .kernels = table, .count = sizeof table / sizeof *table
+};

@@ -74,7 +74,13 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 }
 
 /* Bands of rows, and where these are few, groups of channels. */
-struct deal { const depthwise_vec *v; const tg_call *c; const tg_tensor *residual; depthwise d; int64_t bands, groups, per_band, per_group; };
+struct deal {
+    const depthwise_vec *v;
+    const tg_call *c;
+    const tg_tensor *residual;
+    depthwise d;
+    int64_t bands, groups, per_band, per_group;
+};
 
 static void work(void *arg, int64_t from, int64_t to)
 {
@@ -83,7 +89,8 @@ static void work(void *arg, int64_t from, int64_t to)
     int64_t channels = c->out.shape.dim[1];
 
     for (int64_t i = from; i < to; i++) {
-        int64_t n = i / k->groups / k->bands, row = i / k->groups % k->bands * k->per_band, first = i % k->groups * k->per_group;
+        int64_t n = i / k->groups / k->bands, row = i / k->groups % k->bands * k->per_band,
+                first = i % k->groups * k->per_group;
         int64_t end = row + k->per_band < k->d.oh ? row + k->per_band : k->d.oh;
         int64_t last = first + k->per_group < channels ? first + k->per_group : channels;
         depthwise d = k->d;

@@ -20,8 +20,8 @@ INLINE void inside(int64_t from, int64_t step, int64_t taps, int64_t n, int64_t 
 }
 
 /* `pixels` neighbours from ox on, vectors of channels from c on, taps [x0, x1) of kernel rows [y0, y1). */
-INLINE void block(const depthwise *d, const int pixels, const int vecs, const int last, int64_t oy, int64_t ox, int64_t c,
-                  int64_t y0, int64_t y1, int64_t x0, int64_t x1)
+INLINE void block(const depthwise *d, const int pixels, const int vecs, const int last, int64_t oy, int64_t ox,
+                  int64_t c, int64_t y0, int64_t y1, int64_t x0, int64_t x1)
 {
     vf acc[PIXELS][EDGE_VECS];
     const int64_t step = d->stride[1] * d->xx, tap = d->dilation[1] * d->xx;
@@ -87,13 +87,13 @@ INLINE void middle(const depthwise *d, const int vecs, const int last, int64_t o
         block(d, 1, vecs, last, oy, ox, c, y0, y1, 0, d->kw);
 }
 
-static __attribute__((noinline)) void middle2(const depthwise *d, int64_t oy, int64_t c, int64_t from, int64_t to, int64_t y0,
-                                              int64_t y1)
+static __attribute__((noinline)) void middle2(const depthwise *d, int64_t oy, int64_t c, int64_t from, int64_t to,
+                                              int64_t y0, int64_t y1)
 {
     middle(d, 2, VW, oy, c, from, to, y0, y1);
 }
-static __attribute__((noinline)) void middle1(const depthwise *d, int last, int64_t oy, int64_t c, int64_t from, int64_t to,
-                                              int64_t y0, int64_t y1)
+static __attribute__((noinline)) void middle1(const depthwise *d, int last, int64_t oy, int64_t c, int64_t from,
+                                              int64_t to, int64_t y0, int64_t y1)
 {
     if (last == VW)
         middle(d, 1, VW, oy, c, from, to, y0, y1);
@@ -117,7 +117,8 @@ static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int6
 static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
 {
     const int64_t s = d->stride[1], reach = (d->kw - 1) * d->dilation[1];
-    int64_t left = (d->pad[1] + s - 1) / s, right = d->w + d->pad[1] - reach;     /* pixels with all taps inside: [left, right) */
+    int64_t left = (d->pad[1] + s - 1) / s,
+            right = d->w + d->pad[1] - reach; /* pixels with all taps inside: [left, right) */
     right = right > 0 ? (right + s - 1) / s : 0;
     right = right > d->ow ? d->ow : right;
     left = left > right ? right : left;

@@ -96,8 +96,13 @@ static void run_binary(const tg_call *c)
     int last = l.rank - 1, kind = 0;
     while (kind < BIN_KINDS - 1 && strcmp(binary_names[kind], c->op->name))
         kind++;
-    struct binary k = { .f = VEC_PICK(elementwise_vec)->binary[kind], .a = c->in[0].data, .b = c->in[1].data, .y = c->out.data,
-                        .sy = l.stride[0][last], .sa = l.stride[1][last], .sb = l.stride[2][last] };
+    struct binary k = { .f = VEC_PICK(elementwise_vec)->binary[kind],
+                        .a = c->in[0].data,
+                        .b = c->in[1].data,
+                        .y = c->out.data,
+                        .sy = l.stride[0][last],
+                        .sa = l.stride[1][last],
+                        .sb = l.stride[2][last] };
     loops_run(&l, c->pool, 1, binary_row, &k);
 }
 

@@ -34,7 +34,10 @@ INLINE void bin_row(binary_kind kind, const float *a, int sa, const float *b, in
 }
 
 #define BINARY(name, kind) \
-    static void name(const float *a, int sa, const float *b, int sb, float *y, int64_t n) { bin_row(kind, a, sa, b, sb, y, n); }
+    static void name(const float *a, int sa, const float *b, int sb, float *y, int64_t n) \
+    { \
+        bin_row(kind, a, sa, b, sb, y, n); \
+    }
 BINARY(add, BIN_ADD)
 BINARY(sub, BIN_SUB)
 BINARY(mul, BIN_MUL)

@@ -1,8 +1,8 @@
 /* gemm.c - blocks a product for the caches and deals it out to threads.
  *
- * A block of rows is chosen so that its left operand stays in L2 while one panel of the packed right operand after another
- * comes through L1.  Each result is summed by one thread in the order of k, whatever the blocks, so results do not depend
- * on the number of threads.
+ * A block of rows is chosen so that its left operand stays in L2 while one panel of the packed right operand after
+ * another comes through L1. Each result is summed by one thread in the order of k, whatever the blocks, so results
+ * do not depend on the number of threads.
  */
 #include "gemm.h"
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 /* Rows numbered in row-major order of some axes: where each begins. */
 typedef struct rowmap { int rank; int64_t dim[TG_MAX_RANK], stride[TG_MAX_RANK]; } rowmap;
-rowmap rowmap_of(const tg_tensor *t, int from, int to);                /* of axes [from, to), merged where they can be */
+rowmap rowmap_of(const tg_tensor *t, int from, int to); /* of axes [from, to), merged where they can be */
 rowmap rowmap_nhw(const tg_tensor *t);                                 /* (n, c, h, w): rows are pixels */
 /* offsets[i] of rows [from, from + count). */
 void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets);

@@ -63,7 +63,10 @@ static void run(const tg_call *c)
     gemm_run(&g, c->pool);
 }
 
-const tg_kernel kernel_linear = {
-    .op = "linear", .name = "cpu.linear", .declines = declines, .prepare = prepare, .run = run, .release = product_release,
-    .repack = true
-};
+const tg_kernel kernel_linear = { .op = "linear",
+                                  .name = "cpu.linear",
+                                  .declines = declines,
+                                  .prepare = prepare,
+                                  .run = run,
+                                  .release = product_release,
+                                  .repack = true };

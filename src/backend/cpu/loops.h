@@ -1,4 +1,5 @@
-/* loops.h - the fewest nested loops that walk several tensors of one shape together, in the order of the first in memory. */
+/* loops.h - the fewest nested loops that walk several tensors of one shape together, in the order of the first in
+ * memory. */
 #ifndef LOOPS_H
 #define LOOPS_H
 #include "base/threads.h"

@@ -3,7 +3,12 @@
 #include "kernels.h"
 #include "packed_product.h"
 
-typedef struct state { const gemm_vec *v; int vecs; size_t pack, place; bool each; } state;     /* each: threads take whole matrices */
+typedef struct state {
+    const gemm_vec *v;
+    int vecs;
+    size_t pack, place;
+    bool each;
+} state; /* each: threads take whole matrices */
 
 static const char *declines(const tg_call *c)
 {
@@ -69,9 +74,19 @@ static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_row
     int64_t k = a->shape.dim[la], m = y->shape.dim[ly - 1], n = y->shape.dim[ly];
 
     *from = (struct gemm_rows){ (const float *)a->data + matrix(a, y, i), a->stride[la - 1] };
-    s->v->pack((const float *)b->data + matrix(b, y, i), k, n, b->stride[lb - 1], b->stride[lb], s->vecs * s->v->width, room);
-    return (gemm){ .v = s->v, .m = m, .n = n, .taps = 1, .run = k, .vecs = s->vecs, .b = room, .rows = gemm_rows, .ctx = from,
-                   .out = (float *)y->data + matrix(y, y, i), .out_rows = { 1, { m }, { y->stride[ly - 1] } } };
+    s->v->pack((const float *)b->data + matrix(b, y, i), k, n, b->stride[lb - 1], b->stride[lb], s->vecs * s->v->width,
+               room);
+    return (gemm){ .v = s->v,
+                   .m = m,
+                   .n = n,
+                   .taps = 1,
+                   .run = k,
+                   .vecs = s->vecs,
+                   .b = room,
+                   .rows = gemm_rows,
+                   .ctx = from,
+                   .out = (float *)y->data + matrix(y, y, i),
+                   .out_rows = { 1, { m }, { y->stride[ly - 1] } } };
 }
 
 static void work(void *arg, int64_t from, int64_t to)

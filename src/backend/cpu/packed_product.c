@@ -25,8 +25,8 @@ const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis)
     return NULL;
 }
 
-bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk, int64_t sn,
-                     tg_prep *prep)
+bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
+                     int64_t sn, tg_prep *prep)
 {
     gemm g = { .taps = taps };
 
@@ -48,7 +48,8 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
     return true;
 }
 
-void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn, gemm *g)
+void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn,
+                   gemm *g)
 {
     const tg_tensor *bias = epilogue_bias(c, e), *residual = epilogue_residual(c, e);
 

@@ -10,7 +10,8 @@ static inline const tg_tensor *epilogue_residual(const tg_call *c, const epilogu
 {
     return e->residual ? &c->in[2 + e->bias] : NULL;
 }
-/* NULL: f holds its function, and bias and residual are of a kind the kernels take (residual: last or channel axis dense). */
+/* NULL: f holds its function, and bias and residual are of a kind the kernels take (residual: last or channel axis
+ * dense). */
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis);
 bool all_f32(const tg_call *c);
 
@@ -23,11 +24,13 @@ typedef struct product {
     int threads;
     size_t pack_bytes, gemm_bytes;          /* of scratch, in this order */
 } product;
-/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run.  p->m, n, k are set.  taps: of the products to come. */
-bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk, int64_t sn,
-                     tg_prep *prep);
+/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run. p->m, n, k are set. taps: of the products
+ * to come. */
+bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
+                     int64_t sn, tg_prep *prep);
 /* Fills in the packed operand (packing w now if need be), the function and the residual. */
-void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn, gemm *g);
+void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn,
+                   gemm *g);
 void product_release(void *state);          /* a state that begins with a product */
 
 #endif

@@ -5,8 +5,8 @@
 #include "kernels.h"
 #include "packed_product.h"
 
-/* The axes split into kept and reduced.  Either the innermost axis in memory is kept: vectors of results are summed over
- * rows; or it is reduced: each result is the sum of runs. */
+/* The axes split into kept and reduced. Either the innermost axis in memory is kept: vectors of results are summed
+ * over rows; or it is reduced: each result is the sum of runs. */
 struct reduce {
     const tg_call *c;
     const rows_vec *v;
@@ -131,7 +131,9 @@ static void run_reduce(const tg_call *c)
     const tg_tensor *x = &c->in[0];
     int in = innermost(x);
     unsigned all = (1u << x->shape.rank) - 1;
-    struct reduce r = { .c = c, .v = VEC_PICK(rows_vec), .kind = !strcmp(c->op->name, "amax") ? REDUCE_MAX : REDUCE_SUM };
+    struct reduce r = { .c = c,
+                        .v = VEC_PICK(rows_vec),
+                        .kind = !strcmp(c->op->name, "amax") ? REDUCE_MAX : REDUCE_SUM };
 
     r.scale = strcmp(c->op->name, "mean") ? 1 : (float)tg_numel(c->out.shape) / (float)tg_numel(x->shape);
     r.lanes_kept = !(a->axes >> in & 1);
@@ -140,11 +142,12 @@ static void run_reduce(const tg_call *c)
     r.result = axes_of(&c->out, all & ~a->axes, in);
     r.reduced = axes_of(x, a->axes, in);
     r.rows = count(&r.reduced);
-    int64_t pieces = r.lanes_kept ? (r.lanes + 63) / 64 : 1, work_each = tg_numel(x->shape) / (count(&r.kept) * pieces) + 1;
+    int64_t pieces = r.lanes_kept ? (r.lanes + 63) / 64 : 1,
+            work_each = tg_numel(x->shape) / (count(&r.kept) * pieces) + 1;
     pool_run(c->pool, count(&r.kept) * pieces, 8192 / work_each + 1, work, &r);
 }
 
-/* -- windows ---------------------------------------------------------------------------------------------------------------- */
+/* -- windows ------------------------------------------------------------------------------------------------------- */
 
 enum { WINDOW = 1024 };
 
@@ -174,7 +177,8 @@ static void window(const struct windows *w, int64_t n, int64_t oy, int64_t ox)
     const tg_tensor *x = &w->c->in[0], *y = &w->c->out;
     const float *row[WINDOW];
     int rows = 0;
-    int64_t h = x->shape.dim[2], width = x->shape.dim[3], top = oy * a->stride - a->pad[0], left = ox * a->stride - a->pad[1];
+    int64_t h = x->shape.dim[2], width = x->shape.dim[3], top = oy * a->stride - a->pad[0],
+            left = ox * a->stride - a->pad[1];
 
     for (int64_t iy = top < 0 ? 0 : top; iy < h && iy < top + a->k; iy++)
         for (int64_t ix = left < 0 ? 0 : left; ix < width && ix < left + a->k; ix++)
@@ -202,7 +206,9 @@ static void run_pool(const tg_call *c)
 }
 
 #define REDUCE(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_reduce };
+    const tg_kernel kernel_##of = { \
+        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_reduce \
+    };
 #define POOL(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = pool_declines, .run = run_pool };
 REDUCE(sum)

@@ -1,10 +1,12 @@
-/* rows_cpu.c - softmax and norms along an axis whose numbers lie side by side: the last of tokens, the channels of images. */
+/* rows_cpu.c - softmax and norms along an axis whose numbers lie side by side: the last of tokens, the channels of
+ * images. */
 #include "kernels.h"
 #include "packed_product.h"
 
 static int axis_of(const tg_call *c)
 {
-    return c->op->attr_size == sizeof(axis_attr) ? ((const axis_attr *)c->attr)->axis : ((const norm_attr *)c->attr)->axis;
+    return c->op->attr_size == sizeof(axis_attr) ? ((const axis_attr *)c->attr)->axis
+                                                 : ((const norm_attr *)c->attr)->axis;
 }
 
 static const char *declines(const tg_call *c)
@@ -82,7 +84,10 @@ static void layer_norm_row(const struct rows *r, const float *x, float *y)
 {
     r->v->layer_norm(x, r->weight, r->bias, r->eps, y, r->n);
 }
-static void rms_norm_row(const struct rows *r, const float *x, float *y) { r->v->rms_norm(x, r->weight, r->eps, y, r->n); }
+static void rms_norm_row(const struct rows *r, const float *x, float *y)
+{
+    r->v->rms_norm(x, r->weight, r->eps, y, r->n);
+}
 
 static void run_softmax(const tg_call *c)
 {
@@ -93,7 +98,10 @@ static void run_softmax(const tg_call *c)
 static struct rows norm_rows(const tg_call *c)
 {
     const norm_attr *a = c->attr;
-    return (struct rows){ .c = c, .v = VEC_PICK(rows_vec), .eps = (float)a->eps, .weight = a->weight ? c->in[1].data : NULL,
+    return (struct rows){ .c = c,
+                          .v = VEC_PICK(rows_vec),
+                          .eps = (float)a->eps,
+                          .weight = a->weight ? c->in[1].data : NULL,
                           .bias = a->bias ? c->in[1 + a->weight].data : NULL };
 }
 
@@ -112,7 +120,9 @@ static void run_rms_norm(const tg_call *c)
 }
 
 #define ROWS(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_##of };
+    const tg_kernel kernel_##of = { \
+        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_##of \
+    };
 ROWS(softmax)
 ROWS(layer_norm)
 ROWS(rms_norm)

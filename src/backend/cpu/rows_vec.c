@@ -5,7 +5,10 @@
 enum { LANES = 4 };         /* vectors in flight, so that additions do not wait for each other */
 
 /* A row that ends inside a vector is filled up with `fill`. */
-INLINE vf vload_end(const float *x, int64_t left, vf fill) { return left >= VW ? vload(x) : vload_fill(x, (int)left, fill); }
+INLINE vf vload_end(const float *x, int64_t left, vf fill)
+{
+    return left >= VW ? vload(x) : vload_fill(x, (int)left, fill);
+}
 
 /* The sum of f over n numbers, f(fill) being 0. */
 #define SUM_OF(f, fill) \
@@ -42,7 +45,10 @@ INLINE float maximum(const float *x, int64_t n)
     return vmaximum(vmax(vmax(m[0], m[1]), vmax(m[2], m[3])));
 }
 
-static float reduce(reduce_kind kind, const float *x, int64_t n) { return kind == REDUCE_SUM ? sum(x, n) : maximum(x, n); }
+static float reduce(reduce_kind kind, const float *x, int64_t n)
+{
+    return kind == REDUCE_SUM ? sum(x, n) : maximum(x, n);
+}
 
 /* e^x for x <= 0; 0 below -86, whose subnormal results would cost time and count for nothing beside e^0. */
 INLINE vf vexp_down(vf x) { return vpick(x < vset(-86.f), vset(0.f), vexp_mid(x)); }
@@ -128,8 +134,8 @@ static void rms_norm(const float *x, const float *weight, float eps, float *y, i
 }
 
 /* Rows are summed in groups, and the groups' sums added, which keeps rounding errors of long sums small. */
-INLINE void reduce_columns(reduce_kind kind, const int vecs, const float *x, int64_t step, int64_t rows, float scale, float *y,
-                           int left)
+INLINE void reduce_columns(reduce_kind kind, const int vecs, const float *x, int64_t step, int64_t rows, float scale,
+                           float *y, int left)
 {
     enum { GROUP = 32 };
     vf total[LANES];

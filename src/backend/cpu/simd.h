@@ -1,7 +1,8 @@
 /* simd.h - vectors of floats for sources that are compiled once per instruction set (*_vec.c; see CMakeLists.txt).
  *
- * VEC_ISA names the set (plain, avx2, avx512) and VEC_BYTES its vectors.  Arithmetic is the compiler's vector extension;
- * only what it cannot say is spelled out per set.  The fallbacks are loops over lanes and right for any width.
+ * VEC_ISA names the set (plain, avx2, avx512) and VEC_BYTES its vectors. Arithmetic is the compiler's vector
+ * extension; only what it cannot say is spelled out per set. The fallbacks are loops over lanes and right for any
+ * width.
  */
 #ifndef SIMD_H
 #define SIMD_H
@@ -144,8 +145,8 @@ INLINE vf vexp(vf x)
     return p * vpow2(half) * vpow2(n - half);
 }
 
-/* The same for x cut to [-86, 88]: n comes from adding 1.5 2^23, which leaves it in the low bits, and goes into the exponent;
- * a polynomial of degree 5, relative error below 2e-7. */
+/* The same for x cut to [-86, 88]: n comes from adding 1.5 2^23, which leaves it in the low bits, and goes into the
+ * exponent; a polynomial of degree 5, relative error below 2e-7. */
 INLINE vf vexp_mid(vf x)
 {
     const vf magic = vset(12582912.f);

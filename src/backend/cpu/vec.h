@@ -13,7 +13,7 @@
 #define VEC_PICK(name) (&name##_plain)
 #endif
 
-/* -- products: gemm_vec.c ---------------------------------------------------------------------------------------------- */
+/* -- products: gemm_vec.c ------------------------------------------------------------------------------------------ */
 
 enum { TILE_ROWS = 8, TILE_VECS = 12 };
 /* A tile of the product: rows x (vecs vectors) results, over taps runs of `run` numbers.
@@ -27,7 +27,7 @@ typedef struct gemm_tile {
     const float *const *residual;           /* NULL: none */
     int64_t column;
     int columns;                            /* valid ones, of vecs vectors */
-    const char *ahead;                      /* memory wanted soon: brought to L2, ahead_step bytes each number of the run */
+    const char *ahead; /* memory wanted soon: brought to L2, ahead_step bytes each number of the run */
     int64_t ahead_step;
     bool act_first, add;                    /* add: to what out holds, instead of to the bias */
     act f;
@@ -42,7 +42,7 @@ typedef struct gemm_vec {
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
 
-/* -- depthwise convolution: depthwise_vec.c ------------------------------------------------------------------------------ */
+/* -- depthwise convolution: depthwise_vec.c ------------------------------------------------------------------------ */
 
 typedef struct depthwise {
     int64_t h, w, oh, ow, kh, kw;
@@ -62,7 +62,7 @@ typedef struct depthwise_vec {
 } depthwise_vec;
 VEC_TABLE(depthwise_vec, depthwise_vec)
 
-/* -- elementwise: elementwise_vec.c ----------------------------------------------------------------------------------------- */
+/* -- elementwise: elementwise_vec.c -------------------------------------------------------------------------------- */
 
 typedef enum binary_kind { BIN_ADD, BIN_SUB, BIN_MUL, BIN_DIV, BIN_MAX, BIN_MIN, BIN_GREATER, BIN_KINDS } binary_kind;
 typedef struct elementwise_vec {
@@ -75,12 +75,13 @@ typedef struct elementwise_vec {
 } elementwise_vec;
 VEC_TABLE(elementwise_vec, elementwise_vec)
 
-/* -- rows: rows_vec.c ---------------------------------------------------------------------------------------------------- */
+/* -- rows: rows_vec.c ---------------------------------------------------------------------------------------------- */
 
 typedef enum reduce_kind { REDUCE_SUM, REDUCE_MAX } reduce_kind;
 typedef struct rows_vec {
     void (*softmax)(const float *x, float *y, int64_t n);                          /* in place is fine */
-    void (*scaled_softmax)(float *x, float scale, const float *bias, int64_t n);   /* x = softmax(scale x + bias); bias may be NULL */
+    void (*scaled_softmax)(float *x, float scale, const float *bias,
+                           int64_t n); /* x = softmax(scale x + bias); bias may be NULL */
     /* weight, bias: NULL or n numbers. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float eps, float *y, int64_t n);
@@ -94,7 +95,7 @@ typedef struct rows_vec {
 } rows_vec;
 VEC_TABLE(rows_vec, rows_vec)
 
-/* -- Winograd convolution: winograd_vec.c ---------------------------------------------------------------------------------- */
+/* -- Winograd convolution: winograd_vec.c -------------------------------------------------------------------------- */
 
 enum { WINO_OUT = 4, WINO_IN = 6, WINO_SIZE = 36 };
 typedef struct winograd {

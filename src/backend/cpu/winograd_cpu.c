@@ -1,7 +1,8 @@
-/* winograd_cpu.c - 3x3 convolutions of stride 1 by F(4x4, 3x3): 36 products over tiles instead of 9 over pixels times 16.
+/* winograd_cpu.c - 3x3 convolutions of stride 1 by F(4x4, 3x3): 36 products over tiles instead of 9 over pixels
+ * times 16.
  *
  * Tiles are taken in lots whose transformed images and products stay near L2: a lot is transformed, multiplied and
- * transformed back before the next.  Worth it where the image has tiles enough to pay for reading the larger weights.
+ * transformed back before the next. Worth it where the image has tiles enough to pay for reading the larger weights.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static int64_t tiles_of(const tg_call *c)
 static bool pays(const tg_call *c)
 {
     enum { READ = 20 };
-    double pixels = (double)(c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]), tiles = (double)tiles_of(c);
+    double pixels = (double)(c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]),
+           tiles = (double)tiles_of(c);
     double channels = 1. / (double)c->in[0].shape.dim[1] + 1. / (double)c->out.shape.dim[1];
     return 9 * pixels + 9 * READ > 36 * tiles * 1.2 + 36 * READ + 36 * tiles * 6 * channels;
 }
@@ -148,7 +150,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     return true;
 }
 
-/* -- a lot of tiles ---------------------------------------------------------------------------------------------------------- */
+/* -- a lot of tiles ------------------------------------------------------------------------------------------------ */
 
 struct lot { const tg_call *c; const state *s; int64_t first, tiles; float *inputs, *products; char *place; };
 
@@ -184,8 +186,16 @@ static void multiply(void *arg, int64_t from, int64_t to)
     char *mine = l->place + (size_t)pool_worker() * gemm_scratch(&place, 1);
     for (int64_t p = from; p < to; p++) {
         struct gemm_rows rows = { l->inputs + p * l->tiles * in, in };
-        gemm g = { .v = s->g, .m = l->tiles, .n = out, .taps = 1, .run = in, .vecs = s->vecs, .b = s->weights + p * s->matrix,
-                   .rows = gemm_rows, .ctx = &rows, .out = l->products + p * l->tiles * out,
+        gemm g = { .v = s->g,
+                   .m = l->tiles,
+                   .n = out,
+                   .taps = 1,
+                   .run = in,
+                   .vecs = s->vecs,
+                   .b = s->weights + p * s->matrix,
+                   .rows = gemm_rows,
+                   .ctx = &rows,
+                   .out = l->products + p * l->tiles * out,
                    .out_rows = { 1, { l->tiles }, { out } } };
         gemm_part(&g, 0, l->tiles, 0, (out + panel - 1) / panel, mine);
     }

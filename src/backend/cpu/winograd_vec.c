@@ -1,7 +1,7 @@
 /* winograd_vec.c - the transforms of F(4x4, 3x3), channels in the lanes.
  *
- * Lavin 2015 (1509.09308), with the points 0, +-sqrt(1/2), +-sqrt(2) and infinity instead of 0, +-1, +-2: rounding errors
- * are then those of a direct convolution (measured: 9e-7 of the largest result, against 5e-6).
+ * Lavin 2015 (1509.09308), with the points 0, +-sqrt(1/2), +-sqrt(2) and infinity instead of 0, +-1, +-2: rounding
+ * errors are then those of a direct convolution (measured: 9e-7 of the largest result, against 5e-6).
  */
 #include "act_simd.h"
 #include "vec.h"
@@ -76,8 +76,8 @@ static void input(const winograd *w, const float *image, int64_t y, int64_t x, f
         patch(w, image + c, y, x, to + c, inside, (int)(w->channels - c));
 }
 
-INLINE void square(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x, int64_t c,
-                   int n)
+INLINE void square(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x,
+                   int64_t c, int n)
 {
     vf m[WINO_SIZE], half[WINO_OUT * WINO_IN], out[WINO_OUT * WINO_OUT];
     for (int p = 0; p < WINO_SIZE; p++)

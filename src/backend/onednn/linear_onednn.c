@@ -32,7 +32,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     const linear_attr *a = c->attr;
     const tg_tensor *w = &c->in[1];
     int64_t n = w->shape.dim[0], k = w->shape.dim[1], m = tg_numel(c->out.shape) / n;
-    dn_view x = { 2, { m, k }, { k, 1 } }, y = { 2, { m, n }, { n, 1 } }, none = { 0 }, bias = { 2, { 1, n }, { n, 1 } };
+    dn_view x = { 2, { m, k }, { k, 1 } }, y = { 2, { m, n }, { n, 1 } }, none = { 0 },
+            bias = { 2, { 1, n }, { n, 1 } };
     dn_view weights = { 2, { k, n }, { w->stride[1], w->stride[0] } };
     return dn_prepare(c, &a->e, x, weights, a->e.bias ? bias : none, y, describe, prep);
 }

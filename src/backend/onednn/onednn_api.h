@@ -1,4 +1,5 @@
-/* onednn_api.h - oneDNN's functions, looked up in the library when it is first wanted.  Only this folder includes oneDNN. */
+/* onednn_api.h - oneDNN's functions, looked up in the library when it is first wanted. Only this folder includes
+ * oneDNN. */
 #ifndef ONEDNN_API_H
 #define ONEDNN_API_H
 #include <stdbool.h>
@@ -15,8 +16,10 @@
     F(post_ops_append_eltwise) F(post_ops_append_sum) F(memory_create) F(memory_destroy) F(memory_set_data_handle) \
     F(memory_desc_get_size) F(reorder_primitive_desc_create) F(version)
 #if DNNL_VERSION_MAJOR == 2
-#define DNNL_FUNCTIONS(F) DNNL_COMMON(F) F(memory_desc_init_by_strides) F(memory_desc_init_by_tag) F(primitive_desc_create) \
-    F(dilated_convolution_forward_desc_init) F(matmul_desc_init)
+#define DNNL_FUNCTIONS(F) \
+    DNNL_COMMON(F) \
+    F(memory_desc_init_by_strides) F(memory_desc_init_by_tag) F(primitive_desc_create) \
+        F(dilated_convolution_forward_desc_init) F(matmul_desc_init)
 typedef dnnl_memory_desc_t *dn_md;
 typedef const dnnl_memory_desc_t *dn_const_md;
 #else

@@ -1,7 +1,8 @@
 /* onednn_load.c - opens the library, once.
  *
- * By dlopen, so that a command that computes nothing does not wait for it, and so that the waiting of its OpenMP threads
- * can be settled before that runtime starts: they sleep instead of spinning on cores that somebody else needs.
+ * By dlopen, so that a command that computes nothing does not wait for it, and so that the waiting of its OpenMP
+ * threads can be settled before that runtime starts: they sleep instead of spinning on cores that somebody else
+ * needs.
  */
 #include "onednn_api.h"
 #include <dlfcn.h>

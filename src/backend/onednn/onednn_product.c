@@ -96,11 +96,12 @@ static bool pack_weights(state *s, const float *from, dn_const_md given, dn_cons
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
     s->weights = aligned_room(dn()->memory_desc_get_size(wanted));
-    bool ok = s->weights && memory(&s->w, wanted) && memory(&source, given)
-              && dn()->memory_set_data_handle(s->w, s->weights) == dnnl_success
-              && dn()->memory_set_data_handle(source, (void *)(uintptr_t)from) == dnnl_success
-              && dn()->reorder_primitive_desc_create(&pd, given, dn()->engine, wanted, dn()->engine, NULL) == dnnl_success
-              && dn()->primitive_create(&reorder, pd) == dnnl_success;
+    bool ok =
+        s->weights && memory(&s->w, wanted) && memory(&source, given)
+        && dn()->memory_set_data_handle(s->w, s->weights) == dnnl_success
+        && dn()->memory_set_data_handle(source, (void *)(uintptr_t)from) == dnnl_success
+        && dn()->reorder_primitive_desc_create(&pd, given, dn()->engine, wanted, dn()->engine, NULL) == dnnl_success
+        && dn()->primitive_create(&reorder, pd) == dnnl_success;
     if (ok) {
         dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, source }, { DNNL_ARG_TO, s->w } };
         ok = dn()->primitive_execute(reorder, dn()->stream, 2, args) == dnnl_success
@@ -202,7 +203,8 @@ void dn_run(const tg_call *c, const epilogue *e)
     if (s->bias)
         args[n++] = (dnnl_exec_arg_t){ DNNL_ARG_BIAS, s->bias };
     if (e->residual && c->in[2 + e->bias].data != c->out.data)
-        pool_run(c->pool, tg_numel(c->out.shape), 16384, copy_residual, &(struct copy){ c->in[2 + e->bias].data, c->out.data });
+        pool_run(c->pool, tg_numel(c->out.shape), 16384, copy_residual,
+                 &(struct copy){ c->in[2 + e->bias].data, c->out.data });
     dn()->primitive_execute(s->primitive, dn()->stream, n, args);
     dn()->stream_wait(dn()->stream);
 }

@@ -29,8 +29,9 @@ bool dn_conv_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md
                   const int64_t *dilation, const int64_t *before, const int64_t *after, dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    return dn()->dilated_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, x, w, bias, y, stride,
-                                                       dilation, before, after) == dnnl_success
+    return dn()->dilated_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, x, w, bias,
+                                                       y, stride, dilation, before, after)
+               == dnnl_success
            && dn()->primitive_desc_create(pd, &d, attr, dn()->engine, NULL) == dnnl_success;
 }
 

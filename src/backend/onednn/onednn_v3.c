@@ -26,8 +26,10 @@ bool dn_append_sum(dnnl_post_ops_t ops) { return dn()->post_ops_append_sum(ops, 
 bool dn_conv_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md y, const int64_t *stride,
                   const int64_t *dilation, const int64_t *before, const int64_t *after, dnnl_primitive_attr_t attr)
 {
-    return dn()->convolution_forward_primitive_desc_create(pd, dn()->engine, dnnl_forward_inference, dnnl_convolution_direct, x,
-                                                           w, bias, y, stride, dilation, before, after, attr) == dnnl_success;
+    return dn()->convolution_forward_primitive_desc_create(pd, dn()->engine, dnnl_forward_inference,
+                                                           dnnl_convolution_direct, x, w, bias, y, stride, dilation,
+                                                           before, after, attr)
+           == dnnl_success;
 }
 
 bool dn_matmul_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md y, dnnl_primitive_attr_t attr)
