@@ -213,6 +213,20 @@ TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safe
 /* What a safetensors file holds, sorted by name; freed with the context. */
 TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
 
+/* -- training -------------------------------------------------------------------------------------------------------- */
+
+typedef struct timm_trainer timm_trainer;
+
+/* A trainer writes to the model's parameters; close it before the model. */
+TIMM_API timm_trainer *timm_trainer_open(timm_model *model);
+TIMM_API void timm_trainer_close(timm_trainer *trainer);
+/* Forward and backward in training mode: image (N, C, H, W), target (N, classes) of probabilities; the mean cross entropy.
+ * Gradients replace those of the last call; running statistics move. */
+TIMM_API timm_status timm_backward(timm_trainer *trainer, const timm_tensor *image, const timm_tensor *target, double *loss);
+TIMM_API timm_tensor timm_trainer_logits(const timm_trainer *trainer);              /* of the last call */
+/* The gradient of a parameter; rank 0 without data: none flows there.  It lives until the next call. */
+TIMM_API timm_tensor timm_gradient(const timm_trainer *trainer, const char *name);
+
 /* -- images ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct timm_image { int width, height, channels; uint8_t *pixels; } timm_image;   /* HWC, 8 bits; 1: L, 3: RGB, 4: RGBA */

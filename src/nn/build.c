@@ -11,6 +11,12 @@ bool nn_build_open(nn_build *b, nn_store *store, const timm_family *family, cons
     return b->graph != NULL;
 }
 
+void nn_build_train(nn_build *b)
+{
+    b->training = true;
+    b->graph->params_vary = true;
+}
+
 void nn_build_close(nn_build *b)
 {
     tg_graph_free(b->graph);
@@ -18,6 +24,7 @@ void nn_build_close(nn_build *b)
     free(b->leaf);
     free(b->slot);
     free(b->tap);
+    free(b->update);
     *b = (nn_build){ 0 };
 }
 
@@ -104,6 +111,7 @@ tg *nn_param(nn_scope s, tg_shape shape, nn_par o)
         return tg_poison(g, TIMM_NO_MEMORY, "out of memory for parameter %s", s.path);
     tg_where(g, s.path);
     tg *leaf = tg_param_leaf(g, e, shape, !o.buffer);
+    leaf->input = NN_FIRST_PARAM + b->entries;
     b->entry[b->entries] = e;
     b->leaf[b->entries] = leaf;
     *slot = ++b->entries;
@@ -130,3 +138,19 @@ static void tap(nn_scope s, tg *x, bool nhwc)
 
 void nn_feature(nn_scope s, tg *x) { tap(s, x, false); }
 void nn_feature_nhwc(nn_scope s, tg *x) { tap(s, x, true); }
+
+void nn_updated(nn_scope s, tg *buffer, tg *value)
+{
+    nn_build *b = s.b;
+    if (b->updates == b->update_room) {
+        int room = b->update_room ? b->update_room * 2 : 64;
+        nn_update *more = realloc(b->update, (size_t)room * sizeof *more);
+        if (!more) {
+            status_fail(b->st, TIMM_NO_MEMORY, "out of memory for an update of %s", s.path);
+            return;
+        }
+        b->update = more;
+        b->update_room = room;
+    }
+    b->update[b->updates++] = (nn_update){ .entry = buffer->param, .value = value };
+}

@@ -64,15 +64,31 @@ static tg *zeros(nn_scope s, int64_t n, nn_norm o)
     return o.no_affine || o.no_bias ? NULL : nn_param(at(s, "bias"), SHAPE(n), (nn_par){ 0 });
 }
 
+/* In training the statistics are the batch's; the running ones move a tenth of the way to them, the variance unbiased. */
+static tg *train_batch_norm(nn_scope s, tg *x, tg *weight, tg *bias, tg *running_mean, tg *running_var, double eps)
+{
+    unsigned others = ((1u << tg_rank(x)) - 1) & ~AXIS(1);
+    int64_t c = tg_dim(x, 1);
+    double n = (double)tg_numel(tg_shape_of(x)) / (double)c, momentum = .1;
+    tg *mean = tg_mean(x, others), *centred = tg_sub(x, mean), *var = tg_mean(tg_mul(centred, centred), others);
+    mean = tg_reshape(mean, SHAPE(c));
+    var = tg_reshape(var, SHAPE(c));
+    nn_updated(s, running_mean, tg_add(tg_affine(running_mean, 1 - momentum, 0), tg_affine(mean, momentum, 0)));
+    nn_updated(s, running_var, tg_add(tg_affine(running_var, 1 - momentum, 0), tg_affine(var, momentum * n / (n > 1 ? n - 1 : 1), 0)));
+    return tg_batch_norm(x, weight, bias, mean, var, eps);
+}
+
 tg *nn_batch_norm(nn_scope s, tg *x, nn_norm o)
 {
     int64_t c = tg_dim(x, 1);
+    double eps = o.eps > 0 ? o.eps : 1e-5;
     tg *weight = ones(s, c, o), *bias = zeros(s, c, o);
     tg *mean = nn_param(at(s, "running_mean"), SHAPE(c), (nn_par){ .buffer = true });
     tg *var = nn_param(at(s, "running_var"), SHAPE(c), (nn_par){ .value = 1, .buffer = true });
     nn_param(at(s, "num_batches_tracked"), (tg_shape){ 0 }, (nn_par){ .buffer = true, .integer = true });
     tg_where(s.b->graph, s.path);
-    return tg_batch_norm(x, weight, bias, mean, var, o.eps > 0 ? o.eps : 1e-5);
+    return s.b->training ? train_batch_norm(s, x, weight, bias, mean, var, eps)
+                         : tg_batch_norm(x, weight, bias, mean, var, eps);
 }
 
 static tg *layer_norm(nn_scope s, tg *x, int axis, nn_norm o)

@@ -46,6 +46,12 @@ void nn_draw(const nn_entry *e, uint64_t seed, float *out);      /* init.c */
 
 /* -- a build: body and head as one graph -------------------------------------------------------------------------------- */
 
+/* What a training pass makes of a buffer: running statistics. */
+typedef struct nn_update { nn_entry *entry; tg *value; } nn_update;
+
+/* Inputs of a training plan: those of the user come first, then parameter number i as input NN_FIRST_PARAM + i. */
+enum { NN_FIRST_PARAM = 8 };
+
 typedef struct nn_tap { const char *module; tg *value; bool nhwc; } nn_tap;
 
 struct nn_build {
@@ -60,10 +66,15 @@ struct nn_build {
     int *slot, slots;                   /* open-addressing table over entry names */
     nn_tap *tap;
     int taps, tap_room;
+    bool training;                      /* statistics of the batch, parameters that vary; nn_build_train */
+    nn_update *update;
+    int updates, update_room;
 };
 
 bool nn_build_open(nn_build *b, nn_store *store, const timm_family *family, const nn_options *opts, status *st);
+void nn_build_train(nn_build *b);                  /* right after opening: what follows is a training pass */
 void nn_build_close(nn_build *b);
+void nn_updated(nn_scope s, tg *buffer, tg *value);      /* buffer (a value of nn_param) becomes this after the pass */
 nn_scope nn_root(nn_build *b);
 
 #endif
