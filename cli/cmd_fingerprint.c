@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cli.h"
+#include "fingerprint.h"
 
 static struct {
     int64_t size, in_chans, classes, threads;
     const char *checkpoint, *precision, *backend;
+    bool train;
 } o;
 
 static const option options[] = {
@@ -21,6 +23,7 @@ static const option options[] = {
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "fp32", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--train", 0, OPT_FLAG, &o.train, NULL, "one training pass on two images: loss, gradients, running statistics", 0, 0 },
     { 0 }
 };
 
@@ -34,7 +37,7 @@ static uint64_t fnv1a64(const char *name)
     return h;
 }
 
-static void uniform(const char *name, int64_t n, double lo, double hi, float *out)
+void fingerprint_fill(const char *name, int64_t n, double lo, double hi, float *out)
 {
     uint64_t seed = fnv1a64(name);
     for (int64_t i = 0; i < n; i++) {
@@ -74,12 +77,12 @@ static void fill(void *user, const char *name, int rank, const int64_t *dim, flo
     } else if (rank == 1 && (ends_with(last, "weight") || !strncmp(last, "gamma", 5) || ends_with(last, "scale"))) {
         lo = .5, hi = 1;
     }
-    uniform(name, n, lo, hi, out);
+    fingerprint_fill(name, n, lo, hi, out);
 }
 
 /* -- the figures ------------------------------------------------------------------------------------------------------------- */
 
-static json_t *shape_of(const timm_tensor *t)
+json_t *fingerprint_shape(const timm_tensor *t)
 {
     json_t *shape = json_array();
     for (int i = 0; i < t->rank; i++)
@@ -87,9 +90,9 @@ static json_t *shape_of(const timm_tensor *t)
     return shape;
 }
 
-static json_t *fingerprint(const timm_tensor *t)
+json_t *fingerprint(const timm_tensor *t)
 {
-    json_t *r = json_pack("{s:o}", "shape", shape_of(t));
+    json_t *r = json_pack("{s:o}", "shape", fingerprint_shape(t));
     int64_t n = timm_numel(t);
     if (!n)
         return r;
@@ -147,6 +150,14 @@ static void one_model(timm_ctx *ctx, const char *name)
     if (!model)
         return;
     timm_transform t = timm_model_transform(model, false);
+    if (o.train) {
+        json_t *pass = fingerprint_train(model, name);
+        if (pass)
+            cli_json(pass);
+        fflush(stdout);
+        timm_free(model);
+        return;
+    }
     timm_tensor image = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };
     int64_t n = timm_numel(&image);
     char hash[65] = "";
@@ -155,9 +166,9 @@ static void one_model(timm_ctx *ctx, const char *name)
         fprintf(stderr, "timm fingerprint: out of memory for an image of %lld numbers\n", (long long)n);
         exit(EXIT_FAILED);
     }
-    uniform("input", n, -2, 2, image.data);
+    fingerprint_fill("input", n, -2, 2, image.data);
     timm_state_hash(model, hash);
-    json_t *r = json_pack("{s:s,s:o,s:I,s:s,s:I}", "model", name, "input", shape_of(&image), "tensors",
+    json_t *r = json_pack("{s:s,s:o,s:I,s:s,s:I}", "model", name, "input", fingerprint_shape(&image), "tensors",
                           (json_int_t)timm_param_count(model), "names", hash, "params", (json_int_t)timm_num_params(model));
     timm_tensor f = timm_forward_features(model, &image);
     int64_t numbers = timm_numel(&f);

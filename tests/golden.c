@@ -90,6 +90,33 @@ void golden_compare(const json_t *golden, const json_t *got, char *text, size_t 
     *worst = v.worst;
 }
 
+void golden_compare_grads(const json_t *golden, const json_t *got, char *text, size_t size, double *worst)
+{
+    verdict v = { .text = text, .size = size, .tol = 1e-4 };
+    const char *name;
+    json_t *want;
+    text[0] = 0;
+    double loss = json_number_value(json_object_get(golden, "loss"));
+    equal(&v, "input", golden, got);
+    figure(&v, "loss", "value", json_object_get(golden, "loss"), json_object_get(got, "loss"), fabs(loss));
+    tensor(&v, "logits", json_object_get(golden, "logits"), json_object_get(got, "logits"));
+    json_object_foreach(json_object_get(golden, "buffers"), name, want)
+        tensor(&v, name, want, json_object_get(json_object_get(got, "buffers"), name));
+    if (json_object_size(json_object_get(golden, "grads")) != json_object_size(json_object_get(got, "grads")))
+        differ(&v, "%zu gradients, not %zu\n", json_object_size(json_object_get(got, "grads")),
+               json_object_size(json_object_get(golden, "grads")));
+    json_object_foreach(json_object_get(golden, "grads"), name, want) {
+        const json_t *have = json_object_get(json_object_get(got, "grads"), name);
+        double noise = json_number_value(json_object_get(want, "noise"));
+        v.tol = fmax(2e-3, 100 * noise);
+        if (!have)
+            differ(&v, "%s: no gradient\n", name);
+        else if (noise <= .01)
+            tensor(&v, name, want, have);
+    }
+    *worst = v.worst;
+}
+
 json_t *golden_run(const char *timm, const json_t *golden, const char *more, char *text, size_t size)
 {
     char command[1024], line[256] = "";

@@ -20,8 +20,12 @@ void tg_gradients(tg *y, tg *dy, tg *const *x, int n, tg **dx)
     d[y->id] = dy;
     for (int i = count; i-- > 0;) {
         tg *v = order[i];
-        if (!d[v->id] || !v->wants_grad || !v->op->grad)
+        if (!d[v->id] || !v->wants_grad || (v->op->flags & TG_LEAF))
             continue;
+        if (!v->op->grad) {
+            tg_poison(g, TIMM_UNSUPPORTED, "%s in %s cannot be differentiated", v->op->name, v->where);
+            break;
+        }
         tg *back[64] = { 0 }, **b = v->n_in <= 64 ? back : calloc((size_t)v->n_in, sizeof *b);
         if (!b) {
             status_fail(g->st, TIMM_NO_MEMORY, "out of memory differentiating %s", v->op->name);

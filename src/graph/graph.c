@@ -160,7 +160,7 @@ tg *tg_apply(const tg_op *op, tg *const *in, int n_in, const void *attr)
         return x;                                            /* out of memory, recorded */
     x->shape = shape;
     x->constant = constant;
-    x->wants_grad = wants_grad;
+    x->wants_grad = wants_grad && !(op->flags & TG_FLAT);
     memcpy(x->in, in, (size_t)n_in * sizeof *in);
     if (op->attr_size) {
         x->attr = arena_alloc(&g->mem, op->attr_size);

@@ -1,5 +1,6 @@
 /* conv2d.c - y[n,o,i,j] = sum over c,k,l of w[o,c,k,l] x[n, g C/G + c, i s + k d - pad, j s + l d - pad], g the group of o;
  * then the epilogue.  x (n,c,h,w), w (o,c/groups,kh,kw). */
+#include "ops/conv2d_grad.h"
 #include "ops/product.h"
 
 static int64_t out_size(int64_t n, int64_t k, int stride, int dilation, int before, int after)
@@ -58,6 +59,22 @@ static void ref(const tg_call *c)
     while (tg_next(c->out.shape, i));
 }
 
+/* Of the bare convolution: fusion comes after differentiation. */
+static void grad(tg *y, tg *dy, tg **dx)
+{
+    conv2d_attr a = *(const conv2d_attr *)tg_attr(y);
+    bool bias = a.e.bias;
+    if (a.e.act || a.e.residual) {
+        dx[0] = tg_poison(y->graph, TIMM_INTERNAL, "conv2d in %s is differentiated after fusion", y->where);
+        return;
+    }
+    a.e = (epilogue){ 0 };
+    dx[0] = conv2d_grad_input(dy, y->in[1], &a, y->in[0]->shape);
+    dx[1] = conv2d_grad_weight(dy, y->in[0], &a, y->in[1]->shape);
+    if (bias)
+        dx[2] = tg_reshape(tg_sum(dy, AXIS(0) | AXIS(2) | AXIS(3)), SHAPE(tg_dim(y, 1)));
+}
+
 static int64_t macs(const tg_shape *in, int n_in, tg_shape out, const void *attr)
 {
     (void)n_in, (void)attr;
@@ -88,7 +105,7 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_conv2d = {
-    "conv2d", .arity = 2, .optional = 2, .attr_size = sizeof(conv2d_attr), .flags = TG_SPATIAL, .shape = shape, .ref = ref,
+    "conv2d", .arity = 2, .optional = 2, .attr_size = sizeof(conv2d_attr), .flags = TG_SPATIAL, .shape = shape, .grad = grad, .ref = ref,
     .macs = macs, .describe = describe, TG_CASES(cases), .tol = 1e-5,
 };
 

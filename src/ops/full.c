@@ -20,7 +20,7 @@ static void ref(const tg_call *c)
 static const tg_case cases[] = { { .in = { DIMS(1) }, .attr = &(const full_attr){ DIMS(2, 3), 1.5 } } };
 
 const tg_op op_full = {
-    "full", .arity = 1, .attr_size = sizeof(full_attr), .shape = shape, .ref = ref, TG_CASES(cases), .tol = 0,
+    "full", .arity = 1, .attr_size = sizeof(full_attr), .flags = TG_FLAT, .shape = shape, .ref = ref, TG_CASES(cases), .tol = 0,
 };
 
 tg *tg_full(const tg *x, tg_shape s, double value)

@@ -1,5 +1,5 @@
 /* gather.c - rows of a table by index: y[i..., :] = table[index[i...], :].  Indices are whole numbers. */
-#include "ops/op.h"
+#include "ops/gather_grad.h"
 
 static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
 {
@@ -27,11 +27,13 @@ static void ref(const tg_call *c)
         } while (tg_next(y->shape, i));
 }
 
+static void grad(tg *y, tg *dy, tg **dx) { dx[0] = gather_grad(dy, y->in[1], y->in[0]->shape); }
+
 static const tg_case cases[] = {
     { .in = { DIMS(5, 3), DIMS(4) },    .index_of = 2, .lo = 0, .hi = 4 },
     { .in = { DIMS(5, 3), DIMS(2, 4) }, .index_of = 2, .lo = 0, .hi = 4 },
 };
 
-const tg_op op_gather = { "gather", .arity = 2, .shape = shape, .ref = ref, TG_CASES(cases), .tol = 0 };
+const tg_op op_gather = { "gather", .arity = 2, .shape = shape, .grad = grad, .ref = ref, TG_CASES(cases), .tol = 0 };
 
 tg *tg_gather(tg *table, tg *index) { return tg_apply(&op_gather, (tg *[]){ table, index }, 2, NULL); }

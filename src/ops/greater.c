@@ -14,7 +14,7 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_greater = {
-    "greater", .arity = 2, .flags = TG_ELEMENTWISE, .shape = broadcast_shape, .ref = ref, TG_CASES(cases), .tol = 1e-6,
+    "greater", .arity = 2, .flags = TG_ELEMENTWISE | TG_FLAT, .shape = broadcast_shape, .ref = ref, TG_CASES(cases), .tol = 1e-6,
 };
 
 tg *tg_greater(tg *a, tg *b) { return tg_apply(&op_greater, (tg *[]){ a, b }, 2, NULL); }

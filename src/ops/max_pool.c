@@ -1,5 +1,5 @@
 /* max_pool.c - the largest of each k x k window; padding never wins. */
-#include "ops/windows.h"
+#include "ops/pool_grad.h"
 
 static void ref(const tg_call *c)
 {
@@ -16,6 +16,8 @@ static void ref(const tg_call *c)
     } while (tg_next(y->shape, i));
 }
 
+static void grad(tg *y, tg *dy, tg **dx) { dx[0] = max_pool_grad(dy, y->in[0], tg_attr(y)); }
+
 static const tg_case cases[] = {
     { .in = { DIMS(2, 3, 9, 8) }, .attr = &(const pool_attr){ 3, 2, { 1, 1, 1, 1 }, false, false } },
     { .in = { DIMS(2, 3, 9, 8) }, .attr = &(const pool_attr){ 2, 2, { 0 }, true, false }, .note = "ceil" },
@@ -24,7 +26,7 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_max_pool = {
-    "max_pool", .arity = 1, .attr_size = sizeof(pool_attr), .flags = TG_SPATIAL, .shape = pool_shape, .ref = ref,
+    "max_pool", .arity = 1, .attr_size = sizeof(pool_attr), .flags = TG_SPATIAL, .shape = pool_shape, .grad = grad, .ref = ref,
     .describe = pool_describe, TG_CASES(cases), .tol = 0,
 };
 

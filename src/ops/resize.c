@@ -4,7 +4,7 @@
  * scale, its weights cut at the border sum to 1, and bicubic has a = -0.5; else a = -0.75 and the border is repeated.
  */
 #include <stdlib.h>
-#include "ops/op.h"
+#include "ops/resize_grad.h"
 
 static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
 {
@@ -23,8 +23,7 @@ static double cubic(double x, double a)
 
 static double hat(double x) { return fabs(x) < 1 ? 1 - fabs(x) : 0; }
 
-/* Dense weights (to, from), row i those of result i. */
-static double *weights(int64_t from, int64_t to, const resize_attr *o)
+double *resize_weights(int64_t from, int64_t to, const resize_attr *o)
 {
     double *w = calloc((size_t)(from * to), sizeof *w), scale = (double)from / (double)to;
     bool wide = o->antialias && o->mode != TG_NEAREST;
@@ -57,7 +56,7 @@ static void ref(const tg_call *c)
     const resize_attr *o = c->attr;
     const tg_tensor *x = &c->in[0], *y = &c->out;
     int64_t h = x->shape.dim[2], w = x->shape.dim[3], i[TG_MAX_RANK] = { 0 };
-    double *rows = weights(h, o->h, o), *cols = weights(w, o->w, o);
+    double *rows = resize_weights(h, o->h, o), *cols = resize_weights(w, o->w, o);
     if (rows && cols)
         do {
             double sum = 0;
@@ -84,6 +83,8 @@ static void describe(const void *attr, char *text, size_t size)
     snprintf(text, size, "%lld x %lld %s%s", (long long)o->h, (long long)o->w, mode[o->mode], o->antialias ? " antialias" : "");
 }
 
+static void grad(tg *y, tg *dy, tg **dx) { dx[0] = resize_grad(dy, tg_attr(y), y->in[0]->shape); }
+
 static const tg_case cases[] = {
     { .in = { DIMS(1, 2, 7, 7) }, .attr = &(const resize_attr){ 9, 5, TG_BICUBIC, true } },
     { .in = { DIMS(1, 2, 7, 7) }, .attr = &(const resize_attr){ 9, 5, TG_BICUBIC, false } },
@@ -92,7 +93,7 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_resize = {
-    "resize", .arity = 1, .attr_size = sizeof(resize_attr), .flags = TG_SPATIAL, .shape = shape, .ref = ref, .describe = describe,
+    "resize", .arity = 1, .attr_size = sizeof(resize_attr), .flags = TG_SPATIAL, .shape = shape, .grad = grad, .ref = ref, .describe = describe,
     TG_CASES(cases), .tol = 1e-6,
 };
 

@@ -46,8 +46,12 @@ static bool run(const plan_opts *o, tg *x, const constant *value, float *out, st
 bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st)
 {
     *c = (constant){ 0 };
-    if (x->data) {
-        c->data = x->data;
+    size_t bytes = (size_t)tg_numel(x->shape) * sizeof(float);
+    if (x->data) {                                   /* the graph goes before the plan does */
+        c->heap = aligned_alloc(64, (bytes + 127) / 64 * 64);
+        if (!c->heap)
+            return status_fail(st, TIMM_NO_MEMORY, "out of memory for %zu bytes of a constant", bytes);
+        c->data = memcpy(c->heap, x->data, bytes);
         return true;
     }
     if (x->param) {
@@ -56,7 +60,6 @@ bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st)
             c->param = x->param;
         return c->data != NULL;
     }
-    size_t bytes = (size_t)tg_numel(x->shape) * sizeof(float);
     constant *value = calloc((size_t)x->n_in + 1, sizeof *value);
     float *out = aligned_alloc(64, (bytes + 127) / 64 * 64);
     bool ok = value && out;
