@@ -46,8 +46,10 @@ enum { CLI_NEAR = 3 };
 size_t cli_distance(const char *word, const char *name);
 /* A context for a command: threads 0 for all; backend NULL for auto; notes go to stderr. */
 timm_ctx *cli_open(int64_t threads, const char *backend, int verbose);
-/* "timm infer: MESSAGE" on stderr and the exit code, if the context failed. */
-int cli_close(const command *c, timm_ctx *ctx);
+/* "timm infer: MESSAGE" on stderr, if the context failed; about, a file, goes before a message that does not name it. */
+void cli_tell(const command *c, timm_ctx *ctx, const char *about);
+/* Tells, closes and gives the exit code. */
+int cli_close(const command *c, timm_ctx *ctx, const char *about);
 /* Prints a JSON value and a line feed on stdout, and frees it. */
 void cli_json(json_t *value);
 json_t *cli_real(double v);             /* nine significant digits */

@@ -160,7 +160,7 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < models.count; i++) {
         timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
         one_model(ctx, models.text[i]);
-        code = cli_close(&cmd_benchmark, ctx);
+        code = cli_close(&cmd_benchmark, ctx, NULL);
         worst = code > worst ? code : worst;
     }
     free(models.text);

@@ -52,7 +52,7 @@ static int run(int argc, char **argv)
         cli_json(as_json(text));
     else
         fputs(text, stdout);
-    return cli_close(&cmd_doctor, ctx);
+    return cli_close(&cmd_doctor, ctx, NULL);
 }
 
 const command cmd_doctor = {

@@ -26,7 +26,7 @@ static int run(int argc, char **argv)
     if (m)
         fputs(timm_graph_text(m, o.batch, o.plan), stdout);
     free(models.text);
-    return cli_close(&cmd_graph, ctx);
+    return cli_close(&cmd_graph, ctx, NULL);
 }
 
 const command cmd_graph = {

@@ -58,6 +58,10 @@ static bool transform_of(timm_ctx *ctx, timm_transform *t, int *code)
         t->interpolation = o.interpolation;
     if (o.crop_mode)
         t->crop_mode = o.crop_mode;
+    if (o.crop_pct <= 0) {
+        *code = cli_usage(&cmd_image, "--crop-pct takes a number above 0, not %g", o.crop_pct);
+        return false;
+    }
     if (!isnan(o.crop_pct))
         t->crop_pct = o.crop_pct;
     return true;
@@ -116,12 +120,13 @@ static int run(int argc, char **argv)
         return code;
     }
     timm_ctx *ctx = cli_open(1, NULL, 1);
+    const char *in = words.text[1];
     if (!strcmp(verb, "resize"))
-        resize(ctx, words.text[1], words.text[2], &code);
+        resize(ctx, in, words.text[2], &code);
     else
-        preprocess(ctx, words.text[1], o.out, &code);
+        preprocess(ctx, in, o.out, &code);
     free(words.text);
-    int closed = cli_close(&cmd_image, ctx);
+    int closed = cli_close(&cmd_image, ctx, in);
     return code ? code : closed;
 }
 

@@ -129,14 +129,14 @@ static int run(int argc, char **argv)
         }
         for (size_t i = 0; batch.data && i < images.count; i++)
             if (!one_image(ctx, m, images.text[i], &batch)) {
-                fprintf(stderr, "timm infer: %s\n", timm_message(ctx));          /* and on to the next one */
+                cli_tell(&cmd_infer, ctx, images.text[i]);                       /* and on to the next one */
                 timm_clear(ctx);
                 worst = EXIT_FAILED;
             }
         free(batch.data);
     }
     free(images.text);
-    code = cli_close(&cmd_infer, ctx);
+    code = cli_close(&cmd_infer, ctx, NULL);
     return code > worst ? code : worst;
 }
 

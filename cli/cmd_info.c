@@ -195,7 +195,7 @@ static int run(int argc, char **argv)
         }
     }
     free(what.text);
-    return cli_close(&cmd_info, ctx);
+    return cli_close(&cmd_info, ctx, NULL);
 }
 
 const command cmd_info = {

@@ -42,7 +42,7 @@ static int run(int argc, char **argv)
     free(patterns.text);
     free(o.exclude.text);
     free(o.module.text);
-    return cli_close(&cmd_list, ctx);
+    return cli_close(&cmd_list, ctx, NULL);
 }
 
 const command cmd_list = {

@@ -46,11 +46,18 @@ int cli_finish(const command *c, int code)
     return code ? code : EXIT_FAILED;
 }
 
-int cli_close(const command *c, timm_ctx *ctx)
+void cli_tell(const command *c, timm_ctx *ctx, const char *about)
+{
+    const char *text = timm_message(ctx);
+    bool named = !about || strstr(text, about);
+    if (timm_ctx_status(ctx) != TIMM_OK)
+        fprintf(stderr, "timm %s: %s%s%s\n", c->name, named ? "" : about, named ? "" : ": ", text);
+}
+
+int cli_close(const command *c, timm_ctx *ctx, const char *about)
 {
     timm_status code = timm_ctx_status(ctx);
-    if (code != TIMM_OK)
-        fprintf(stderr, "timm %s: %s\n", c->name, timm_message(ctx));
+    cli_tell(c, ctx, about);
     timm_close(ctx);
     return cli_finish(c, code == TIMM_OK ? EXIT_OK : code == TIMM_BAD_ARG ? EXIT_USAGE : EXIT_FAILED);
 }

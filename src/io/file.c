@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-/* Sizes are only a hint: pipes have none, and a file may grow. */
+enum { MOST = 1 << 30 };
+
+/* Sizes are only a hint: pipes have none, a file may grow, and some devices never end. */
 static uint8_t *read_stream(FILE *f, size_t hint, const char *path, size_t *size, status *st)
 {
     size_t room = hint + 2, n = 0;
@@ -14,6 +16,11 @@ static uint8_t *read_stream(FILE *f, size_t hint, const char *path, size_t *size
         n += fread(bytes + n, 1, room - 1 - n, f);
         if (n < room - 1)
             break;
+        if (n >= (hint > MOST ? hint : MOST) + 1) {
+            status_fail(st, TIMM_BAD_FILE, "%s: more than %zu bytes, and no end", path, n - 1);
+            free(bytes);
+            return NULL;
+        }
         uint8_t *more = room < SIZE_MAX / 2 ? realloc(bytes, room *= 2) : NULL;
         if (!more)
             free(bytes);

@@ -174,7 +174,7 @@ static struct window window_of(const int64_t map[2], int side, bool shifted)
 {
     struct window w;
     for (int i = 0; i < 2; i++) {
-        w.size[i] = map[i] <= side ? map[i] : side;
+        w.size[i] = map[i] > side ? side : map[i] ? map[i] : 1;      /* no map: the image is refused, but not for this */
         w.shift[i] = shifted && map[i] > side ? side / 2 : 0;
     }
     return w;
