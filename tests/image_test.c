@@ -1,4 +1,4 @@
-/* image_test.c - files of every kind against Pillow's pixels; what is written reads back; damaged files end in a sentence. */
+/* image_test.c - files of every kind against Pillow's pixels; what is written reads back; damage ends in a sentence. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +27,10 @@ static void compare(const json_t *record, const struct mode *mode)
         CHECK(false, "%s as %s: %s", name, mode->name, st.text);
         return;
     }
-    int w = (int)jsonl_item(expected, "size", 0), h = (int)jsonl_item(expected, "size", 1), c = (int)jsonl_number(expected, "channels");
-    CHECK(out.width == w && out.height == h && out.channels == c, "%s as %s: %d x %d x %d, Pillow has %d x %d x %d", name,
-          mode->name, out.width, out.height, out.channels, w, h, c);
+    int w = (int)jsonl_item(expected, "size", 0), h = (int)jsonl_item(expected, "size", 1),
+        c = (int)jsonl_number(expected, "channels");
+    CHECK(out.width == w && out.height == h && out.channels == c, "%s as %s: %d x %d x %d, Pillow has %d x %d x %d",
+          name, mode->name, out.width, out.height, out.channels, w, h, c);
     CHECK(sha_is(expected, "sha", out.pixels, (size_t)out.width * (size_t)out.height * (size_t)out.channels),
           "%s as %s: pixels differ from Pillow's", name, mode->name);
     image_free(&out);
@@ -50,14 +51,15 @@ TEST(image_odd_files_equal_pillow)
             continue;
         }
         failed++;
-        CHECK(!load_odd(record, 3, &out, &st), "%s: read, but Pillow raises %s", jsonl_text(record, "file"), jsonl_text(record, "error"));
+        CHECK(!load_odd(record, 3, &out, &st), "%s: read, but Pillow raises %s", jsonl_text(record, "file"),
+              jsonl_text(record, "error"));
         CHECK(!out.pixels && st.code == TIMM_BAD_FILE && strstr(st.text, jsonl_text(record, "file")), "%s", st.text);
     }
     CHECK(n > 80 && failed > 10, "%d files, %d refused", n, failed);
     jsonl_close(&from);
 }
 
-/* Whatever is left of a file, reading it ends in pixels or in a sentence (and, under the sanitizers, in nothing else). */
+/* Whatever is left of a file, reading it ends in pixels or in a sentence (under the sanitizers: in nothing else). */
 TEST(image_cut_files_end_in_a_sentence)
 {
     jsonl from;
@@ -75,7 +77,8 @@ TEST(image_cut_files_end_in_a_sentence)
             timm_image out;
             st = (status){ 0 };
             bool ok = image_decode(&(image_source){ .bytes = bytes, .size = size * i / 24, .name = "cut" }, &out, &st);
-            CHECK(ok == (out.pixels != NULL) && ok == status_ok(&st), "%s: %zu of %zu bytes: %s", path, size * i / 24, size, st.text);
+            CHECK(ok == (out.pixels != NULL) && ok == status_ok(&st), "%s: %zu of %zu bytes: %s", path, size * i / 24,
+                  size, st.text);
             CHECK(ok || (st.code == TIMM_BAD_FILE && !strncmp(st.text, "cut: ", 5)), "%s: %s", path, st.text);
             refused += !ok;
             image_free(&out);
@@ -107,10 +110,12 @@ TEST(image_messages)
     }
     timm_image out;
     status st = { 0 };
-    CHECK(!image_load("no/such.png", 3, &out, &st) && st.code == TIMM_NOT_FOUND && !strcmp(st.text, "no/such.png: no such file"),
+    CHECK(!image_load("no/such.png", 3, &out, &st) && st.code == TIMM_NOT_FOUND
+          && !strcmp(st.text, "no/such.png: no such file"),
           "%s", st.text);
     st = (status){ 0 };
-    CHECK(!image_load(test_data("data/coffee.jpg"), 2, &out, &st) && st.code == TIMM_BAD_ARG && strstr(st.text, "2 channels wanted"),
+    CHECK(!image_load(test_data("data/coffee.jpg"), 2, &out, &st) && st.code == TIMM_BAD_ARG
+          && strstr(st.text, "2 channels wanted"),
           "%s", st.text);
 }
 
@@ -125,7 +130,8 @@ TEST(image_png_keeps_pixels)
         status st = { 0 };
         const char *path = test_temp("written.png");
         REQUIRE(image_save(path, &in, false, &st) && image_load(path, 0, &back, &st), "%s", st.text);
-        CHECK(back.width == 7 && back.height == 5 && back.channels == c && !memcmp(back.pixels, pixels, (size_t)(35 * c)),
+        CHECK(back.width == 7 && back.height == 5 && back.channels == c
+              && !memcmp(back.pixels, pixels, (size_t)(35 * c)),
               "%d channels: other pixels", c);
         image_free(&back);
     }
@@ -144,7 +150,8 @@ TEST(image_npy_equals_numpy)
         REQUIRE(image_save(path, &in, chw, &st), "%s", st.text);
         uint8_t *got = file_read(path, &n, &st);
         uint8_t *expected = file_read(test_data(chw ? "data/odd/tiny_chw.npy" : "data/odd/tiny_hwc.npy"), &m, &st);
-        CHECK(got && expected && n == m && !memcmp(got, expected, n), "%s: %zu bytes, numpy has %zu %s", chw ? "CHW" : "HWC", n, m, st.text);
+        CHECK(got && expected && n == m && !memcmp(got, expected, n), "%s: %zu bytes, numpy has %zu %s",
+              chw ? "CHW" : "HWC", n, m, st.text);
         free(got);
         free(expected);
     }
@@ -155,11 +162,13 @@ TEST(image_save_refuses)
     uint8_t pixels[3] = { 0 };
     timm_image in = { 1, 1, 3, pixels }, none = { 0 };
     status st = { 0 };
-    CHECK(!image_save("x.jpg", &in, false, &st) && !strcmp(st.text, "x.jpg: images are saved as .png or .npy"), "%s", st.text);
+    CHECK(!image_save("x.jpg", &in, false, &st) && !strcmp(st.text, "x.jpg: images are saved as .png or .npy"), "%s",
+          st.text);
     st = (status){ 0 };
     CHECK(!image_save("x.png", &none, false, &st) && st.code == TIMM_BAD_ARG, "%s", st.text);
     st = (status){ 0 };
-    CHECK(!image_save(test_temp("no/folder.png"), &in, false, &st) && st.code == TIMM_IO && strstr(st.text, "folder.png: cannot"),
+    CHECK(!image_save(test_temp("no/folder.png"), &in, false, &st) && st.code == TIMM_IO
+          && strstr(st.text, "folder.png: cannot"),
           "%s", st.text);
 }
 
@@ -174,10 +183,12 @@ TEST(image_api_remembers_a_failure)
     float numbers[2 * 3 * 8 * 8] = { 0 };
     timm_tensor batch = { 4, { 2, 3, 8, 8 }, numbers };
     CHECK(timm_normalize(ctx, &small, &how, &batch, 1) == TIMM_OK, "%s", timm_message(ctx));
-    CHECK(numbers[191] == 0 && numbers[192] == (float)small.pixels[0] / 255.f && numbers[256] == (float)small.pixels[1] / 255.f,
+    CHECK(numbers[191] == 0 && numbers[192] == (float)small.pixels[0] / 255.f
+          && numbers[256] == (float)small.pixels[1] / 255.f,
           "rows of the batch: %g %g %g", numbers[191], numbers[192], numbers[256]);
     CHECK(timm_normalize(ctx, &photo, &how, &batch, 1) == TIMM_SHAPE, "%s", timm_message(ctx));
-    CHECK(timm_image_resize(ctx, &photo, 4, 4, "bicubic", NULL, &out) == TIMM_SHAPE && !out.pixels, "resized after a failure");
+    CHECK(timm_image_resize(ctx, &photo, 4, 4, "bicubic", NULL, &out) == TIMM_SHAPE && !out.pixels,
+          "resized after a failure");
     timm_clear(ctx);
     CHECK(timm_image_resize(ctx, &photo, 4, 4, NULL, NULL, &out) == TIMM_BAD_ARG && !out.pixels, "no filter");
     timm_image_free(&photo);

@@ -57,7 +57,8 @@ TEST(resize_part_is_part_of_whole)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int f = 0; f < RESIZE_FILTERS; f++) {
             status st = { 0 };
-            resize_how how = { .width = sizes[i][0], .height = sizes[i][1], .filter = (resize_filter)f, .box = i == 5 ? box : NULL };
+            resize_how how = { .width = sizes[i][0], .height = sizes[i][1], .filter = (resize_filter)f,
+                               .box = i == 5 ? box : NULL };
             resize_part part = { how.width / 3, how.height / 4, how.width / 2, how.height / 2 };
             timm_image whole, cut;
             REQUIRE(resize_image(&in, &how, &whole, &st), "%s", st.text);
@@ -80,8 +81,10 @@ TEST(resize_refuses_nonsense)
     static const resize_part beyond = { 1, 0, 4, 4 };
     const struct { resize_how how; const char *text; } cases[] = {
         { { .width = 0, .height = 4 }, "resize: to 0 x 4; both must be at least 1" },
-        { { .width = 4, .height = 4, .box = outside }, "resize: box (0, 0, 3, 2) is empty or not within the image of 2 x 2" },
-        { { .width = 4, .height = 4, .box = empty }, "resize: box (1, 0, 1, 2) is empty or not within the image of 2 x 2" },
+        { { .width = 4, .height = 4, .box = outside },
+          "resize: box (0, 0, 3, 2) is empty or not within the image of 2 x 2" },
+        { { .width = 4, .height = 4, .box = empty },
+          "resize: box (1, 0, 1, 2) is empty or not within the image of 2 x 2" },
         { { .width = 4, .height = 4, .part = &beyond }, "resize: part 4 x 4 at (1, 0) is not within 4 x 4" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -21,7 +21,8 @@ static uint8_t *planes(const timm_image *image)
 
 static void compare(const json_t *record, const timm_image *in, const char *sha, const char *own_mean)
 {
-    timm_transform how = { .interpolation = jsonl_text(record, "interpolation"), .crop_mode = jsonl_text(record, "crop_mode"),
+    timm_transform how = { .interpolation = jsonl_text(record, "interpolation"),
+                           .crop_mode = jsonl_text(record, "crop_mode"),
                            .crop_pct = jsonl_number(record, "crop_pct") };
     for (size_t i = 0; i < 3; i++) {
         how.input_size[i] = (int64_t)jsonl_item(record, "input_size", i);
@@ -71,7 +72,8 @@ TEST(transform_eval_equals_timm)
     for (json_t *record; (record = jsonl_next(&from)); json_decref(record), n++) {
         CHECK(image_of(record, last, sizeof last, &in), "line %d", from.line);
         if (json_object_get(record, "decoded")) {
-            CHECK(sha_is(record, "sha", in.pixels, (size_t)in.width * (size_t)in.height * 3), "%s decodes otherwise", last);
+            CHECK(sha_is(record, "sha", in.pixels, (size_t)in.width * (size_t)in.height * 3), "%s decodes otherwise",
+                  last);
             decoded++;
             continue;
         }

@@ -1,7 +1,7 @@
 /* resample_avx2.c - the resampling passes with AVX2.
  *
- * A weight has up to 24 bits, a byte 8; the 32-bit multiply is slow, so a weight is split as high 2^15 + low and two taps at
- * a time go through the 16-bit multiply-add.  Sums of both halves wrap modulo 2^32 like the plain sum, so the bytes agree.
+ * A weight has up to 24 bits, a byte 8; the 32-bit multiply is slow, so a weight is split as high 2^15 + low and two
+ * taps at a time go through the 16-bit multiply-add.  Sums of both halves wrap modulo 2^32, and their sum is the plain one.
  */
 #include "data/resample_avx2.h"
 #include "base/cpu.h"
@@ -39,7 +39,8 @@ AVX2 static inline __m256i pair_mask(int channels)
 {
     const char z = -1;
     return channels == 3
-        ? _mm256_setr_epi8(0, z, 3, z, 1, z, 4, z, 2, z, 5, z, z, z, z, z, 6, z, 9, z, 7, z, 10, z, 8, z, 11, z, z, z, z, z)
+        ? _mm256_setr_epi8(0, z, 3, z, 1, z, 4, z, 2, z, 5, z, z, z, z, z, 6, z, 9, z, 7, z, 10, z, 8, z, 11, z,
+                           z, z, z, z)
         : _mm256_setr_epi8(0, z, 4, z, 1, z, 5, z, 2, z, 6, z, 3, z, 7, z,
                            8, z, 12, z, 9, z, 13, z, 10, z, 14, z, 11, z, 15, z);
 }
@@ -56,7 +57,8 @@ AVX2 static inline __m128i lanes_added(__m256i v)
 }
 
 /* Two rows at once share the weights; b may be a again. */
-AVX2 static inline void colour_rows(const resample_taps *t, int channels, const uint8_t *const src[2], uint8_t *const dst[2])
+AVX2 static inline void colour_rows(const resample_taps *t, int channels, const uint8_t *const src[2],
+                                    uint8_t *const dst[2])
 {
     const __m256i mask = pair_mask(channels);
     for (int i = 0; i < t->count; i++) {
@@ -91,7 +93,8 @@ AVX2 static inline void grey_row(const resample_taps *t, const uint8_t *src, uin
         __m256i h = _mm256_setzero_si256(), l = h;
         for (int j = 0; j < t->used[i]; j += 16) {
             __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p + j)));
-            h = _mm256_add_epi32(h, _mm256_madd_epi16(v, _mm256_loadu_si256((const __m256i *)(const void *)(high + j))));
+            h = _mm256_add_epi32(h,
+                                 _mm256_madd_epi16(v, _mm256_loadu_si256((const __m256i *)(const void *)(high + j))));
             l = _mm256_add_epi32(l, _mm256_madd_epi16(v, _mm256_loadu_si256((const __m256i *)(const void *)(low + j))));
         }
         __m128i sum = lanes_added(joined(h, l));
@@ -114,8 +117,8 @@ AVX2 static void two_rows(const resample_rows *pass, const uint8_t *const src[2]
     }
 }
 
-/* Groups of taps are read whole, past the used ones, where the weights are zero; the last rows of the image, behind which
-   there may be no memory, are resampled from a longer copy. */
+/* Groups of taps are read whole, past the used ones, where the weights are zero; the last rows of the image, behind
+   which there may be no memory, are resampled from a longer copy. */
 AVX2 static bool avx2_rows(const resample_rows *pass)
 {
     const resample_taps *t = pass->taps;

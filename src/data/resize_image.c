@@ -1,7 +1,7 @@
 /* resize_image.c - weights, order of the passes, and the cases without weights, as Pillow 13 has them.
  *
- * Pillow computes weights in double, rounds them to multiples of 2^-22 and sums bytes in 32-bit integers, rounding to bytes
- * after each of the two passes; which axis goes first therefore shows in the result.
+ * Pillow computes weights in double, rounds them to multiples of 2^-22 and sums bytes in 32-bit integers, rounding to
+ * bytes after each of the two passes; which axis goes first therefore shows in the result.
  */
 #include "data/resize_image.h"
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "data/resample.h"
 #include "io/image.h"
 
-/* -- filters --------------------------------------------------------------------------------------------------------- */
+/* -- filters ------------------------------------------------------------------------------------------------------- */
 
 #define PI 3.14159265358979323846
 
@@ -62,13 +62,15 @@ bool resize_filter_named(const char *name, resize_filter *filter, status *st)
             *filter = (resize_filter)i;
             return true;
         }
-    return status_fail(st, TIMM_BAD_ARG, "resize: no filter \"%s\"; there are nearest, box, bilinear, hamming, bicubic, lanczos",
+    return status_fail(st, TIMM_BAD_ARG,
+                       "resize: no filter \"%s\"; there are nearest, box, bilinear, hamming, bicubic, lanczos",
                        name ? name : "");
 }
 
-/* -- weights --------------------------------------------------------------------------------------------------------- */
+/* -- weights ------------------------------------------------------------------------------------------------------- */
 
-/* One axis of the job: inputs 0 .. size, of which from .. to is spread over `whole` outputs; wanted are count from start. */
+/* One axis of the job: inputs 0 .. size, of which from .. to is spread over `whole` outputs; wanted are `count` of them
+   from `start` up. */
 typedef struct axis { int size, whole, start, count; float from, to; } axis;
 
 static bool is_needed(const axis *a) { return a->whole != a->size || a->from != 0.f || a->to != (float)a->whole; }
@@ -102,7 +104,8 @@ static void fill_taps(resample_taps *t, int i, double centre, double stretch, do
 
 static bool taps_make(resample_taps *t, const axis *a, const struct filter *f, status *st)
 {
-    double scale = (double)(a->to - a->from) / a->whole, stretch = scale < 1. ? 1. : scale, support = f->support * stretch;
+    double scale = (double)(a->to - a->from) / a->whole, stretch = scale < 1. ? 1. : scale;
+    double support = f->support * stretch;
     double length = 2. * ceil(support) + 1. + RESAMPLE_PAD;
     size_t n = (size_t)a->count;
     *t = (resample_taps){ .count = a->count, .length = (int)length / RESAMPLE_PAD * RESAMPLE_PAD };
@@ -116,7 +119,8 @@ static bool taps_make(resample_taps *t, const axis *a, const struct filter *f, s
     if (!t->first || !t->used || !t->weight || !t->high || !t->low || !k) {
         free(k);
         taps_free(t);
-        return status_fail(st, TIMM_NO_MEMORY, "resize: no memory for the weights of %d pixels, %d each", a->count, t->length);
+        return status_fail(st, TIMM_NO_MEMORY, "resize: no memory for the weights of %d pixels, %d each", a->count,
+                           t->length);
     }
     for (int i = 0; i < a->count; i++) {
         double centre = a->from + (a->start + i + .5) * scale;
@@ -139,7 +143,7 @@ static void taps_shift(resample_taps *t, int by)
         t->first[i] -= by;
 }
 
-/* -- passes ---------------------------------------------------------------------------------------------------------- */
+/* -- passes -------------------------------------------------------------------------------------------------------- */
 
 typedef struct job { axis x, y; const struct filter *filter; const resample_kernels *kernels; status *st; } job;
 
@@ -151,7 +155,8 @@ static bool along_rows(const job *j, const timm_image *in, int y0, const resampl
     size_t stride = (size_t)in->width * (size_t)in->channels;
     bool ok = j->kernels->rows(&(resample_rows){
         .taps = t, .channels = in->channels, .rows = out->height,
-        .src = in->pixels + (size_t)y0 * stride, .src_end = in->pixels + (size_t)in->height * stride, .src_stride = stride,
+        .src = in->pixels + (size_t)y0 * stride, .src_end = in->pixels + (size_t)in->height * stride,
+        .src_stride = stride,
         .dst = out->pixels, .dst_stride = (size_t)out->width * (size_t)out->channels });
     return ok || out_of_memory(j->st);
 }
@@ -170,7 +175,8 @@ static void copy_part(const timm_image *in, int x0, int y0, timm_image *out)
 {
     size_t pixel = (size_t)in->channels, row = (size_t)out->width * pixel;
     for (int y = 0; y < out->height; y++)
-        memcpy(out->pixels + (size_t)y * row, in->pixels + ((size_t)(y0 + y) * (size_t)in->width + (size_t)x0) * pixel, row);
+        memcpy(out->pixels + (size_t)y * row, in->pixels + ((size_t)(y0 + y) * (size_t)in->width + (size_t)x0) * pixel,
+               row);
 }
 
 static bool both_passes(const job *j, const timm_image *in, resample_taps *tx, resample_taps *ty, timm_image *out)
@@ -213,7 +219,7 @@ static bool resample(const job *j, const timm_image *in, timm_image *out)
     return ok;
 }
 
-/* -- without weights ------------------------------------------------------------------------------------------------- */
+/* -- without weights ----------------------------------------------------------------------------------------------- */
 
 static bool is_crop(const axis *a) { return a->from == (float)(int)a->from && a->to - a->from == (float)a->whole; }
 
@@ -246,7 +252,7 @@ static bool nearest(const job *j, const timm_image *in, timm_image *out)
     return ok || out_of_memory(j->st);
 }
 
-/* -- alpha ----------------------------------------------------------------------------------------------------------- */
+/* -- alpha --------------------------------------------------------------------------------------------------------- */
 
 static bool multiplied_by_alpha(const timm_image *in, timm_image *out, status *st)
 {
@@ -276,12 +282,13 @@ static void divide_by_alpha(timm_image *image)
     }
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------------- */
+/* -- the whole ----------------------------------------------------------------------------------------------------- */
 
 static bool check(const timm_image *in, const resize_how *how, const double box[4], const resize_part *part, status *st)
 {
     if (!in->pixels || in->width < 1 || in->height < 1 || (in->channels != 1 && in->channels != 3 && in->channels != 4))
-        return status_fail(st, TIMM_BAD_ARG, "resize: an image of %d x %d with %d channels", in->width, in->height, in->channels);
+        return status_fail(st, TIMM_BAD_ARG, "resize: an image of %d x %d with %d channels", in->width, in->height,
+                           in->channels);
     if (how->width < 1 || how->height < 1)
         return status_fail(st, TIMM_BAD_ARG, "resize: to %d x %d; both must be at least 1", how->width, how->height);
     if (in->width > IMAGE_MAX_PIXELS || in->height > IMAGE_MAX_PIXELS)

@@ -11,7 +11,7 @@
 
 typedef struct size { double height, width; } size;
 
-/* -- sizes after the resize, by crop_mode ---------------------------------------------------------------------------- */
+/* -- sizes after the resize, by crop_mode -------------------------------------------------------------------------- */
 
 static size keep_ratio(size image, double ratio)
 {
@@ -40,7 +40,11 @@ static size size_border(size image, size scale)
     return keep_ratio(image, fmax(image.height / scale.height, image.width / scale.width));
 }
 
-static const struct crop_mode { const char *name; size (*resized)(size image, size scale); bool mean_fill; } crop_modes[] = {
+static const struct crop_mode {
+    const char *name;
+    size (*resized)(size image, size scale);
+    bool mean_fill;
+} crop_modes[] = {
     { "center", size_center, false },
     { "squash", size_squash, false },
     { "border", size_border, true },
@@ -60,7 +64,8 @@ bool transform_resized(const timm_image *in, const timm_transform *how, int *wid
     const struct crop_mode *mode = status_ok(st) ? crop_mode_named(how->crop_mode, st) : NULL;
     if (!mode)
         return false;
-    double h = (double)how->input_size[1], w = (double)how->input_size[2], pct = how->crop_pct != 0. ? how->crop_pct : .875;
+    double h = (double)how->input_size[1], w = (double)how->input_size[2];
+    double pct = how->crop_pct != 0. ? how->crop_pct : .875;
     if (!(h >= 1. && w >= 1. && pct > 0.) || !in->pixels || in->width < 1 || in->height < 1)
         return status_fail(st, TIMM_BAD_ARG, "transform: an image of %d x %d to %g x %g with crop_pct %g",
                            in->width, in->height, w, h, pct);
@@ -74,7 +79,7 @@ bool transform_resized(const timm_image *in, const timm_transform *how, int *wid
     return true;
 }
 
-/* -- the centre crop ------------------------------------------------------------------------------------------------- */
+/* -- the centre crop ----------------------------------------------------------------------------------------------- */
 
 /* Along one axis: count pixels of the resized image from `from` land at `at` of the result. */
 typedef struct span { int from, at, count; } span;
@@ -96,7 +101,8 @@ static void put(const timm_image *part, const timm_transform *how, bool mean_fil
     for (size_t i = 0; i < n; i++)
         out->pixels[i] = fill[i % pixel];
     for (int i = 0; i < part->height; i++)
-        memcpy(out->pixels + (size_t)(y.at + i) * row + (size_t)x.at * pixel, part->pixels + (size_t)i * part_row, part_row);
+        memcpy(out->pixels + (size_t)(y.at + i) * row + (size_t)x.at * pixel, part->pixels + (size_t)i * part_row,
+               part_row);
 }
 
 bool transform_eval(const timm_image *in, const timm_transform *how, timm_image *out, status *st)
@@ -123,7 +129,7 @@ bool transform_eval(const timm_image *in, const timm_transform *how, timm_image 
     return ok;
 }
 
-/* -- normalisation --------------------------------------------------------------------------------------------------- */
+/* -- normalisation ------------------------------------------------------------------------------------------------- */
 
 bool transform_normalize(const timm_image *in, const double *mean, const double *std, float *to, status *st)
 {

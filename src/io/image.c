@@ -10,7 +10,8 @@ bool image_alloc(timm_image *image, int width, int height, int channels, status 
     size_t rows = (size_t)height, row = (size_t)width * (size_t)channels;
     uint8_t *pixels = row > SIZE_MAX / 2 / rows ? NULL : malloc(rows * row);
     if (!pixels)
-        return status_fail(st, TIMM_NO_MEMORY, "image: no memory for %d x %d pixels of %d bytes", width, height, channels);
+        return status_fail(st, TIMM_NO_MEMORY, "image: no memory for %d x %d pixels of %d bytes", width, height,
+                           channels);
     *image = (timm_image){ width, height, channels, pixels };
     return true;
 }

@@ -1,7 +1,8 @@
 /* image.h - 8-bit images in memory, and the files they come from and go to.
  *
- * Pixels are those of Pillow's Image.open(path).convert("L" or "RGB"): EXIF rotation is ignored, RGBA loses its alpha, CMYK is
- * taken as Adobe's inverted kind.  The format is told by the first bytes, never by the name.  A timm_image owns its pixels.
+ * Pixels are those of Pillow's Image.open(path).convert("L" or "RGB"): EXIF rotation is ignored, RGBA loses its alpha,
+ * CMYK is taken as Adobe's inverted kind.  The format is told by the first bytes, never by the name.  A timm_image owns
+ * its pixels.
  */
 #ifndef IO_IMAGE_H
 #define IO_IMAGE_H

@@ -1,5 +1,5 @@
-/* image_jpeg.c - JPEG by libjpeg-turbo, with Pillow's choices: the accurate inverse DCT, smooth chroma, warnings ignored,
- * a file that ends early refused, four components taken as inverted CMYK. */
+/* image_jpeg.c - JPEG by libjpeg-turbo, with Pillow's choices: the accurate inverse DCT, smooth chroma, warnings
+ * ignored, a file that ends early refused, four components taken as inverted CMYK. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <jpeglib.h>
@@ -28,7 +28,7 @@ static void give_up(j_common_ptr jpeg)
 static void say_nothing(j_common_ptr jpeg) { (void)jpeg; }
 static void count_warning(j_common_ptr jpeg, int level) { jpeg->err->num_warnings += level < 0; }
 static void do_nothing(j_decompress_ptr jpeg) { (void)jpeg; }
-static boolean suspend(j_decompress_ptr jpeg) { (void)jpeg; return FALSE; }      /* all bytes are there from the start */
+static boolean suspend(j_decompress_ptr jpeg) { (void)jpeg; return FALSE; }      /* there is no more to come */
 
 static void skip(j_decompress_ptr jpeg, long count)
 {
@@ -50,7 +50,8 @@ static void cmyk_row(const uint8_t *in, uint8_t *out, int width)
 
 static bool truncated(const image_source *from, status *st)
 {
-    return status_fail(st, TIMM_BAD_FILE, "%s: the JPEG is truncated: its %zu bytes end before the image does", from->name, from->size);
+    return status_fail(st, TIMM_BAD_FILE, "%s: the JPEG is truncated: its %zu bytes end before the image does",
+                       from->name, from->size);
 }
 
 static bool read_header(decoder *d, const image_source *from, status *st)

@@ -1,5 +1,5 @@
-/* image_png.c - PNG by libpng, read with Pillow's choices: no colour correction, 16 bits cut to the upper 8 except for grey,
- * where values above 255 become 255; of an APNG the still image. */
+/* image_png.c - PNG by libpng, read with Pillow's choices: no colour correction, 16 bits cut to the upper 8 except for
+ * grey, where values above 255 become 255; of an APNG the still image. */
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -142,7 +142,7 @@ bool image_decode_png(const image_source *from, timm_image *out, status *st)
     return ok;
 }
 
-/* -- writing --------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 typedef struct writer { atomic_file *file; status *st; char said[SAID]; } writer;
 

@@ -9,7 +9,8 @@ static void write_header(atomic_file *f, const timm_image *image, bool chw, stat
 {
     char text[128] = "\x93NUMPY\x01";
     int c = image->channels, h = image->height, w = image->width;
-    int n = 10 + snprintf(text + 10, sizeof text - 10, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }",
+    int n = 10 + snprintf(text + 10, sizeof text - 10,
+                          "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }",
                           chw ? c : h, chw ? h : w, chw ? w : c);
     text[8] = (char)(sizeof text - 10);
     memset(text + n, ' ', sizeof text - (size_t)n);

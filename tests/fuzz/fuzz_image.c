@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     status st = { 0 };
     timm_image out;
-    image_source from = { .bytes = bytes + 1, .size = size - 1, .name = "fuzz", .channels = wanted[bytes[0] & 3], .max_pixels = 1 << 16 };
+    image_source from = { .bytes = bytes + 1, .size = size - 1, .name = "fuzz", .channels = wanted[bytes[0] & 3],
+                          .max_pixels = 1 << 16 };
     bool ok = image_decode(&from, &out, &st);
     demand(ok == status_ok(&st) && ok == (out.pixels != NULL));
     if (!ok)
