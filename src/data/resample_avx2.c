@@ -1,7 +1,8 @@
 /* resample_avx2.c - the resampling passes with AVX2.
  *
  * A weight has up to 24 bits, a byte 8; the 32-bit multiply is slow, so a weight is split as high 2^15 + low and two
- * taps at a time go through the 16-bit multiply-add.  Sums of both halves wrap modulo 2^32, and their sum is the plain one.
+ * taps at a time go through the 16-bit multiply-add.  Sums of both halves wrap modulo 2^32, and joined they are the
+ * plain sum.
  */
 #include "data/resample_avx2.h"
 #include "base/cpu.h"
