@@ -1,0 +1,349 @@
+/* ops_test.c - every case of every op: the shape rule, and every kernel of every backend against the definition, on dense,
+ * channels-last, sliced and turned memory, with weights known and unknown before, on one, two and three threads.
+ * TIMM_TEST_SEED sets the numbers, TIMM_ISA=plain|avx2|avx512 the instructions.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "backend/backend.h"
+#include "base/random.h"
+#include "ops/op.h"
+#include "test.h"
+
+enum { MOST = 6, CLAIMS = 256 };
+
+static struct claim { const tg_kernel *kernel; int times; } claims[CLAIMS];
+
+static uint64_t seed(void)
+{
+    const char *text = getenv("TIMM_TEST_SEED");
+    return text ? strtoull(text, NULL, 10) : 1;
+}
+
+static int operands(const tg_case *c)
+{
+    int n = 0;
+    while (n < MOST && c->in[n].rank)
+        n++;
+    return n;
+}
+
+/* -- shape rules ---------------------------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+static bool shape_of(const tg_op *op, const tg_case *c, const void *attr, int n, const tg_shape *in, tg_shape *out)
+{
+    status st = { 0 };
+    tg_graph *g = tg_graph_new(&st);
+    tg *x[MOST];
+    for (int i = 0; i < n; i++)
+        x[i] = tg_input(g, i, in[i]);
+    tg *y = tg_apply(op, x, n, attr);
+    *out = y->shape;
+    bool ok = !y->poisoned;
+    if (c->rejects)
+        CHECK(!ok && ends_with(st.text, c->rejects), "%s: \"%s\", not \"... %s\"", op->name, ok ? "accepted" : st.text, c->rejects);
+    else
+        CHECK(ok, "%s: %s", op->name, st.text);
+    tg_graph_free(g);
+    return ok;
+}
+
+/* -- memory of many kinds --------------------------------------------------------------------------------------------------------- */
+
+enum layout { DENSE, CHANNELS_LAST, SLICED, TURNED, LAYOUTS };
+static const char *const layout_name[] = { "dense", "channels last", "sliced", "turned" };
+
+typedef struct block { float *memory; tg_tensor t; } block;
+
+static void lay_out(tg_tensor *t, enum layout how)
+{
+    if (how == CHANNELS_LAST)
+        tg_channels_last(t);
+    else
+        tg_dense(t);
+    if (how == SLICED)                                   /* rows of a wider buffer, images of a longer one */
+        for (int i = 0; i < t->shape.rank - 1; i++)
+            t->stride[i] = t->stride[i] * 2 + (i == t->shape.rank - 2 ? 8 : 0);
+    if (how == TURNED && t->shape.rank >= 2) {           /* the first two axes lie the other way round */
+        tg_tensor turned = *t;
+        turned.shape.dim[0] = t->shape.dim[1];
+        turned.shape.dim[1] = t->shape.dim[0];
+        tg_dense(&turned);
+        memcpy(t->stride, turned.stride, sizeof t->stride);
+        t->stride[0] = turned.stride[1];
+        t->stride[1] = turned.stride[0];
+    }
+}
+
+static bool make(block *b, tg_shape shape, enum layout how)
+{
+    b->t = (tg_tensor){ .shape = shape };
+    lay_out(&b->t, how);
+    int64_t reach = 1;
+    for (int i = 0; i < shape.rank; i++)
+        reach += (shape.dim[i] - 1) * b->t.stride[i];
+    b->memory = aligned_alloc(64, ((size_t)reach * sizeof(float) + 127) / 64 * 64);
+    for (int64_t i = 0; b->memory && i < reach; i++)
+        b->memory[i] = NAN;
+    b->t.data = b->memory;
+    return b->memory != NULL;
+}
+
+static void fill(const tg_tensor *t, const tg_case *c, int which, uint64_t key)
+{
+    bool whole = c->index_of >> which & 1;
+    double lo = c->lo, hi = c->hi;
+    uint64_t count = 0;
+    int64_t i[TG_MAX_RANK] = { 0 };
+    if (lo == 0 && hi == 0)
+        lo = -2, hi = 2;
+    if (c->index_of && !whole)
+        lo = -2, hi = 2;
+    do {
+        double u = random_uniform(key + (uint64_t)which * 7919, ++count);
+        tg_put(t, tg_offset(t, i), whole ? floor(lo + (hi - lo + 1) * u) : lo + (hi - lo) * u);
+    } while (tg_next(t->shape, i));
+}
+
+/* -- one kernel on one call --------------------------------------------------------------------------------------------------------- */
+
+typedef struct setting { const tg_op *op; const tg_case *c; const void *attr; int n; tg_shape in[MOST], out; const char *what; } setting;
+
+static void note_claim(const tg_kernel *k)
+{
+    int i = 0;
+    while (i < CLAIMS - 1 && claims[i].kernel && claims[i].kernel != k)
+        i++;
+    claims[i].kernel = k;
+    claims[i].times++;
+}
+
+static double largest(const tg_tensor *t)
+{
+    int64_t i[TG_MAX_RANK] = { 0 };
+    double most = 0;
+    do
+        most = fmax(most, fabs(tg_get(t, tg_offset(t, i))));
+    while (tg_next(t->shape, i));
+    return most;
+}
+
+static void compare(const setting *s, const tg_kernel *k, const tg_tensor *want, const tg_tensor *got, const char *how)
+{
+    int64_t i[TG_MAX_RANK] = { 0 };
+    double allowed = (s->op->tol + 1e-7) * fmax(largest(want), 1e-3), worst = 0;
+    do {
+        double d = fabs(tg_get(want, tg_offset(want, i)) - tg_get(got, tg_offset(got, i)));
+        worst = d > worst || isnan(d) ? d : worst;
+    } while (tg_next(want->shape, i) && !isnan(worst));
+    CHECK(worst <= allowed, "%s (%s%s%s), %s: off by %.3g where %.3g is allowed; x %s", k->name, s->what, s->c->note ? ", " : "",
+          s->c->note ? s->c->note : "", how, worst, allowed, tg_str(s->in[0]));
+}
+
+/* Runs on 1, 2 and 3 threads; false: it declines. */
+static bool try_kernel(const setting *s, const tg_kernel *k, const tg_tensor *given, bool known, enum layout how, const tg_tensor *want)
+{
+    tg_tensor in[MOST];
+    char text[96];
+    block y = { 0 };
+    memcpy(in, given, sizeof in);
+    for (int i = 1; i < s->n; i++)
+        in[i].constant = known;
+    tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = { .shape = s->out } };
+    lay_out(&call.out, how == CHANNELS_LAST || (s->op->flags & TG_SPATIAL) ? CHANNELS_LAST : DENSE);
+    if (k->declines && k->declines(&call))
+        return false;
+    note_claim(k);
+    snprintf(text, sizeof text, "%s memory, weights %s", layout_name[how], known ? "known" : "unknown");
+    float *first = NULL;
+    int64_t bytes = tg_numel(s->out) * (int64_t)sizeof(float);
+    for (int threads = 1; threads <= 3; threads++) {
+        status st = { 0 };
+        tg_prep prep = { .st = &st };
+        call.pool = pool_open(threads);
+        if (k->prepare && !k->prepare(&call, &prep)) {
+            CHECK(status_ok(&st), "%s: %s", k->name, st.text);
+            pool_close(call.pool);
+            break;
+        }
+        y.memory = aligned_alloc(64, ((size_t)bytes + 127) / 64 * 64);
+        call.scratch = prep.scratch ? aligned_alloc(64, (prep.scratch + 63) / 64 * 64) : NULL;
+        if (call.scratch)
+            memset(call.scratch, 255, prep.scratch);
+        memset(y.memory, 255, (size_t)bytes);
+        call.out.data = y.memory;
+        call.state = prep.state;
+        k->run(&call);
+        if (threads == 1)
+            compare(s, k, want, &call.out, text);
+        else if (strncmp(k->name, "onednn.", 7))             /* oneDNN splits sums by threads; ours do not */
+            CHECK(first && !memcmp(first, y.memory, (size_t)bytes), "%s (%s), %s: other bytes on %d threads", k->name, s->what, text,
+                  threads);
+        if (k->release)
+            k->release(prep.state);
+        free(call.scratch);
+        pool_close(call.pool);
+        if (threads == 1)
+            first = y.memory;
+        else
+            free(y.memory);
+    }
+    free(first);
+    return true;
+}
+
+static void check_kernels(const setting *s)
+{
+    static const char *const names[] = { "cpu", "onednn" };
+    block want = { 0 };
+    for (enum layout how = DENSE; how < LAYOUTS; how++) {
+        block in[MOST] = { 0 };
+        tg_tensor t[MOST] = { 0 };
+        for (int i = 0; i < s->n; i++) {
+            /* Weights and vectors lie dense; what flows lies in every way. */
+            bool flows = i == 0 || tg_same(s->in[i], s->in[0]) || tg_same(s->in[i], s->out) || s->in[i].rank == 4;
+            bool weight = i == 1 && (!strcmp(s->op->name, "conv2d") || !strcmp(s->op->name, "linear"));
+            if (!make(&in[i], s->in[i], flows && !weight ? how : DENSE))
+                return;
+            fill(&in[i].t, s->c, i, seed());
+            t[i] = in[i].t;
+        }
+        tg_call call = { .op = s->op, .attr = s->attr, .in = t, .n_in = s->n };
+        if (make(&want, s->out, DENSE)) {
+            call.out = want.t;
+            s->op->ref(&call);
+            for (int b = 0; b < 2; b++) {
+                const tg_backend *const *list = tg_backends(names[b]);
+                for (int l = 0; list && list[l]; l++)
+                    for (size_t i = 0; i < list[l]->count; i++)
+                        if (!strcmp(list[l]->kernels[i].op, s->op->name)) {
+                            try_kernel(s, &list[l]->kernels[i], t, true, how, &want.t);
+                            try_kernel(s, &list[l]->kernels[i], t, false, how, &want.t);
+                        }
+            }
+        }
+        free(want.memory);
+        for (int i = 0; i < s->n; i++)
+            free(in[i].memory);
+    }
+}
+
+/* -- all of it -------------------------------------------------------------------------------------------------------------------- */
+
+static void check_case(const tg_op *op, const tg_case *c)
+{
+    setting s = { .op = op, .c = c, .attr = c->attr, .n = operands(c), .what = op->name };
+    memcpy(s.in, c->in, sizeof s.in);
+    if (shape_of(op, c, c->attr, s.n, s.in, &s.out))
+        check_kernels(&s);
+}
+
+TEST(ops_every_case_on_every_kernel)
+{
+    size_t n;
+    const tg_op *const *ops = tg_ops(&n);
+    printf("     seed %llu\n", (unsigned long long)seed());
+    for (size_t i = 0; i < n; i++) {
+        CHECK(ops[i]->n_cases > 0, "%s has no cases", ops[i]->name);
+        for (size_t k = 0; k < ops[i]->n_cases; k++)
+            check_case(ops[i], &ops[i]->cases[k]);
+    }
+}
+
+/* What may follow a product inside its kernel: each activation, before and after a residual, with and without bias. */
+static void check_epilogues(const tg_op *op, const tg_case *c, size_t offset, size_t size, unsigned turn)
+{
+    static const char *const acts[] = { "relu", "gelu", "silu", "hard_swish", "relu6", "gelu_tanh", "quick_gelu", "sigmoid",
+                                        "hard_sigmoid", "tanh", "leaky_relu", "clamp", NULL };
+    static const double pair[2] = { -.25, .5 };
+    if (c->rejects)
+        return;
+    for (unsigned v = 0; v < 2 * sizeof acts / sizeof *acts; v++) {
+        if ((v + turn) % 3)                                             /* a third of them for each case */
+            continue;
+        setting s = { .op = op, .c = c, .n = 2, .what = "with an epilogue" };
+        void *attr = malloc(size);
+        memcpy(attr, c->attr, size);
+        epilogue *e = (epilogue *)(void *)((char *)attr + offset);
+        *e = (epilogue){ .bias = v % 4 != 3, .residual = v % 3 != 1, .act_first = v % 2 == 1 };
+        e->act = acts[v / 2] ? tg_find_op(acts[v / 2]) : NULL;
+        e->act_first = e->act_first && e->act && e->residual;
+        memcpy(e->act_attr, pair, sizeof pair);
+        s.attr = attr;
+        memcpy(s.in, c->in, 2 * sizeof *s.in);
+        tg_shape bare;
+        epilogue kept = *e;
+        *e = (epilogue){ 0 };
+        bool ok = shape_of(op, c, attr, 2, s.in, &bare);
+        *e = kept;
+        if (e->bias)
+            s.in[s.n++] = SHAPE(s.in[1].dim[0]);
+        if (e->residual)
+            s.in[s.n++] = bare;
+        if (ok && shape_of(op, c, attr, s.n, s.in, &s.out))
+            check_kernels(&s);
+        free(attr);
+    }
+}
+
+TEST(ops_products_with_epilogues_on_every_kernel)
+{
+    for (size_t k = 0; k < op_conv2d.n_cases; k++)
+        check_epilogues(&op_conv2d, &op_conv2d.cases[k], offsetof(conv2d_attr, e), sizeof(conv2d_attr), (unsigned)k);
+    for (size_t k = 0; k < op_linear.n_cases; k++)
+        check_epilogues(&op_linear, &op_linear.cases[k], offsetof(linear_attr, e), sizeof(linear_attr), (unsigned)k);
+}
+
+/* Shapes with tails: every remainder of the vector widths, one pixel, thin and wide. */
+TEST(ops_products_with_odd_shapes)
+{
+    static const int64_t conv[][7] = {       /* n c h w out k stride; groups 1, then depthwise */
+        { 1, 1, 1, 1, 1, 1, 1 },   { 1, 3, 9, 7, 5, 3, 1 },    { 2, 17, 6, 5, 9, 3, 2 },  { 1, 8, 13, 13, 16, 5, 1 }, { 3, 33, 4, 4, 31, 1, 1 },
+        { 1, 16, 12, 20, 24, 3, 1 }, { 1, 64, 14, 14, 64, 3, 1 }, { 2, 12, 7, 9, 20, 1, 2 }, { 1, 3, 16, 16, 8, 7, 2 },  { 1, 40, 1, 9, 7, 1, 1 },
+        { 1, 24, 10, 10, 48, 2, 2 }, { 1, 72, 8, 8, 72, 7, 1 },  { 2, 15, 11, 6, 15, 5, 2 },
+    };
+    static const tg_case plain = { .note = "odd shape" };
+    for (size_t i = 0; i < sizeof conv / sizeof *conv; i++) {
+        const int64_t *d = conv[i];
+        int pad = (int)(d[5] / 2), stride = (int)d[6];
+        conv2d_attr a = { .stride = { stride, stride }, .pad = { pad, pad, pad, pad }, .dilation = { 1, 1 }, .groups = 1 };
+        setting s = { .op = &op_conv2d, .c = &plain, .attr = &a, .n = 2, .what = "conv2d" };
+        s.in[0] = SHAPE(d[0], d[1], d[2], d[3]);
+        s.in[1] = SHAPE(d[4], d[1], d[5], d[5]);
+        if (shape_of(&op_conv2d, &plain, &a, 2, s.in, &s.out))
+            check_kernels(&s);
+        a.groups = (int)d[1];
+        s.in[1] = SHAPE(d[1], 1, d[5], d[5]);
+        s.what = "depthwise conv2d";
+        if (shape_of(&op_conv2d, &plain, &a, 2, s.in, &s.out))
+            check_kernels(&s);
+    }
+    for (int64_t m = 1; m < 40; m += 6)
+        for (int64_t n = 1; n < 80; n += 13)
+            for (int64_t k = 1; k < 70; k += 17) {
+                linear_attr a = { .e = { .bias = true } };
+                setting s = { .op = &op_linear, .c = &plain, .attr = &a, .n = 3, .what = "linear",
+                              .in = { SHAPE(m, k), SHAPE(n, k), SHAPE(n) } };
+                if (shape_of(&op_linear, &plain, &a, 3, s.in, &s.out))
+                    check_kernels(&s);
+            }
+}
+
+/* Sorted after the others by name: a kernel that never ran here is not tested. */
+TEST(ops_z_no_kernel_is_left_out)
+{
+    const tg_backend *const *list = tg_backends("cpu");
+    for (int l = 0; list[l]; l++)
+        for (size_t i = 0; i < list[l]->count; i++) {
+            bool seen = false;
+            for (int c = 0; c < CLAIMS && claims[c].kernel && !seen; c++)
+                seen = claims[c].kernel == &list[l]->kernels[i];
+            CHECK(seen, "%s for %s claimed no case", list[l]->kernels[i].name, list[l]->kernels[i].op);
+        }
+}
