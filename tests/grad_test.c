@@ -1,0 +1,107 @@
+/* grad_test.c - every gradient rule against central differences of the definition, in double. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/random.h"
+#include "interpret.h"
+#include "ops/op.h"
+#include "test.h"
+
+enum { MOST = 7, PROBES = 12 };
+
+static double dot(const double *a, const double *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+typedef struct subject { tg_graph *g; tg *x[MOST], *y, *dy, *dx[MOST]; int n; double *value[MOST + 1]; } subject;
+
+/* sum y dy with element i of operand k moved by h. */
+static double moved(subject *s, int k, int64_t i, double h)
+{
+    double *y = NULL, kept = s->value[k][i], sum = NAN;
+    s->value[k][i] += h;
+    if (interpret(s->g, &s->y, 1, s->value, &y))
+        sum = dot(y, s->value[s->n], tg_numel(s->y->shape));
+    s->value[k][i] = kept;
+    free(y);
+    return sum;
+}
+
+static void probe(subject *s, const tg_op *op, const tg_case *c, int k, const double *dx)
+{
+    int64_t n = tg_numel(s->x[k]->shape);
+    double largest = 1e-3;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(dx[i]));
+    for (int p = 0; p < PROBES && p < n; p++) {
+        int64_t i = n <= PROBES ? p : (int64_t)(random_uniform(99, (uint64_t)p + 1) * (double)n);
+        double h = 1e-5, far = (moved(s, k, i, h) - moved(s, k, i, -h)) / (2 * h);
+        /* Richardson: the error of the difference falls from h^2 to h^4. */
+        double near_ = (moved(s, k, i, h / 2) - moved(s, k, i, -h / 2)) / h, slope = (4 * near_ - far) / 3;
+        CHECK(fabs(slope - dx[i]) <= 1e-6 * largest, "%s%s%s: d/d operand %d [%lld] is %.9g, its differences say %.9g", op->name,
+              c->note ? ", " : "", c->note ? c->note : "", k, (long long)i, dx[i], slope);
+    }
+}
+
+static void check(const tg_op *op, const tg_case *c)
+{
+    status st = { 0 };
+    subject s = { .g = tg_graph_new(&st) };
+    while (s.n < MOST - 1 && c->in[s.n].rank)
+        s.n++;
+    for (int i = 0; i < s.n; i++) {
+        int64_t n = tg_numel(c->in[i]);
+        bool whole = c->index_of >> i & 1, plain = (c->lo == 0 && c->hi == 0) || (c->index_of && !whole);
+        double lo = plain ? -2 : c->lo, hi = plain ? 2 : c->hi;
+        s.x[i] = tg_input(s.g, i, c->in[i]);
+        s.x[i]->wants_grad = !whole;
+        s.value[i] = malloc((size_t)n * sizeof(double));
+        for (int64_t k = 0; k < n; k++) {
+            double u = random_uniform(hash_name(op->name) + (uint64_t)i, (uint64_t)k + 1);
+            s.value[i][k] = whole ? floor(lo + (hi - lo + 1) * u) : lo + (hi - lo) * u;
+        }
+    }
+    s.y = tg_apply(op, s.x, s.n, c->attr);
+    int64_t n = tg_numel(s.y->shape);
+    s.dy = tg_input(s.g, s.n, s.y->shape);
+    s.value[s.n] = malloc((size_t)n * sizeof(double));
+    for (int64_t k = 0; k < n; k++)
+        s.value[s.n][k] = 2 * random_uniform(5, (uint64_t)k + 1) - 1;
+    tg_gradients(s.y, s.dy, s.x, s.n, s.dx);
+    CHECK(status_ok(&st), "%s: %s", op->name, st.text);
+    for (int k = 0; k < s.n && status_ok(&st); k++) {
+        double *dx = NULL;
+        if (!s.x[k]->wants_grad)
+            continue;
+        CHECK(s.dx[k], "%s: nothing flows to operand %d", op->name, k);
+        if (!s.dx[k])
+            continue;
+        CHECK(tg_same(s.dx[k]->shape, s.x[k]->shape), "%s: d/d operand %d is %s", op->name, k, tg_str(s.dx[k]->shape));
+        if (tg_same(s.dx[k]->shape, s.x[k]->shape) && interpret(s.g, &s.dx[k], 1, s.value, &dx))
+            probe(&s, op, c, k, dx);
+        free(dx);
+    }
+    for (int i = 0; i <= s.n; i++)
+        free(s.value[i]);
+    tg_graph_free(s.g);
+}
+
+TEST(gradients_as_central_differences)
+{
+    size_t n;
+    int checked = 0;
+    const tg_op *const *ops = tg_ops(&n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ops[i]->n_cases; k++) {
+            const tg_case *c = &ops[i]->cases[k];
+            if (c->rejects || c->kinked || c->bench || (ops[i]->flags & TG_FLAT))
+                continue;
+            check(ops[i], c);
+            checked++;
+        }
+    CHECK(checked > 100, "%d cases", checked);
+}
