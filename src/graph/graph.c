@@ -153,7 +153,7 @@ tg *tg_apply(const tg_op *op, tg *const *in, int n_in, const void *attr)
     }
     if (check.failed) {
         operands_text(who, sizeof who, in, n_in < 4 ? n_in : 4);
-        return tg_poison(g, TIMM_SHAPE, "%s: %s: %s", op->name, who, why);
+        return tg_poison(g, TIMM_SHAPE, "%s: %s%s %s", op->name, who, strncmp(why, "do", 2) ? ":" : "", why);   /* "... do not broadcast" */
     }
     x = node(g, op, n_in);
     if (x->op != op)

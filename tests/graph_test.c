@@ -1,0 +1,161 @@
+/* graph_test.c - values, messages, passes and plans. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/random.h"
+#include "ops/op.h"
+#include "plan/plan.h"
+#include "test.h"
+
+TEST(graph_names_both_operands_that_do_not_fit)
+{
+    status st = { 0 };
+    tg_graph *g = tg_graph_new(&st);
+    tg_where(g, "layer2.0.bn3");
+    tg *a = tg_input(g, 0, SHAPE(2, 512, 28, 28));
+    tg_where(g, "layer2.0.downsample.1");
+    tg *b = tg_input(g, 1, SHAPE(2, 512, 56, 56));
+    tg *y = tg_relu(tg_add(a, b));
+    CHECK(y->poisoned, "the sum is not poisoned");
+    const char *want = "add: (2, 512, 28, 28) from layer2.0.bn3 and (2, 512, 56, 56) from layer2.0.downsample.1 do not broadcast";
+    CHECK(st.code == TIMM_SHAPE && !strcmp(st.text, want), "%s", st.text);
+    tg_mul(y, tg_input(g, 2, SHAPE(3)));
+    CHECK(!strcmp(st.text, want), "a later message replaced the first: %s", st.text);
+    tg_graph_free(g);
+}
+
+TEST(graph_rearrange_says_what_does_not_fit)
+{
+    static const struct { const char *how, *axis; int64_t size; const char *text; } bad[] = {
+        { "b (h w) c -> b c h w", "h", 5, "does not fit" },   { "b n -> b n", NULL, 0, "does not fit" },
+        { "b n c -> b n d", NULL, 0, "on one side only" },    { "b (n c -> b n c", NULL, 0, "cannot be read" },
+        { "b n c", NULL, 0, "cannot be read" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        status st = { 0 };
+        tg_graph *g = tg_graph_new(&st);
+        tg *y = tg_rearrange(tg_input(g, 0, SHAPE(2, 12, 3)), bad[i].how, bad[i].axis, bad[i].size);
+        CHECK(y->poisoned && strstr(st.text, bad[i].text), "%s: %s", bad[i].how, st.text);
+        tg_graph_free(g);
+    }
+}
+
+/* -- plans ------------------------------------------------------------------------------------------------------------------------ */
+
+static const float *no_fetch(void *p, bool *temporary) { return (void)p, *temporary = false, NULL; }
+static void no_done(void *p, const float *v, bool temporary) { (void)p, (void)v, (void)temporary; }
+
+static tg *weights(tg_graph *g, tg_shape s, uint64_t key)
+{
+    int64_t n = tg_numel(s);
+    float *v = malloc((size_t)n * sizeof *v);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = (float)(random_uniform(key, (uint64_t)i + 1) - .5);
+    tg *x = tg_constant(g, s, v);
+    free(v);
+    return x;
+}
+
+/* A residual block with batch norm, a gate, a pool and a classifier, then attention over its pixels: what passes rewrite. */
+static int network(tg_graph *g, tg **out)
+{
+    tg *x = tg_input(g, 0, SHAPE(2, 8, 9, 7)), *one = tg_full(x, SHAPE(8), 1.25);
+    tg *w = weights(g, SHAPE(8, 8, 3, 3), 1), *mean = weights(g, SHAPE(8), 2), *bias = weights(g, SHAPE(8), 3);
+    tg *y = tg_conv2d(x, w, NULL, (tg_conv){ .pad = { 1, 1, 1, 1 } });
+    y = tg_relu(tg_batch_norm(y, one, bias, mean, one, 1e-5));
+    y = tg_conv2d(y, weights(g, SHAPE(8, 1, 3, 3), 4), bias, (tg_conv){ .pad = { 1, 1, 1, 1 }, .groups = 8 });
+    y = tg_batch_norm(y, one, bias, mean, one, 1e-5);
+    y = tg_relu(tg_add(tg_mul(y, tg_sigmoid(tg_mean(y, AXIS(2) | AXIS(3)))), x));
+    tg *tokens = tg_rearrange(y, "b c h w -> b (h w) c", NULL, 0);
+    tg *qkv = tg_linear(tokens, weights(g, SHAPE(24, 8), 5), NULL), *t[3];
+    for (int i = 0; i < 3; i++)
+        t[i] = tg_rearrange(tg_slice(qkv, 2, 8 * i, 8 * i + 8), "b n (h c) -> b h n c", "h", 2);
+    tg *mixed = tg_rearrange(tg_attention(t[0], t[1], t[2], NULL, 0), "b h n c -> b n (h c)", NULL, 0);
+    mixed = tg_add(tokens, tg_mul(tg_linear(mixed, weights(g, SHAPE(8, 8), 6), bias), one));
+    out[0] = tg_linear(tg_reshape(tg_mean(mixed, AXIS(1)), SHAPE(2, 8)), weights(g, SHAPE(5, 8), 7), NULL);
+    out[1] = y;
+    out[2] = tg_slice(mixed, 1, 3, 9);
+    tg_exp(tg_softmax(y, 1));                            /* nobody asks for it */
+    return 3;
+}
+
+static plan *planned(tg_graph *g, tg *const *out, int n, bool no_rewrite, const char *backend, status *st)
+{
+    plan_opts o = { .backends = tg_backends(backend), .source = { .fetch = no_fetch, .done = no_done }, .no_rewrite = no_rewrite };
+    return plan_make(g, out, n, &o, st);
+}
+
+TEST(plan_passes_change_nothing_but_speed)
+{
+    float image[2 * 8 * 9 * 7];
+    const float *inputs[] = { image };
+    status st = { 0 };
+    tg *out[3];
+    for (size_t i = 0; i < sizeof image / sizeof *image; i++)
+        image[i] = (float)(random_uniform(9, i + 1) - .5);
+    tg_graph *g = tg_graph_new(&st);
+    int n = network(g, out);
+    CHECK(tg_verify(g, out, n, &st), "%s", st.text);
+    plan *plain = planned(g, out, n, true, "ref", &st);
+    REQUIRE(plain, "%s", st.text);
+    plan_run(plain, inputs);
+    static const char *const backends[] = { "ref", "cpu", "onednn", "auto" };
+    for (int b = 0; b < 4; b++) {
+        plan *fast = planned(g, out, n, false, backends[b], &st);
+        REQUIRE(fast, "%s", st.text);
+        for (int again = 0; again < 2; again++)
+            plan_run(fast, inputs);
+        for (int i = 0; i < n; i++) {
+            const tg_tensor *want = plan_output(plain, i), *got = plan_output(fast, i);
+            double worst = 0;
+            CHECK(tg_same(want->shape, got->shape), "output %d is %s", i, tg_str(got->shape));
+            for (int64_t k = 0; k < tg_numel(want->shape); k++)
+                worst = fmax(worst, fabs((double)((float *)want->data)[k] - (double)((float *)got->data)[k]));
+            CHECK(worst < 2e-6, "%s, output %d: off by %g", backends[b], i, worst);
+        }
+        const plan_step *steps, *plain_steps;
+        int few = plan_steps(fast, &steps), many = plan_steps(plain, &plain_steps);
+        CHECK(few <= many - 4, "%s: %d steps of %d: nothing was fused", backends[b], few, many);
+        for (int i = 0; i < few; i++)
+            CHECK(strcmp(steps[i].call.op->name, "exp") && strcmp(steps[i].call.op->name, "batch_norm"), "step %d is %s", i,
+                  steps[i].call.op->name);
+        plan_free(fast);
+    }
+    plan_free(plain);
+    tg_graph_free(g);
+}
+
+/* While a step runs, no operand that a later step or the user still reads may be written over: every result is read back
+ * after the run from a plan in which each value is an output too. */
+TEST(plan_keeps_what_is_still_read)
+{
+    float image[2 * 8 * 9 * 7];
+    const float *inputs[] = { image };
+    status st = { 0 };
+    tg *out[3];
+    for (size_t i = 0; i < sizeof image / sizeof *image; i++)
+        image[i] = (float)(random_uniform(3, i + 1) - .5);
+    tg_graph *g = tg_graph_new(&st);
+    network(g, out);
+    int count;
+    tg **order = tg_order(g, out, 3, &count), **all = malloc((size_t)count * sizeof *all);
+    int n = 0;
+    for (int i = 0; i < count; i++)
+        if (!order[i]->constant && order[i]->n_in)
+            all[n++] = order[i];
+    plan *whole = planned(g, all, n, true, "cpu", &st), *tight = planned(g, out, 3, true, "cpu", &st);
+    REQUIRE(whole && tight, "%s", st.text);
+    CHECK(plan_arena_bytes(tight) < plan_arena_bytes(whole) / 2, "%zu of %zu bytes: memory is not used again",
+          plan_arena_bytes(tight), plan_arena_bytes(whole));
+    plan_run(whole, inputs);
+    plan_run(tight, inputs);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < n; k++)
+            if (all[k] == out[i])
+                CHECK(!memcmp(plan_output(whole, k)->data, plan_output(tight, i)->data,
+                              (size_t)tg_numel(out[i]->shape) * sizeof(float)), "output %d differs", i);
+    plan_free(whole);
+    plan_free(tight);
+    free(all);
+    tg_graph_free(g);
+}
