@@ -27,10 +27,14 @@ static inline double random_uniform(uint64_t key, uint64_t counter)  /* [0, 1) *
     return (double)(random_bits(key, counter) >> 11) * 0x1p-53;
 }
 
-static inline double random_normal(uint64_t key, uint64_t counter)   /* N(0, 1), Box-Muller; uses counters 2c and 2c + 1 */
+/* Two of N(0, 1), numbers 2 c - 2 and 2 c - 1 of the key's normals (c from 1 up): Box-Muller, in float. */
+static inline void random_normals(uint64_t key, uint64_t c, float out[2])
 {
-    double u = 1 - random_uniform(key, 2 * counter), v = random_uniform(key, 2 * counter + 1);
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+    uint64_t bits = random_bits(key, c);
+    float u = ((float)(uint32_t)(bits >> 32 >> 8) + 1) * 0x1p-24f, angle = (float)(uint32_t)(bits & 0xFFFFFF) * (6.2831853f * 0x1p-24f);
+    float radius = sqrtf(-2 * logf(u));
+    out[0] = radius * cosf(angle);
+    out[1] = radius * sinf(angle);
 }
 
 #endif

@@ -29,30 +29,40 @@ static nn_par resolve(nn_par p, tg_shape shape)
     }
 }
 
+/* Cut at +-2, absolute: at most a few draws again, as deviations are far below 2. */
+static float within(float v, float deviation, uint64_t key, uint64_t c)
+{
+    float pair[2];
+    for (uint64_t again = 1; fabsf(v) > 2; again++) {
+        random_normals(key ^ (again * 0xD1B54A32D192ED03u), c, pair);
+        v = deviation * pair[0];
+    }
+    return v;
+}
+
+static void draw_normal(float deviation, bool cut, uint64_t key, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i += 2) {
+        uint64_t c = (uint64_t)i / 2 + 1;
+        float pair[2];
+        random_normals(key, c, pair);
+        for (int64_t k = i; k < n && k < i + 2; k++) {
+            out[k] = deviation * pair[k - i];
+            if (cut)
+                out[k] = within(out[k], deviation, key + (uint64_t)(k - i), c);
+        }
+    }
+}
+
 void nn_draw(const nn_entry *e, uint64_t seed, float *out)
 {
     nn_par p = resolve(e->par, e->shape);
     uint64_t key = hash_name(e->name) ^ (seed * 0x9E3779B97F4A7C15u);
     int64_t n = tg_numel(e->shape);
 
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t c = (uint64_t)i + 1;
-        switch (p.init) {
-        case NN_NORMAL:
-            out[i] = (float)(p.value * random_normal(key, c));
-            break;
-        case NN_TRUNC_NORMAL: {
-            double v = p.value * random_normal(key, c);
-            for (uint64_t again = 1; fabs(v) > 2; again++)              /* at most a few: the deviation is far below 2 */
-                v = p.value * random_normal(key ^ again, c);
-            out[i] = (float)v;
-            break;
-        }
-        case NN_UNIFORM:
-            out[i] = (float)(p.value * (2 * random_uniform(key, c) - 1));
-            break;
-        default:
-            out[i] = p.value;
-        }
-    }
+    if (p.init == NN_NORMAL || p.init == NN_TRUNC_NORMAL)
+        draw_normal(p.value, p.init == NN_TRUNC_NORMAL, key, n, out);
+    else
+        for (int64_t i = 0; i < n; i++)
+            out[i] = p.init == NN_UNIFORM ? (float)(p.value * (2 * random_uniform(key, (uint64_t)i + 1) - 1)) : p.value;
 }
