@@ -25,11 +25,15 @@ test: build      ## build and run every test; T=resize runs those whose name or 
 check-zoo: build ## every model against real timm's figures (an hour); T=resnet runs some
 	@$(BUILD)/tests/check_zoo tests/data/golden.jsonl.xz $(T)
 
+PREFIX ?= /usr/local
+install: build   ## install library, headers and command under PREFIX (/usr/local)
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
 fuzz:            ## run each fuzz target for FUZZ_SECONDS (60), with clang; T=json runs some
 	@tools/setup clang
 	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS='-O1 -g' -DTIMM_FUZZ=ON >/dev/null
 	@cmake --build $(BUILD)-fuzz --target fuzz
 	@tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS) $(T)
 
-.PHONY: help setup build demo test check-zoo fuzz
+.PHONY: help setup build demo test install check-zoo fuzz
 .DEFAULT_GOAL := help
