@@ -1,0 +1,260 @@
+/* cli_test.c - every command of timm as its user sees it: data on stdout, the rest on stderr, exit codes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "command.h"
+#include "jsonl.h"
+#include "test.h"
+#include "timm/timm.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define LITE0 "--model tf_efficientnet_lite0 --checkpoint " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors"
+#define CAT TEST_DATA "/../share/chelsea.jpg"
+
+/* Runs a command that must go well and say nothing on stderr; its stdout is to be freed. */
+static char *good(const char *command)
+{
+    command_result r = command_run("%s", command);
+    char *out = r.out;
+    CHECK(r.code == 0 && !*r.err, "%s: exit %d: %s", command, r.code, r.err);
+    r.out = NULL;
+    command_free(&r);
+    return out;
+}
+
+static json_t *good_json(const char *command)
+{
+    char *out = good(command);
+    json_error_t e;
+    json_t *v = json_loads(out, JSON_REJECT_DUPLICATES, &e);
+    CHECK(v, "%s: not JSON: %s: %.200s", command, e.text, out);
+    free(out);
+    return v;
+}
+
+static int lines_of(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* The keys of an object are these, in this order. */
+static void check_keys(const char *what, const json_t *v, const char *const *keys, size_t n)
+{
+    size_t i = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)v, key, value) {
+        CHECK(i < n && !strcmp(key, keys[i]), "%s: key %zu is %s, not %s", what, i, key, i < n ? keys[i] : "(none)");
+        i++;
+    }
+    CHECK(i == n, "%s: %zu keys, not %zu", what, i, n);
+}
+
+TEST(cli_help_everywhere)
+{
+    static const char *const commands[] = { "list", "info", "infer", "fingerprint", "image", "benchmark", "graph", "doctor" };
+    char line[64], *all = good("timm --help");
+    for (size_t i = 0; i < COUNT(commands); i++) {
+        snprintf(line, sizeof line, "timm %s --help", commands[i]);
+        char *out = good(line);
+        CHECK(command_has(out, "Usage: timm ") && command_has(out, "Options:") && command_has(out, "Examples:\n  $ timm "),
+              "%s: %s", line, out);
+        for (const char *p = out; *p; p += strcspn(p, "\n") + (p[strcspn(p, "\n")] == '\n'))
+            CHECK(strcspn(p, "\n") <= 130, "%s: a line of %zu", line, strcspn(p, "\n"));
+        free(out);
+        snprintf(line, sizeof line, "  %s ", commands[i]);
+        CHECK(command_has(all, line), "timm --help does not tell of %s", commands[i]);
+    }
+    free(all);
+    char *version = good("timm --version");
+    CHECK(!strcmp(version, "timm " TIMM_VERSION "\n"), "%s", version);
+    free(version);
+}
+
+TEST(cli_list)
+{
+    char *some = good("timm list 'resnet[0-9]*d' --exclude 'resnet1*' --module resnet");
+    CHECK(!strcmp(some, "resnet26d\nresnet34d\nresnet50d\nresnet200d\n"), "%s", some);
+    free(some);
+    some = good("timm list mobilenetv3_large_100 --pretrained");
+    CHECK(command_has(some, "mobilenetv3_large_100.ra_in1k\n"), "%s", some);
+    free(some);
+    json_t *list = good_json("timm list 'convnext_t*' --json");
+    CHECK(json_array_size(list) == 2 && !strcmp(json_string_value(json_array_get(list, 0)), "convnext_tiny"), "timm list --json");
+    json_decref(list);
+    command_result r = command_run("timm list no_such_thing");
+    CHECK(r.code == 0 && !*r.out && command_has(r.err, "no name matches"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+}
+
+/* Counts and sizes are timm's: sum(p.numel() ...), len(state_dict), profile by multiply-adds. */
+TEST(cli_info)
+{
+    json_t *v = good_json("timm info resnet50 --json");
+    CHECK(jsonl_number(v, "params") == 25557032 && jsonl_number(v, "tensors") == 320, "params or tensors of resnet50");
+    CHECK(fabs(jsonl_number(v, "gmacs") - 4.1) < .1, "gmacs of resnet50: %g", jsonl_number(v, "gmacs"));
+    CHECK(fabs(jsonl_number(v, "mactivations") - 11.1) < .1, "activations of resnet50: %g", jsonl_number(v, "mactivations"));
+    CHECK(jsonl_number(v, "arena_bytes") > 1e5 && json_array_size(json_object_get(v, "feature_info")) == 5, "resnet50");
+    CHECK(!strcmp(jsonl_text(json_object_get(v, "config"), "hf_hub_id"), "timm/resnet50.a1_in1k"), "config of resnet50");
+    json_decref(v);
+    v = good_json("timm info resnet18 --json --num-classes 7 --in-chans 1 --input-size 64");
+    CHECK(jsonl_number(v, "params") == 11689512 - 2 * 64 * 49 - 993 * 513, "params of a changed resnet18");
+    json_decref(v);
+    char *out = good("timm info resnet18 --tensors");
+    CHECK(lines_of(out) == 122 && command_has(out, "bn1.num_batches_tracked\t\tint64\n")
+          && command_has(out, "\nconv1.weight\t64x3x7x7\tfloat32\n"), "%.300s", out);
+    free(out);
+    out = good("timm info " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors --tensors");
+    CHECK(command_has(out, "conv_stem.weight\t32x3x3x3\tfloat16\n"), "%.300s", out);
+    free(out);
+    v = good_json("timm info " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors --json");
+    CHECK(jsonl_number(v, "tensors") == (double)json_array_size(json_object_get(v, "list")), "tensors of a file");
+    json_decref(v);
+    out = good("timm info swin_tiny_patch4_window7_224");
+    CHECK(command_has(out, "params                 28288354\n"), "%s", out);
+    free(out);
+}
+
+/* What real timm answers with these weights: data/top5.jsonl. */
+TEST(cli_infer_top5_as_timm)
+{
+    jsonl from;
+    json_t *want;
+    REQUIRE(jsonl_open(&from, test_data("data/top5.jsonl")), "no data");
+    while ((want = jsonl_next(&from))) {
+        char line[1024];
+        snprintf(line, sizeof line, "timm infer %s/data/%s " LITE0 " --json", TEST_DATA, jsonl_text(want, "image"));
+        json_t *got = good_json(line), *top = json_object_get(got, "top"), *row;
+        size_t i;
+        CHECK(json_array_size(top) == 5, "%s: %zu classes", line, json_array_size(top));
+        json_array_foreach(json_object_get(want, "top5"), i, row) {
+            const json_t *g = json_array_get(top, i);
+            CHECK(jsonl_number(g, "index") == json_number_value(json_array_get(row, 0)), "%s: class %zu", line, i);
+            CHECK(!strcmp(jsonl_text(g, "label"), json_string_value(json_array_get(row, 1))), "%s: label %zu", line, i);
+            CHECK(fabs(jsonl_number(g, "probability") - json_number_value(json_array_get(row, 2))) < 1e-4, "%s: probability %zu",
+                  line, i);
+        }
+        json_decref(got);
+        json_decref(want);
+    }
+    jsonl_close(&from);
+}
+
+TEST(cli_infer_forms)
+{
+    char *out = good("timm infer " CAT " " LITE0 " -k 1");
+    CHECK(command_has(out, "chelsea.jpg\n") && command_has(out, "38.44") && command_has(out, "  282  tiger cat\n") && lines_of(out) == 2,
+          "%s", out);
+    free(out);
+    json_t *v = good_json("timm infer " CAT " " LITE0 " --features --json");
+    CHECK(json_array_size(json_object_get(v, "features")) == 1280, "%zu features", json_array_size(json_object_get(v, "features")));
+    json_decref(v);
+    out = good("timm infer " CAT " " CAT " " LITE0 " --features");
+    CHECK(lines_of(out) == 2, "%d lines", lines_of(out));
+    free(out);
+}
+
+/* The cache as huggingface_hub lays it out serves for --checkpoint. */
+TEST(cli_infer_from_the_hub_cache)
+{
+    static const char hub[] = "HF_HUB_CACHE=$T/hub2 " TEST_TIMM " ";
+    setenv("T", test_temp("."), 1);
+    command_result r = command_run("r=$T/hub2/models--timm--tf_efficientnet_lite0.in1k; mkdir -p $r/refs $r/snapshots/abc; "
+                                   "printf abc >$r/refs/main; ln -s " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors "
+                                   "$r/snapshots/abc/model.safetensors; %sinfer " CAT " -m tf_efficientnet_lite0.in1k", hub);
+    CHECK(r.code == 0 && command_has(r.out, "tiger cat"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    r = command_run("%sdoctor", hub);
+    CHECK(r.code == 0 && command_has(r.out, "/hub2\n"), "%s", r.out);
+    command_free(&r);
+}
+
+TEST(cli_benchmark)
+{
+    static const char *const keys[] = { "model", "batch", "threads", "precision", "runs", "ms_min", "ms_median", "images_per_second",
+                                        "peak_bytes", "gflops", "profile" };
+    json_t *v = good_json("timm benchmark resnet18 --input-size 64 -b 2 --threads 1 --runs 3 --precision fp32 --json");
+    check_keys("benchmark --json", v, keys, COUNT(keys) - 1);
+    CHECK(!strcmp(jsonl_text(v, "model"), "resnet18") && jsonl_number(v, "batch") == 2 && jsonl_number(v, "threads") == 1, "options");
+    CHECK(jsonl_number(v, "ms_min") > 0 && jsonl_number(v, "ms_median") >= jsonl_number(v, "ms_min"), "times");
+    CHECK(fabs(jsonl_number(v, "images_per_second") * jsonl_number(v, "ms_median") / 2000 - 1) < 1e-3, "images_per_second");
+    CHECK(jsonl_number(v, "peak_bytes") > 46e6, "peak_bytes is less than the weights");
+    json_decref(v);
+    v = good_json("timm benchmark test_resnet --runs 2 --profile --json");
+    check_keys("benchmark --profile --json", v, keys, COUNT(keys));
+    const json_t *rows = json_object_get(v, "profile");
+    CHECK(json_array_size(rows) > 10 && jsonl_number(json_array_get(rows, 0), "us") >= jsonl_number(json_array_get(rows, 9), "us"),
+          "profile");
+    json_decref(v);
+    char *out = good("timm benchmark test_resnet test_vit --runs 2 --profile");
+    CHECK(command_has(out, "GFLOP/s") && command_has(out, "test_resnet ") && command_has(out, "test_vit "), "%s", out);
+    free(out);
+}
+
+TEST(cli_graph)
+{
+    char *out = good("timm graph resnet18");
+    CHECK(command_has(out, "%0     input") && command_has(out, "conv2d") && command_has(out, "layer4.1.conv2"), "%.300s", out);
+    free(out);
+    out = good("timm graph resnet18 --plan -b 2 --input-size 64");
+    CHECK(command_has(out, "(2, 64, 32, 32)") && command_has(out, "bias relu") && !command_has(out, "batch_norm"), "%.300s", out);
+    free(out);
+}
+
+TEST(cli_doctor)
+{
+    char *out = good("timm doctor");
+    CHECK(command_has(out, "libtimm          " TIMM_VERSION) && command_has(out, "\nbackend          cpu "), "%s", out);
+    free(out);
+    json_t *v = good_json("timm doctor --json");
+    CHECK(!strcmp(jsonl_text(v, "libtimm"), TIMM_VERSION) && json_array_size(json_object_get(v, "backend")) > 0, "doctor --json");
+    json_decref(v);
+}
+
+TEST(cli_image)
+{
+    static const struct { const char *command, *file; long bytes; } cases[] = {
+        { "preprocess " CAT " --model resnet50 -o $T/a.npy", "a.npy", 128 + 3 * 224 * 224 },
+        { "preprocess " CAT " --input-size 1x32x48 --interpolation bilinear --crop-pct 1 --crop-mode squash -o $T/b.npy", "b.npy",
+          128 + 32 * 48 },
+        { "resize " CAT " $T/c.npy --size 20x10 --filter lanczos --box 10,10,200.5,150", "c.npy", 128 + 600 },
+        { "resize " CAT " $T/d.png --size 20x10", "d.png", 0 },
+    };
+    setenv("T", test_temp("."), 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        command_result r = command_run("timm image %s", cases[i].command);
+        CHECK(r.code == 0 && !*r.out && !*r.err, "%s: exit %d: %s", cases[i].command, r.code, r.err);
+        command_free(&r);
+        FILE *f = fopen(test_temp(cases[i].file), "rb");
+        REQUIRE(f, "%s was not written", cases[i].file);
+        fseek(f, 0, SEEK_END);
+        CHECK(!cases[i].bytes || ftell(f) == cases[i].bytes, "%s holds %ld bytes", cases[i].file, ftell(f));
+        fclose(f);
+    }
+}
+
+TEST(cli_notes_old_names)
+{
+    command_result r = command_run("timm info tv_resnet50 --json");
+    CHECK(r.code == 0 && command_has(r.out, "resnet50.tv_in1k") && command_has(r.err, "deprecated"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+}
+
+/* A name is looked up in constant tables: nothing to start up. */
+TEST(cli_list_is_quick)
+{
+    double best = 1;
+    if (command_sanitized) {
+        test_skip("times are those of the plain build");
+        return;
+    }
+    for (int i = 0; i < 40; i++) {
+        command_result r = command_run("timm list");
+        best = r.seconds < best ? r.seconds : best;
+        command_free(&r);
+    }
+    CHECK(best < .010, "timm list takes %.1f ms, shell included", 1e3 * best);
+}
