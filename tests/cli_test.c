@@ -2,6 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "command.h"
 #include "jsonl.h"
 #include "test.h"
@@ -257,4 +260,33 @@ TEST(cli_list_is_quick)
         command_free(&r);
     }
     CHECK(best < .010, "timm list takes %.1f ms, shell included", 1e3 * best);
+}
+
+/* Weights are read mapped and let go as they are packed: the peak is not twice the weights. */
+TEST(cli_infer_peak_memory)
+{
+    const char *weights = test_temp("resnet50.safetensors"), *out = test_temp("peak.out");
+    timm_model_stats stats = { 0 };
+    if (command_sanitized) {
+        test_skip("the sanitizer needs memory of its own");
+        return;
+    }
+    timm_ctx *ctx = timm_open(NULL);
+    timm_model *m = timm_create(ctx, "resnet50", NULL);
+    timm_save(m, weights);
+    timm_get_stats(m, &stats);
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    pid_t child = fork();
+    if (!child) {
+        if (freopen(out, "w", stdout))
+            execl(TEST_TIMM, "timm", "infer", CAT, "--model", "resnet50", "--checkpoint", weights, (char *)NULL);
+        _exit(127);
+    }
+    int status = -1;
+    struct rusage used = { 0 };
+    REQUIRE(child > 0 && wait4(child, &status, 0, &used) == child && status == 0, "timm infer: status %d", status);
+    double peak = (double)used.ru_maxrss * 1024, most = 1.3 * (double)stats.weight_bytes + (double)stats.arena_bytes + 40e6;
+    CHECK(peak <= most, "peak of %.0f MB, more than %.0f", peak * 1e-6, most * 1e-6);
+    remove(weights);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/random.h"
+#include "base/room.h"
 
 struct nn_store {
     arena mem;
@@ -112,12 +113,16 @@ static bool make(nn_entry *e, float *out)
     return true;
 }
 
-static float *room_for(nn_entry *e)
+static size_t bytes_of(const nn_entry *e)
 {
-    size_t bytes = (size_t)tg_numel(e->shape) * sizeof(float);
-    float *p = malloc(bytes ? bytes : sizeof(float));
+    int64_t n = tg_numel(e->shape);
+    return (size_t)(n ? n : 1) * sizeof(float);
+}
+
+static float *told(nn_entry *e, float *p)
+{
     if (!p)
-        status_fail(e->store->st, TIMM_NO_MEMORY, "out of memory for %zu bytes of %s", bytes, e->name);
+        status_fail(e->store->st, TIMM_NO_MEMORY, "out of memory for %zu bytes of %s", bytes_of(e), e->name);
     return p;
 }
 
@@ -128,9 +133,9 @@ const float *nn_fetch(nn_entry *e, bool *temporary)
         return e->owned;
     if (e->source == NN_READ && e->direct)
         return e->direct;
-    float *p = room_for(e);
+    float *p = told(e, room_alloc(bytes_of(e)));
     if (p && !make(e, p)) {
-        free(p);
+        room_free(p);
         return NULL;
     }
     *temporary = p != NULL;
@@ -140,7 +145,7 @@ const float *nn_fetch(nn_entry *e, bool *temporary)
 void nn_done(nn_entry *e, const float *value, bool temporary)
 {
     if (temporary)
-        free((void *)(uintptr_t)value);
+        room_free((void *)(uintptr_t)value);
     else if (e->source == NN_READ && e->drop)
         e->drop(e->reader, e->index);
 }
@@ -149,7 +154,7 @@ float *nn_own(nn_entry *e)
 {
     if (e->source == NN_OWNED)
         return e->owned;
-    float *p = room_for(e);
+    float *p = told(e, malloc(bytes_of(e)));
     if (!p || !make(e, p)) {
         free(p);
         return NULL;

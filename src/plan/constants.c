@@ -1,13 +1,14 @@
 /* constants.c - what depends on nothing but weights is computed once, when the step that needs it is prepared. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/room.h"
 #include "plan_in.h"
 
 void constant_done(const plan_opts *o, constant *c)
 {
     if (c->param)
         o->source.done(c->param, c->data, c->temporary);
-    free(c->heap);
+    room_free(c->heap);
     *c = (constant){ 0 };
 }
 
@@ -48,7 +49,7 @@ bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st)
     *c = (constant){ 0 };
     size_t bytes = (size_t)tg_numel(x->shape) * sizeof(float);
     if (x->data) {                                   /* the graph goes before the plan does */
-        c->heap = aligned_alloc(64, (bytes + 127) / 64 * 64);
+        c->heap = room_alloc(bytes);
         if (!c->heap)
             return status_fail(st, TIMM_NO_MEMORY, "out of memory for %zu bytes of a constant", bytes);
         c->data = memcpy(c->heap, x->data, bytes);
@@ -61,7 +62,7 @@ bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st)
         return c->data != NULL;
     }
     constant *value = calloc((size_t)x->n_in + 1, sizeof *value);
-    float *out = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    float *out = room_alloc(bytes);
     bool ok = value && out;
     if (!ok)
         status_fail(st, TIMM_NO_MEMORY, "out of memory for %zu bytes of a constant of %s", bytes, x->where);
@@ -72,7 +73,7 @@ bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st)
         constant_done(o, &value[i]);
     free(value);
     if (!ok)
-        free(out);
+        room_free(out);
     else
         c->data = c->heap = out;
     return ok;

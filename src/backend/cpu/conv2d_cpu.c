@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include "base/room.h"
 #include "kernels.h"
 #include "packed_product.h"
 
@@ -83,7 +84,7 @@ static void order_weights(const conv_state *s, const tg_call *c, int first, floa
 static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
-    float *w = aligned_bytes((size_t)(s->p.n * s->p.k) * sizeof *w);
+    float *w = room_alloc((size_t)(s->p.n * s->p.k) * sizeof *w);
     bool ok = w != NULL;
 
     if (ok) {
@@ -102,7 +103,7 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
         ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->p.k, w, 1, s->p.k, a->e.bias ? &bias : NULL, &s->more[i]);
         prep->state_bytes += s->more[i].bytes;
     }
-    free(w);
+    room_free(w);
     return ok || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing the weights of a convolution");
 }
 

@@ -7,10 +7,17 @@
 #include "gemm.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/room.h"
 
 enum { BLOCK_ROWS = 192 };
 
-void *aligned_bytes(size_t bytes) { return aligned_alloc(64, (bytes + 64) / 64 * 64); }
+void *aligned_bytes(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    if (p)
+        room_huge(p, bytes);
+    return p;
+}
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {

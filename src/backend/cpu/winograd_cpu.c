@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/room.h"
 #include "kernels.h"
 #include "packed_product.h"
 
@@ -102,18 +103,18 @@ static bool pack_weights(state *s, const tg_call *c)
     const conv2d_attr *a = c->attr;
     const tg_tensor *w = &c->in[1], *bias = epilogue_bias(c, &a->e);
     int64_t out = w->shape.dim[0], in = w->shape.dim[1], room = gemm_packed(s->g, 1, out);
-    float *u = malloc((size_t)(WINO_SIZE * out * in) * sizeof *u);
+    float *u = room_alloc((size_t)(WINO_SIZE * out * in) * sizeof *u);
 
     s->matrix = gemm_packed(s->g, in, out);
     s->weights = aligned_bytes((size_t)(WINO_SIZE * s->matrix + room) * sizeof *s->weights);
     if (!u || !s->weights) {
-        free(u);
+        room_free(u);
         return false;
     }
     transform_weights(w, u);
     for (int p = 0; p < WINO_SIZE; p++)
         s->g->pack(u + p * out * in, in, out, 1, in, s->vecs * s->g->width, s->weights + p * s->matrix);
-    free(u);
+    room_free(u);
     float *to = s->weights + WINO_SIZE * s->matrix;
     for (int64_t i = 0; i < room; i++)
         to[i] = bias && i < out ? ((const float *)bias->data)[i * bias->stride[0]] : 0;
