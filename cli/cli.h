@@ -23,7 +23,7 @@ typedef struct option {
     int64_t least, most;                /* of OPT_INT and OPT_DOUBLE, when most > least */
 } option;
 
-typedef struct text_list { const char **text; size_t count; } text_list;       /* grows; NULL-ended */
+typedef struct text_list { const char **text; size_t count, room; } text_list;       /* grows; NULL-ended; never freed by hand */
 
 typedef struct command {
     const char *name, *summary;         /* "infer", "classify photographs" */

@@ -178,7 +178,6 @@ static int run(int argc, char **argv)
         code = cli_close(&cmd_benchmark, ctx, NULL);
         worst = code > worst ? code : worst;
     }
-    free(models.text);
     return worst;
 }
 

@@ -43,7 +43,6 @@ static int run(int argc, char **argv)
     if (!cli_options(&cmd_doctor, options, argc, argv, &words, &code))
         return cli_finish(&cmd_doctor, code);
     code = words.count ? cli_usage(&cmd_doctor, "doctor takes no operands") : EXIT_OK;
-    free(words.text);
     if (code)
         return code;
     timm_ctx *ctx = cli_open(0, NULL, 1);

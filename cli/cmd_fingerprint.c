@@ -210,7 +210,6 @@ static int run(int argc, char **argv)
         code = cli_close(&cmd_fingerprint, ctx, NULL);
         worst = code > worst ? code : worst;
     }
-    free(models.text);
     return worst;
 }
 

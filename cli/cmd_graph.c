@@ -25,7 +25,6 @@ static int run(int argc, char **argv)
     timm_model *m = timm_create(ctx, models.text[0], &(timm_model_opts){ .img_size = { o.size, o.size } });
     if (m)
         fputs(timm_graph_text(m, o.batch, o.plan), stdout);
-    free(models.text);
     return cli_close(&cmd_graph, ctx, NULL);
 }
 

@@ -116,7 +116,6 @@ static int run(int argc, char **argv)
         code = !strcmp(verb, "resize") ? cli_usage(&cmd_image, "resize takes IN and OUT")
                : !strcmp(verb, "preprocess") ? cli_usage(&cmd_image, "preprocess takes one IMAGE and -o OUT")
                                              : cli_usage(&cmd_image, "preprocess or resize, not '%s'", verb);
-        free(words.text);
         return code;
     }
     timm_ctx *ctx = cli_open(1, NULL, 1);
@@ -125,7 +124,6 @@ static int run(int argc, char **argv)
         resize(ctx, in, words.text[2], &code);
     else
         preprocess(ctx, in, o.out, &code);
-    free(words.text);
     int closed = cli_close(&cmd_image, ctx, in);
     return code ? code : closed;
 }

@@ -135,7 +135,6 @@ static int run(int argc, char **argv)
             }
         free(batch.data);
     }
-    free(images.text);
     code = cli_close(&cmd_infer, ctx, NULL);
     return code > worst ? code : worst;
 }

@@ -194,7 +194,6 @@ static int run(int argc, char **argv)
             json_decref(r);
         }
     }
-    free(what.text);
     return cli_close(&cmd_info, ctx, NULL);
 }
 

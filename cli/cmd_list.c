@@ -39,9 +39,6 @@ static int run(int argc, char **argv)
     }
     if (names && !n && !o.json)
         fputs("timm list: no name matches\n", stderr);
-    free(patterns.text);
-    free(o.exclude.text);
-    free(o.module.text);
     return cli_close(&cmd_list, ctx, NULL);
 }
 

@@ -6,14 +6,36 @@
 #include <string.h>
 #include "cli.h"
 
+/* Lists live until the program ends: whatever way a command returns, nothing is left to free. */
+static struct block { struct block *next; const char *text[]; } *blocks;
+
+static void free_blocks(void)
+{
+    while (blocks) {
+        struct block *next = blocks->next;
+        free(blocks);
+        blocks = next;
+    }
+}
+
 void cli_append(text_list *l, const char *text)
 {
-    const char **more = realloc(l->text, (l->count + 2) * sizeof *more);
-    if (!more) {
-        fputs("timm: out of memory\n", stderr);
-        exit(EXIT_FAILED);
+    if (l->count + 1 >= l->room) {
+        size_t room = l->room ? 2 * l->room : 16;
+        struct block *b = calloc(1, sizeof *b + room * sizeof *b->text);
+        if (!b) {
+            fputs("timm: out of memory\n", stderr);
+            exit(EXIT_FAILED);
+        }
+        if (!blocks)
+            atexit(free_blocks);
+        if (l->count)
+            memcpy(b->text, l->text, l->count * sizeof *b->text);
+        b->next = blocks;
+        blocks = b;
+        l->text = b->text;
+        l->room = room;
     }
-    l->text = more;
     l->text[l->count++] = text;
     l->text[l->count] = NULL;
 }
