@@ -25,8 +25,11 @@ test: build      ## build and run every test; T=resize runs those whose name or 
 check-zoo: build ## every model against real timm's figures (an hour); T=resnet runs some
 	@$(BUILD)/tests/check_zoo tests/data/golden.jsonl.xz $(T)
 
+man: build       ## the manual pages, made of the help: build/man/timm.1, timm-infer.1, ...
+	@ls $(BUILD)/man/*.1
+
 PREFIX ?= /usr/local
-install: build   ## install library, headers and command under PREFIX (/usr/local)
+install: build   ## install library, headers, command and manual under PREFIX (/usr/local)
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 fuzz:            ## run each fuzz target for FUZZ_SECONDS (60), with clang; T=json runs some
@@ -35,5 +38,12 @@ fuzz:            ## run each fuzz target for FUZZ_SECONDS (60), with clang; T=js
 	@cmake --build $(BUILD)-fuzz --target fuzz
 	@tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS) $(T)
 
-.PHONY: help setup build demo test install check-zoo fuzz
+PEERS_PYTHON ?=
+bench: build     ## against ONNX Runtime, OpenVINO and PyTorch, into docs/SPEED.md; needs PEERS_PYTHON; T="resnet18 ..." runs some
+	@[ -n "$(PEERS_PYTHON)" ] || { echo 'PEERS_PYTHON=path/to/python is needed: one with torch timm onnx onnxruntime openvino:'; \
+	    echo '  python3 -m venv ~/peers && ~/peers/bin/pip install torch timm onnx onnxruntime openvino'; \
+	    echo '  make bench PEERS_PYTHON=~/peers/bin/python'; exit 1; }
+	@$(PEERS_PYTHON) bench/run.py $(BUILD)/timm docs/SPEED.md --cache $(BUILD)/bench $(T)
+
+.PHONY: help setup build demo test man install check-zoo fuzz bench
 .DEFAULT_GOAL := help

@@ -6,7 +6,7 @@
 #include <time.h>
 #include "cli.h"
 
-static struct { int64_t batch, threads, size, runs; double seconds; bool profile, json; const char *precision, *backend; } o;
+static struct { int64_t batch, threads, size, runs; double seconds; bool profile, times, json; const char *precision, *backend; } o;
 
 static const option options[] = {
     { "--batch", 'b', OPT_INT, &o.batch, "N", "images a run (1)", 1, 65536 },
@@ -17,6 +17,7 @@ static const option options[] = {
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
     { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 86400 },
     { "--profile", 0, OPT_FLAG, &o.profile, NULL, "then a table of kernel calls, slowest first", 0, 0 },
+    { "--times", 0, OPT_FLAG, &o.times, NULL, "with --json: every counted run, in milliseconds, sorted, as \"ms\"", 0, 0 },
     { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a model", 0, 0 },
     { 0 }
 };
@@ -145,6 +146,12 @@ static void one_model(timm_ctx *ctx, const char *name)
                               "ms_min", cli_real(1e3 * t[0]), "ms_median", cli_real(1e3 * median), "images_per_second",
                               cli_real((double)o.batch / median), "peak_bytes", (json_int_t)peak, "gflops",
                               cli_real(gflop / median));
+        if (o.times) {
+            json_t *ms = json_array();
+            for (size_t i = 0; i < n; i++)
+                json_array_append_new(ms, cli_real(1e3 * t[i]));
+            json_object_set_new(r, "ms", ms);
+        }
         if (rows && o.json)
             json_object_set(r, "profile", rows);
         if (o.json)

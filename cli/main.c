@@ -12,7 +12,7 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *f)
 {
-    fputs("timm - PyTorch Image Models without Python\n\nUsage: timm COMMAND [options]\n\nCommands:\n", f);
+    fputs("timm - PyTorch Image Models without Python\n\nUsage: timm COMMAND [options]\n\ntimm's networks under their own names, with timm's published weights: classes, features, figures.\n\nCommands:\n", f);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(f, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n'timm COMMAND --help' tells a command's options and examples; 'timm --version' the version.\n\n"

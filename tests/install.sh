@@ -38,6 +38,9 @@ cmake --build "$temp/app/build" >/dev/null
 "$temp/app/build/app_cpp"
 unset LD_LIBRARY_PATH
 "$temp/usr/bin/timm" --version
+for page in timm timm-infer timm-list; do
+    grep -q '^.SH SYNOPSIS' "$temp/usr/share/man/man1/$page.1" || { echo "no manual page $page"; exit 1; }
+done
 others=$(nm -D --defined-only "$lib/libtimm.so" | awk '{ print $3 }' | grep -v '^timm_' || true)
 [ -z "$others" ] || { echo "the library also exports: $others"; exit 1; }
 size=$(for f in "$lib/libtimm.so" "$temp/usr/bin/timm"; do strip -o "$temp/stripped" "$f"; wc -c < "$temp/stripped"; done | awk '{ n += $1 } END { print n }')
