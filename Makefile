@@ -33,7 +33,7 @@ install: build   ## install library, headers, command and manual under PREFIX (/
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 fuzz:            ## run each fuzz target for FUZZ_SECONDS (60), with clang; T=json runs some
-	@tools/setup clang
+	@tools/setup clang libclang-rt-14-dev
 	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS='-O1 -g' -DTIMM_FUZZ=ON >/dev/null
 	@cmake --build $(BUILD)-fuzz --target fuzz
 	@tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS) $(T)
