@@ -7,6 +7,9 @@
 enum { LINE = 64, PAGE = 4096, LARGE = 256 << 10 };
 typedef struct line { void *base; size_t mapped; } line;            /* mapped 0: base is malloc's */
 
+enum { KEPT = 2, KEPT_MOST = 5 << 20 };              /* few and not the largest: they count in the peak */
+static _Thread_local struct { int depth; line block[KEPT]; } kept;
+
 void room_huge(void *p, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE
@@ -18,13 +21,59 @@ void room_huge(void *p, size_t bytes)
 #endif
 }
 
+/* A kept block of at least so many bytes and not many more; the base is NULL if there is none. */
+static line take_kept(size_t bytes)
+{
+    line *best = NULL, taken = { 0 };
+    for (line *l = kept.block; l < kept.block + KEPT; l++)
+        if (l->base && l->mapped >= bytes && l->mapped / 4 <= bytes && (!best || l->mapped < best->mapped))
+            best = l;
+    if (best) {
+        taken = *best;
+        *best = (line){ 0 };
+    }
+    return taken;
+}
+
+/* Keeps the larger ones; what does not stay is unmapped. */
+static void keep(line l)
+{
+    line *least = kept.block;
+    for (line *k = kept.block; k < kept.block + KEPT; k++)
+        if (k->mapped < least->mapped)
+            least = k;
+    if (kept.depth && l.mapped <= KEPT_MOST && least->mapped < l.mapped) {
+        line out = *least;
+        *least = l;
+        l = out;
+    }
+    if (l.base)
+        munmap(l.base, l.mapped);
+}
+
+void room_keep_begin(void) { kept.depth++; }
+
+void room_keep_end(void)
+{
+    if (--kept.depth)
+        return;
+    for (line *l = kept.block; l < kept.block + KEPT; l++) {
+        if (l->base)
+            munmap(l->base, l->mapped);
+        *l = (line){ 0 };
+    }
+}
+
 void *room_alloc(size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
     size_t all = (bytes + LINE + PAGE - 1) / PAGE * PAGE;
     line l = { .mapped = all >= LARGE ? all : 0 };
-    if (l.mapped) {
+    line old = l.mapped ? take_kept(all) : (line){ 0 };
+    if (old.base) {
+        l = old;
+    } else if (l.mapped) {
         l.base = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (l.base == MAP_FAILED)
             return NULL;
@@ -42,7 +91,7 @@ void room_free(void *room)
         return;
     line l = *(line *)((char *)room - LINE);
     if (l.mapped)
-        munmap(l.base, l.mapped);
+        keep(l);
     else
         free(l.base);
 }

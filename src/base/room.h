@@ -9,6 +9,9 @@
 
 void *room_alloc(size_t bytes);             /* aligned to 64; NULL: out of memory */
 void room_free(void *room);                 /* of room_alloc only; NULL does nothing */
+/* Between these two, which may be nested, this thread keeps a few freed blocks for the next that fit: clean pages are dear. */
+void room_keep_begin(void);
+void room_keep_end(void);
 void room_huge(void *p, size_t bytes);      /* asks for huge pages under a block of any origin */
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/room.h"
 #include "ops/op.h"
 
 enum { ROOT_CONST = INT32_MIN };                    /* other roots: a buffer from 0 up, or -1 - number of an input */
@@ -429,7 +430,9 @@ plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts 
     memcpy(out, outputs, (size_t)n_outputs * sizeof *out);
     p->o = *o;
     p->st = st;
+    room_keep_begin();
     bool ok = build(p, g, out, n_outputs);
+    room_keep_end();
     free(out);
     if (ok)
         return p;
