@@ -142,7 +142,7 @@ typedef enum nn_init {
     NN_KAIMING_UNIFORM,         /* PyTorch's default of convolutions and linear layers: U(+-1/sqrt(fan_in)) */
     NN_EFFICIENTNET_CONV,       /* N(0, sqrt(2 / (k k out / groups))) */
     NN_EFFICIENTNET_LINEAR,     /* U(+-1/sqrt(out)) */
-    NN_XAVIER_UNIFORM, NN_LECUN_NORMAL
+    NN_XAVIER_UNIFORM
 } nn_init;
 typedef enum nn_refit { NN_EXACT, NN_RESAMPLE_GRID, NN_RESAMPLE_PATCH, NN_RESAMPLE_REL_POS } nn_refit;
 typedef struct nn_par {

@@ -139,7 +139,7 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     s->macs = plan_macs(p);
     s->activations = plan_activations(p);
     s->arena_bytes = plan_arena_bytes(p);
-    s->nodes = s->steps;
+    s->nodes = plan_nodes(p);
     for (size_t i = 0; i < m->entries; i++)
         s->weight_bytes += (size_t)tg_numel(m->entry[i]->shape) * (m->entry[i]->par.integer ? 8 : 4);
     return m->ctx->st.code;

@@ -64,8 +64,7 @@ enum {
     TG_VIEW = 4,                /* the same memory with other strides, where .view allows it */
     TG_SPATIAL = 8,             /* wants and gives channels-last memory for rank 4 */
     TG_INPLACE = 16,            /* may write over in[0] */
-    TG_RANDOM = 32,
-    TG_FLAT = 64                /* its gradient is zero wherever it has one */
+    TG_FLAT = 32                /* its gradient is zero wherever it has one */
 };
 
 typedef struct tg_case {        /* one test of one op; ops_test.c runs it on every backend and checks the gradient */
@@ -76,7 +75,6 @@ typedef struct tg_case {        /* one test of one op; ops_test.c runs it on eve
     const char *note;
     unsigned index_of;          /* bit i: input i is whole numbers in [lo, hi] */
     bool kinked;                /* no gradient check: not differentiable at a point likely to be hit */
-    bool bench;                 /* big: timed by --bench, not run as a test */
 } tg_case;
 
 typedef struct tg_op {

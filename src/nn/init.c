@@ -22,7 +22,6 @@ static nn_par resolve(nn_par p, tg_shape shape)
     case NN_KAIMING_UNIFORM:    return (nn_par){ .init = NN_UNIFORM, .value = (float)(1 / sqrt(f.in)) };
     case NN_EFFICIENTNET_LINEAR: return (nn_par){ .init = NN_UNIFORM, .value = (float)(1 / sqrt(f.out)) };
     case NN_XAVIER_UNIFORM:     return (nn_par){ .init = NN_UNIFORM, .value = (float)sqrt(6 / (f.in + f.out)) };
-    case NN_LECUN_NORMAL:       return (nn_par){ .init = NN_TRUNC_NORMAL, .value = (float)(sqrt(1 / f.in) / .87962566103423978) };
     /* value: the convolution's groups */
     case NN_EFFICIENTNET_CONV:  return (nn_par){ .init = NN_NORMAL, .value = (float)sqrt(2 * fmax(p.value, 1) / f.out) };
     default: return p;

@@ -26,14 +26,11 @@ void plan_order_strides(tg_tensor *out, const tg_tensor *like)
         out->stride[axis[i]] = step;
 }
 
-static bool prepare(const tg_kernel *k, const tg_call *call, const char *where, choice *c, status *st)
+static bool prepare(const tg_kernel *k, const tg_call *call, choice *c, status *st)
 {
     c->kernel = k;
     c->prep = (tg_prep){ .st = st };
-    if (!k->prepare || k->prepare(call, &c->prep))
-        return true;
-    (void)where;
-    return false;
+    return !k->prepare || k->prepare(call, &c->prep);
 }
 
 /* The layout an op asks for when it does not take what it is given. */
@@ -74,7 +71,7 @@ bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canoni
                 if (!k->declines(call))
                     why = NULL;
             }
-            if (!why && prepare(k, call, where, c, st)) {
+            if (!why && prepare(k, call, c, st)) {
                 tell(o, where, call, k, NULL);
                 return true;
             }

@@ -27,6 +27,7 @@ struct plan {
     char *arena;
     size_t arena_bytes, state_bytes;
     int64_t macs, activations;
+    int nodes;
     bool profile;
     plan_opts o;
     status *st;
@@ -399,6 +400,7 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
         if (!plan_rewrite(g, outputs, n, p->st) || !(order = tg_order(g, outputs, n, &count)))
             return false;
     }
+    p->nodes = count;
     value *values = calloc((size_t)g->count + 1, sizeof *values);
     bool ok = values || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
     for (int i = 0; i < count && ok; i++) {
@@ -484,6 +486,7 @@ void plan_run(plan *p, const float *const *inputs)
 
 const tg_tensor *plan_output(const plan *p, int i) { return &p->output[i]; }
 void plan_profile(plan *p, bool on) { p->profile = on; }
+int plan_nodes(const plan *p) { return p->nodes; }
 int64_t plan_macs(const plan *p) { return p->macs; }
 int64_t plan_activations(const plan *p) { return p->activations; }
 size_t plan_arena_bytes(const plan *p) { return p->arena_bytes; }

@@ -43,6 +43,7 @@ const tg_tensor *plan_output(const plan *p, int i);        /* dense, row-major; 
 
 int plan_steps(const plan *p, const plan_step **steps);
 void plan_profile(plan *p, bool on);                       /* sum the time of each step from now on */
+int plan_nodes(const plan *p);                              /* of the graph after its passes, leaves and constants included */
 int64_t plan_macs(const plan *p);
 int64_t plan_activations(const plan *p);
 size_t plan_arena_bytes(const plan *p);
