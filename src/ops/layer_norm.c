@@ -1,14 +1,6 @@
 /* layer_norm.c - y = (x - mean) / sqrt(var + eps) weight + bias; mean and (biased) var over one axis. */
 #include "ops/norm.h"
 
-static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
-{
-    int axis = ((const norm_attr *)attr)->axis;
-    if (axis < 0 || axis >= in[0].rank)
-        return tg_reject(c, "axis %d of %s", axis, tg_str(in[0]));
-    return norm_fits(c, attr, in, n_in, in[0].dim[axis], 0) ? in[0] : (tg_shape){ 0 };
-}
-
 static void ref(const tg_call *c)
 {
     const norm_attr *o = c->attr;
@@ -48,7 +40,7 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_layer_norm = {
-    "layer_norm", .arity = 1, .optional = 2, .attr_size = sizeof(norm_attr), .flags = TG_INPLACE, .shape = shape, .grad = grad,
+    "layer_norm", .arity = 1, .optional = 2, .attr_size = sizeof(norm_attr), .flags = TG_INPLACE, .shape = norm_along_axis, .grad = grad,
     .ref = ref, .describe = norm_describe, TG_CASES(cases), .tol = 2e-6,
 };
 

@@ -12,6 +12,14 @@ bool norm_fits(tg_check *c, const norm_attr *o, const tg_shape *in, int n_in, in
     return true;
 }
 
+tg_shape norm_along_axis(tg_check *c, const tg_shape *in, int n_in, const void *attr)
+{
+    int axis = ((const norm_attr *)attr)->axis;
+    if (axis < 0 || axis >= in[0].rank)
+        return tg_reject(c, "axis %d of %s", axis, tg_str(in[0]));
+    return norm_fits(c, attr, in, n_in, in[0].dim[axis], 0) ? in[0] : (tg_shape){ 0 };
+}
+
 double norm_weight(const tg_call *c, const norm_attr *o, int64_t k)
 {
     return o->weight ? tg_get(&c->in[1], k * c->in[1].stride[0]) : 1;

@@ -5,6 +5,7 @@
 
 /* Weight and bias are (n); more operands may follow. */
 bool norm_fits(tg_check *c, const norm_attr *o, const tg_shape *in, int n_in, int64_t n, int more);
+tg_shape norm_along_axis(tg_check *c, const tg_shape *in, int n_in, const void *attr);       /* layer_norm, rms_norm */
 double norm_weight(const tg_call *c, const norm_attr *o, int64_t k);      /* 1 without */
 double norm_bias(const tg_call *c, const norm_attr *o, int64_t k);        /* 0 without */
 void norm_describe(const void *attr, char *text, size_t size);
