@@ -45,12 +45,14 @@ tg *tg_exp(tg *x);
 tg *tg_log(tg *x);
 tg *tg_erf(tg *x);
 tg *tg_abs(tg *x);
+tg *tg_softplus(tg *x);                     /* log(1 + exp(x)) */
 tg *tg_sqrt(tg *x);
 tg *tg_rsqrt(tg *x);                        /* 1 / sqrt(x) */
 tg *tg_elu(tg *x, double alpha);
 tg *tg_leaky_relu(tg *x, double slope);
 tg *tg_clamp(tg *x, double lo, double hi);
 tg *tg_affine(tg *x, double scale, double shift);    /* scale x + shift */
+tg *tg_detach(tg *x);                       /* x, through which no gradient flows */
 tg *tg_greater(tg *a, tg *b);               /* 1 where a > b, else 0; broadcasts */
 
 /* Elementwise, two operands: numpy broadcasting. */
@@ -60,12 +62,14 @@ tg *tg_mul(tg *a, tg *b);
 tg *tg_div(tg *a, tg *b);
 tg *tg_maximum(tg *a, tg *b);
 tg *tg_minimum(tg *a, tg *b);
+tg *tg_pow(tg *a, tg *b);                   /* a^b, a >= 0 */
 
 /* Reductions keep the reduced axes as 1. */
 tg *tg_sum(tg *x, unsigned axes);
 tg *tg_mean(tg *x, unsigned axes);
 tg *tg_amax(tg *x, unsigned axes);
 tg *tg_softmax(tg *x, int axis);
+tg *tg_logsumexp(tg *x, int axis);          /* log sum exp x */
 
 /* Shapes. */
 tg *tg_reshape(tg *x, tg_shape shape);      /* row-major order kept; one dimension may be -1 */

@@ -64,7 +64,7 @@ enum {
     TG_VIEW = 4,                /* the same memory with other strides, where .view allows it */
     TG_SPATIAL = 8,             /* wants and gives channels-last memory for rank 4 */
     TG_INPLACE = 16,            /* may write over in[0] */
-    TG_FLAT = 32                /* its gradient is zero wherever it has one */
+    TG_FLAT = 32                /* its gradient is zero wherever it has one, or taken as zero */
 };
 
 typedef struct tg_case {        /* one test of one op; ops_test.c runs it on every backend and checks the gradient */
