@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/model.h"
-#include "train/losses.h"
+#include "train/loss.h"
 
 enum { LOSS, LOGITS, FIRST_GRADIENT };
 
@@ -103,7 +103,7 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     nn_build_train(&b);
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);
     tg *logits = m->family->head(nn_root(&b), x, m->variant, m->head);
-    tg *loss = loss_cross_entropy(logits, tg_input(b.graph, 1, target));
+    tg *loss = loss_build(&(loss_spec){ .name = "SoftTargetCrossEntropy" }, logits, tg_input(b.graph, 1, target), false);
     bool ok = status_ok(&m->ctx->st) && make_plan(t, &b, loss, logits);
     nn_build_close(&b);
     t->image = image;
