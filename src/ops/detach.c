@@ -16,8 +16,8 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_detach = {
-    "detach", .arity = 1, .flags = TG_VIEW | TG_FLAT, .shape = unary_shape, .ref = unary_ref, .scalar = same, .view = view,
-    TG_CASES(cases), .tol = 0,
+    "detach", .arity = 1, .flags = TG_VIEW | TG_FLAT, .shape = unary_shape, .ref = unary_ref, .scalar = same,
+    .view = view, TG_CASES(cases), .tol = 0,
 };
 
 tg *tg_detach(tg *x) { return tg_apply(&op_detach, &x, 1, NULL); }

@@ -44,7 +44,11 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_logsumexp = {
-    "logsumexp", .arity = 1, .attr_size = sizeof(axis_attr), .shape = shape, .grad = grad, .ref = ref, TG_CASES(cases), .tol = 1e-6,
+    "logsumexp", .arity = 1, .attr_size = sizeof(axis_attr), .shape = shape, .grad = grad, .ref = ref,
+    TG_CASES(cases), .tol = 1e-6,
 };
 
-tg *tg_logsumexp(tg *x, int axis) { return tg_apply(&op_logsumexp, &x, 1, &(axis_attr){ axis < 0 ? axis + tg_rank(x) : axis }); }
+tg *tg_logsumexp(tg *x, int axis)
+{
+    return tg_apply(&op_logsumexp, &x, 1, &(axis_attr){ axis < 0 ? axis + tg_rank(x) : axis });
+}

@@ -4,7 +4,7 @@
 static double pow_of(double a, double b) { return pow(a, b); }
 static void ref(const tg_call *c) { binary_ref(c, pow_of); }
 
-/* da = dy b a^(b - 1), db = dy y log a.  A base of 0 is taken as the smallest normal number: finite for b of 0, as it should be. */
+/* da = dy b a^(b - 1), db = dy y log a.  A base of 0 is taken as the smallest normal number, so that b = 0 gives 0. */
 static void grad(tg *y, tg *dy, tg **dx)
 {
     tg *b = y->in[1], *a = tg_maximum(y->in[0], tg_full(y, SHAPE(1), 0x1p-126));
@@ -20,8 +20,8 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_pow = {
-    "pow", .arity = 2, .flags = TG_ELEMENTWISE | TG_INPLACE, .shape = broadcast_shape, .grad = grad, .ref = ref, TG_CASES(cases),
-    .tol = 1e-6,
+    "pow", .arity = 2, .flags = TG_ELEMENTWISE | TG_INPLACE, .shape = broadcast_shape, .grad = grad, .ref = ref,
+    TG_CASES(cases), .tol = 1e-6,
 };
 
 tg *tg_pow(tg *a, tg *b) { return tg_apply(&op_pow, (tg *[]){ a, b }, 2, NULL); }

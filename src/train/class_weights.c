@@ -5,8 +5,14 @@
 
 typedef double formula(double n, double samples, double power, double beta);
 
-static double neg_pos(double n, double samples, double power, double beta) { return (void)beta, pow(fmax(samples - n, 0) / n, power); }
-static double inv_freq(double n, double samples, double power, double beta) { return (void)beta, pow(samples / n, power); }
+static double neg_pos(double n, double samples, double power, double beta)
+{
+    return (void)beta, pow(fmax(samples - n, 0) / n, power);
+}
+static double inv_freq(double n, double samples, double power, double beta)
+{
+    return (void)beta, pow(samples / n, power);
+}
 static double effective_num(double n, double samples, double power, double beta)
 {
     return (void)samples, (void)power, (1 - beta) / (1 - pow(beta, n));
@@ -16,7 +22,8 @@ static const struct method { const char *name; formula *f; bool positive; } meth
     { "neg_pos", neg_pos, true }, { "inv_freq", inv_freq, false }, { "effective_num", effective_num, false },
 };
 
-static bool check(const class_weights_opts *o, double beta, const float *counts, int64_t classes, double samples, status *st)
+static bool check(const class_weights_opts *o, double beta, const float *counts, int64_t classes, double samples,
+                  status *st)
 {
     if (!(beta > 0 && beta < 1))
         return status_fail(st, TIMM_BAD_ARG, "class weights: beta has to be in (0, 1), and is %g", beta);
@@ -24,12 +31,13 @@ static bool check(const class_weights_opts *o, double beta, const float *counts,
         return status_fail(st, TIMM_BAD_ARG, "class weights: %lld classes, %g samples", (long long)classes, samples);
     for (int64_t i = 0; i < classes; i++)
         if (!(counts[i] >= 0 && counts[i] <= samples))
-            return status_fail(st, TIMM_BAD_ARG, "class weights: class %lld has %g of %g samples", (long long)i, counts[i], samples);
+            return status_fail(st, TIMM_BAD_ARG, "class weights: class %lld has %g of %g samples", (long long)i,
+                               counts[i], samples);
     return true;
 }
 
-bool class_weights(const class_weights_opts *o, const float *counts, int64_t classes, double samples, float *weights, bool *positive,
-                   status *st)
+bool class_weights(const class_weights_opts *o, const float *counts, int64_t classes, double samples, float *weights,
+                   bool *positive, status *st)
 {
     double power = o->power ? o->power : 1, beta = o->beta ? o->beta : .999, sum = 0;
     if (!check(o, beta, counts, classes, samples, st))
@@ -38,7 +46,9 @@ bool class_weights(const class_weights_opts *o, const float *counts, int64_t cla
     while (m < methods + 3 && strcmp(m->name, o->method) != 0)
         m++;
     if (m == methods + 3)
-        return status_fail(st, TIMM_BAD_ARG, "Unknown class weight method '%s', expected one of neg_pos, inv_freq, effective_num.", o->method);
+        return status_fail(st, TIMM_BAD_ARG,
+                           "Unknown class weight method '%s', expected one of neg_pos, inv_freq, effective_num.",
+                           o->method);
     *positive = m->positive;
     for (int64_t i = 0; i < classes; i++)
         sum += m->f(fmax(counts[i], 1), samples, power, beta);

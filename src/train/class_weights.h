@@ -1,4 +1,4 @@
-/* class_weights.h - weights of classes for a loss, from how often they occur.  Counterpart: timm.loss.compute_class_weights. */
+/* class_weights.h - weights of classes for a loss, from their counts.  Counterpart: timm.loss.compute_class_weights. */
 #ifndef TRAIN_CLASS_WEIGHTS_H
 #define TRAIN_CLASS_WEIGHTS_H
 #include <stdint.h>
@@ -15,7 +15,7 @@ typedef struct class_weights_opts {
 } class_weights_opts;
 
 /* false: see st.  counts and weights: `classes` numbers; *positive: they are for pos_weight. */
-bool class_weights(const class_weights_opts *o, const float *counts, int64_t classes, double samples, float *weights, bool *positive,
-                   status *st);
+bool class_weights(const class_weights_opts *o, const float *counts, int64_t classes, double samples, float *weights,
+                   bool *positive, status *st);
 
 #endif

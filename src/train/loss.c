@@ -20,13 +20,16 @@ static const char *const reductions[] = { "mean", "sum", "none", "batchmean" };
 
 const char *const *loss_names(void) { return names; }
 
-/* -- shared expressions ------------------------------------------------------------------------------------------------- */
+/* -- shared expressions -------------------------------------------------------------------------------------------- */
 
 tg *loss_number(const loss_call *l, double v) { return tg_full(l->x, SHAPE(1, 1), v); }
 tg *loss_one_minus(tg *x) { return tg_affine(x, -1, 1); }
 tg *loss_log_softmax(tg *x) { return tg_sub(x, tg_logsumexp(x, -1)); }
 tg *loss_sum(tg *x) { return tg_reshape(tg_sum(x, AXIS(0) | AXIS(1)), SHAPE(1)); }
-tg *loss_smoothed(tg *t, double smoothing, double to) { return smoothing ? tg_affine(t, 1 - smoothing, smoothing * to) : t; }
+tg *loss_smoothed(tg *t, double smoothing, double to)
+{
+    return smoothing ? tg_affine(t, 1 - smoothing, smoothing * to) : t;
+}
 
 tg *loss_reduce(const loss_call *l, tg *each, double reduction)
 {
@@ -43,7 +46,7 @@ tg *loss_reduce(const loss_call *l, tg *each, double reduction)
     return tg_affine(loss_sum(each), 1 / (double)(tg_dim(each, 0) * tg_dim(each, 1)), 0);
 }
 
-/* -- options ------------------------------------------------------------------------------------------------------------ */
+/* -- options ------------------------------------------------------------------------------------------------------- */
 
 static bool number(const char *text, double *v)
 {
@@ -100,7 +103,8 @@ static tg *read_options(const loss_class *k, const loss_spec *s, tg_graph *g, do
         while (i < k->options && strcmp(k->option[i].key, s->arg[a].key) != 0)
             i++;
         if (i == k->options)
-            return tg_poison(g, TIMM_BAD_ARG, "%s has no option %s; %s", k->name, s->arg[a].key, keys_of(k, text, sizeof text));
+            return tg_poison(g, TIMM_BAD_ARG, "%s has no option %s; %s", k->name, s->arg[a].key,
+                             keys_of(k, text, sizeof text));
         if (!value(k, &k->option[i], s->arg[a].value, &o[i]))
             return tg_poison(g, TIMM_BAD_ARG, "%s: %s cannot be %s", k->name, s->arg[a].key, s->arg[a].value);
     }
@@ -149,7 +153,8 @@ tg *loss_build(const loss_spec *s, tg *logits, tg *target, bool labels)
     if (logits->poisoned || target->poisoned)
         return logits->poisoned ? logits : target;
     if (tg_rank(logits) != 2 || !tg_same(logits->shape, target->shape))
-        return tg_poison(g, TIMM_SHAPE, "%s: logits %s and target %s", k->name, tg_str(logits->shape), tg_str(target->shape));
+        return tg_poison(g, TIMM_SHAPE, "%s: logits %s and target %s", k->name, tg_str(logits->shape),
+                         tg_str(target->shape));
     l.n = tg_dim(logits, 0);
     l.c = tg_dim(logits, 1);
     tg_shape row = SHAPE(1, l.c);

@@ -13,16 +13,16 @@
 typedef struct loss_arg { const char *key, *value; } loss_arg;
 
 typedef struct loss_spec {
-    const char *name;                   /* timm's or PyTorch's class: "LabelSmoothingCrossEntropy", "BCEWithLogitsLoss" */
+    const char *name;                   /* timm's or PyTorch's class: "LabelSmoothingCrossEntropy", "MSELoss" */
     const loss_arg *arg;
     int args;
     const float *weight, *pos_weight;   /* a number a class, or NULL; copied into the graph */
-    const float *counts;                /* DistributionBalancedLoss: how many samples have each class ("num_samples": of how many) */
+    const float *counts;                /* DistributionBalancedLoss: samples of each class, of "num_samples" */
 } loss_spec;
 
-/* logits and target: (N, C).  labels: the target's rows are one-hot, made of whole numbers; some losses smooth those and
- * leave dense rows as they are, some take only the one kind.  Returns (1), or what reduction none leaves: (N) or (N, C).
- * What makes no sense (no such loss, option or value) poisons the value, with a sentence. */
+/* logits and target: (N, C).  labels: the target's rows are one-hot, made of whole numbers; some losses smooth those
+ * and leave dense rows as they are, some take only the one kind.  Returns (1), or what reduction none leaves: (N) or
+ * (N, C).  What makes no sense (no such loss, option or value) poisons the value, with a sentence. */
 tg *loss_build(const loss_spec *spec, tg *logits, tg *target, bool labels);
 const char *const *loss_names(void);    /* NULL-ended */
 

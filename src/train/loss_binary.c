@@ -20,9 +20,10 @@ static tg *pos_weight_of(const loss_call *l, double option)
 
 static tg *weighted(const loss_call *l, tg *each) { return l->weight ? tg_mul(each, l->weight) : each; }
 
-/* -- BCEWithLogitsLoss ----------------------------------------------------------------------------------------------------- */
+/* -- BCEWithLogitsLoss --------------------------------------------------------------------------------------------- */
 
-static const loss_option logits_options[] = { { "pos_weight", LOSS_OR_NONE, NAN, 0, 1e6 }, { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 } };
+static const loss_option logits_options[] = { { "pos_weight", LOSS_OR_NONE, NAN, 0, 1e6 },
+                                              { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 } };
 
 static tg *with_logits(const loss_call *l)
 {
@@ -33,12 +34,13 @@ const loss_class loss_BCEWithLogitsLoss = {
     "BCEWithLogitsLoss", .flags = LOSS_WEIGHT | LOSS_POS_WEIGHT, LOSS_OPTIONS(logits_options), .build = with_logits,
 };
 
-/* -- BinaryCrossEntropy: labels are smoothed, dense rows only when asked; then a threshold ------------------------------------ */
+/* -- BinaryCrossEntropy: labels are smoothed, dense rows only when asked; then a threshold ------------------------- */
 
 enum { BCE_SMOOTHING, BCE_THRESHOLD, BCE_SUM, BCE_POS_WEIGHT, BCE_DENSE, BCE_REDUCTION };
 static const loss_option binary_options[] = {
-    { "smoothing", LOSS_NUMBER, .1, 0, 1 }, { "target_threshold", LOSS_OR_NONE, NAN, 0, 0 }, { "sum_classes", LOSS_FLAG, 0, 0, 0 },
-    { "pos_weight", LOSS_OR_NONE, NAN, 0, 1e6 }, { "smooth_dense", LOSS_FLAG, 0, 0, 0 }, { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
+    { "smoothing", LOSS_NUMBER, .1, 0, 1 }, { "target_threshold", LOSS_OR_NONE, NAN, 0, 0 },
+    { "sum_classes", LOSS_FLAG, 0, 0, 0 },  { "pos_weight", LOSS_OR_NONE, NAN, 0, 1e6 },
+    { "smooth_dense", LOSS_FLAG, 0, 0, 0 }, { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
 };
 
 static tg *binary(const loss_call *l)
@@ -56,20 +58,26 @@ const loss_class loss_BinaryCrossEntropy = {
     "BinaryCrossEntropy", .flags = LOSS_WEIGHT | LOSS_POS_WEIGHT, LOSS_OPTIONS(binary_options), .build = binary,
 };
 
-/* -- AsymmetricLossMultiLabel: negatives count less the easier they are, and not at all below `clip` ---------------------------- */
+/* -- AsymmetricLossMultiLabel: negatives count less the easier they are, and not at all below `clip` --------------- */
 
 enum { ASL_NEG, ASL_POS, ASL_CLIP, ASL_EPS, ASL_CONSTANT, ASL_SMOOTHING, ASL_POS_WEIGHT, ASL_REDUCTION };
 static const loss_option asl_options[] = {
-    { "gamma_neg", LOSS_NUMBER, 4, 0, 100 }, { "gamma_pos", LOSS_NUMBER, 1, 0, 100 }, { "clip", LOSS_OR_NONE, .05, 0, 1 },
-    { "eps", LOSS_NUMBER, 1e-8, 0, 1 }, { "disable_torch_grad_focal_loss", LOSS_FLAG, 0, 0, 0 }, { "smoothing", LOSS_NUMBER, 0, 0, 1 },
-    { "pos_weight", LOSS_OR_NONE, NAN, 0, 1e6 }, { "reduction", LOSS_REDUCTION, REDUCE_BATCHMEAN, 0, 0 },
+    { "gamma_neg", LOSS_NUMBER, 4, 0, 100 },
+    { "gamma_pos", LOSS_NUMBER, 1, 0, 100 },
+    { "clip", LOSS_OR_NONE, .05, 0, 1 },
+    { "eps", LOSS_NUMBER, 1e-8, 0, 1 },
+    { "disable_torch_grad_focal_loss", LOSS_FLAG, 0, 0, 0 },
+    { "smoothing", LOSS_NUMBER, 0, 0, 1 },
+    { "pos_weight", LOSS_OR_NONE, NAN, 0, 1e6 },
+    { "reduction", LOSS_REDUCTION, REDUCE_BATCHMEAN, 0, 0 },
 };
 
-/* n = min(1 - s + clip, 1); factor (1 - s t - n (1 - t))^gamma, where 1 - s t - n (1 - t) = t (1 - s) + (1 - t) max(s - clip, 0) */
+/* n = min(1 - s + clip, 1); factor (1 - s t - n (1 - t))^gamma, whose base is t (1 - s) + (1 - t) max(s - clip, 0). */
 static tg *asymmetric(const loss_call *l)
 {
     double clip = l->o[ASL_CLIP] > 0 ? l->o[ASL_CLIP] : 0, pos = l->o[ASL_POS], neg = l->o[ASL_NEG];
-    tg *t = loss_smoothed(l->t, l->o[ASL_SMOOTHING], .5), *others = loss_one_minus(t), *eps = loss_number(l, l->o[ASL_EPS]);
+    tg *t = loss_smoothed(l->t, l->o[ASL_SMOOTHING], .5), *others = loss_one_minus(t);
+    tg *eps = loss_number(l, l->o[ASL_EPS]);
     tg *s = tg_sigmoid(l->x), *miss = tg_sigmoid(negative(l->x)), *n = miss, *wrong = s;
     if (clip) {
         n = tg_minimum(tg_affine(miss, 1, clip), loss_number(l, 1));
@@ -85,10 +93,13 @@ static tg *asymmetric(const loss_call *l)
 }
 
 const loss_class loss_AsymmetricLossMultiLabel = {
-    "AsymmetricLossMultiLabel", .flags = LOSS_WEIGHT | LOSS_POS_WEIGHT | LOSS_BATCHMEAN, LOSS_OPTIONS(asl_options), .build = asymmetric,
+    "AsymmetricLossMultiLabel",
+    .flags = LOSS_WEIGHT | LOSS_POS_WEIGHT | LOSS_BATCHMEAN,
+    LOSS_OPTIONS(asl_options),
+    .build = asymmetric,
 };
 
-/* -- PolyBinaryCrossEntropy: with q = t (1 - s) + (1 - t) s, q^gamma (cross entropy + epsilon q) --------------------------------- */
+/* -- PolyBinaryCrossEntropy: with q = t (1 - s) + (1 - t) s, q^gamma (cross entropy + epsilon q) ------------------- */
 
 enum { POLY_EPSILON, POLY_GAMMA, POLY_ALPHA, POLY_SMOOTHING, POLY_REDUCTION };
 static const loss_option poly_options[] = {

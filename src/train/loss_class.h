@@ -1,4 +1,4 @@
-/* loss_class.h - what a loss_*.c file sees of the registry: a class is a table of options and a function that builds. */
+/* loss_class.h - what a loss_*.c file sees: a class is a table of options and a function that builds. */
 #ifndef TRAIN_LOSS_CLASS_H
 #define TRAIN_LOSS_CLASS_H
 #include <math.h>

@@ -1,7 +1,7 @@
 /* loss_cross_entropy.c - losses of softmax: cross entropy and its relatives.
  *
- * L is the logarithm of softmax.  One-hot rows smoothed are t (1 - a) + a/C: -sum t L is then (1 - a) (-L of the label) +
- * a (mean of -L), so that labels and dense rows share one expression.
+ * L is the logarithm of softmax.  One-hot rows smoothed are t (1 - a) + a/C: -sum t L is then
+ * (1 - a) (-L of the label) + a (mean of -L), so that labels and dense rows share one expression.
  */
 #include "train/loss_class.h"
 
@@ -14,10 +14,11 @@ static tg *rows(tg *x, tg *t, tg *weight)
     return tg_affine(row_sum(weight ? tg_mul(each, weight) : each), -1, 0);
 }
 
-/* -- CrossEntropyLoss: weighted labels are averaged over their weights, dense rows over the batch ---------------------------- */
+/* -- CrossEntropyLoss: weighted labels are averaged over their weights, dense rows over the batch ------------------ */
 
 enum { CE_SMOOTHING, CE_REDUCTION };
-static const loss_option ce_options[] = { { "label_smoothing", LOSS_NUMBER, 0, 0, 1 }, { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 } };
+static const loss_option ce_options[] = { { "label_smoothing", LOSS_NUMBER, 0, 0, 1 },
+                                          { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 } };
 
 static tg *cross_entropy(const loss_call *l)
 {
@@ -31,7 +32,7 @@ const loss_class loss_CrossEntropyLoss = {
     "CrossEntropyLoss", .flags = LOSS_WEIGHT, LOSS_OPTIONS(ce_options), .build = cross_entropy,
 };
 
-/* -- LabelSmoothingCrossEntropy, SoftTargetCrossEntropy: the mean over rows of -sum t L ---------------------------------------- */
+/* -- LabelSmoothingCrossEntropy, SoftTargetCrossEntropy: the mean over rows of -sum t L ---------------------------- */
 
 static const loss_option smoothing_options[] = { { "smoothing", LOSS_NUMBER, .1, 0, 1 } };
 
@@ -49,7 +50,7 @@ const loss_class loss_LabelSmoothingCrossEntropy = {
 };
 const loss_class loss_SoftTargetCrossEntropy = { "SoftTargetCrossEntropy", .build = soft_target };
 
-/* -- JsdCrossEntropy: the batch is parts of the same images, the first without augmentation ------------------------------------- */
+/* -- JsdCrossEntropy: the batch is parts of the same images, the first without augmentation ------------------------ */
 
 enum { JSD_SPLITS, JSD_ALPHA, JSD_SMOOTHING };
 static const loss_option jsd_options[] = {
@@ -62,7 +63,8 @@ static tg *jsd(const loss_call *l)
     int parts = (int)l->o[JSD_SPLITS];
     int64_t n = l->n / parts;
     if (n * parts != l->n || parts != l->o[JSD_SPLITS])
-        return tg_poison(l->x->graph, TIMM_BAD_ARG, "JsdCrossEntropy: a batch of %lld is not %g parts", (long long)l->n, l->o[JSD_SPLITS]);
+        return tg_poison(l->x->graph, TIMM_BAD_ARG, "JsdCrossEntropy: a batch of %lld is not %g parts", (long long)l->n,
+                         l->o[JSD_SPLITS]);
     tg *loss = smoothed_mean(l, tg_slice(l->x, 0, 0, n), tg_slice(l->t, 0, 0, n), l->o[JSD_SMOOTHING]);
     tg *log_p[16], *sum = NULL, *kl = NULL;
     for (int i = 0; i < parts; i++) {
@@ -77,9 +79,10 @@ static tg *jsd(const loss_call *l)
     return tg_add(loss, tg_affine(loss_sum(kl), l->o[JSD_ALPHA] / (double)(n * parts), 0));
 }
 
-const loss_class loss_JsdCrossEntropy = { "JsdCrossEntropy", .flags = LOSS_LABELS_ONLY, LOSS_OPTIONS(jsd_options), .build = jsd };
+const loss_class loss_JsdCrossEntropy = { "JsdCrossEntropy", .flags = LOSS_LABELS_ONLY, LOSS_OPTIONS(jsd_options),
+                                          .build = jsd };
 
-/* -- AsymmetricLossSingleLabel: classes weigh (1 - pt)^gamma, the label's with another gamma ------------------------------------ */
+/* -- AsymmetricLossSingleLabel: classes weigh (1 - pt)^gamma, the label's with another gamma ----------------------- */
 
 enum { ASL_POS, ASL_NEG, ASL_EPS, ASL_REDUCTION };
 static const loss_option asl_options[] = {
@@ -101,11 +104,13 @@ const loss_class loss_AsymmetricLossSingleLabel = {
     "AsymmetricLossSingleLabel", .flags = LOSS_LABELS_ONLY, LOSS_OPTIONS(asl_options), .build = asymmetric,
 };
 
-/* -- PolyCrossEntropy: -sum t L + epsilon (1 - sum t p) --------------------------------------------------------------------- */
+/* -- PolyCrossEntropy: -sum t L + epsilon (1 - sum t p) ------------------------------------------------------------ */
 
 enum { POLY_EPSILON, POLY_SMOOTHING, POLY_REDUCTION };
 static const loss_option poly_options[] = {
-    { "epsilon", LOSS_NUMBER, 2, 0, 0 }, { "smoothing", LOSS_NUMBER, 0, 0, 1 }, { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
+    { "epsilon", LOSS_NUMBER, 2, 0, 0 },
+    { "smoothing", LOSS_NUMBER, 0, 0, 1 },
+    { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
 };
 
 static tg *poly(const loss_call *l)

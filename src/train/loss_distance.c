@@ -2,7 +2,8 @@
 #include "train/loss_class.h"
 
 enum { REDUCTION, BETA };
-static const loss_option options[] = { { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 }, { "beta", LOSS_NUMBER, 1, 0, 1e9 } };
+static const loss_option options[] = { { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
+                                       { "beta", LOSS_NUMBER, 1, 0, 1e9 } };
 
 static tg *squared(const loss_call *l)
 {

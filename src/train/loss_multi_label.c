@@ -9,16 +9,18 @@ static tg *masked(tg *x, double scale, tg *keep)
     return tg_add(tg_mul(tg_affine(x, scale, 0), keep), tg_affine(keep, 1e4, -1e4));
 }
 
-/* -- TwoWayLoss: each class over its rows, each row over its classes -------------------------------------------------------------- */
+/* -- TwoWayLoss: each class over its rows, each row over its classes ----------------------------------------------- */
 
 enum { TWO_WAY_TP, TWO_WAY_TN };
-static const loss_option two_way_options[] = { { "tp", LOSS_NUMBER, 4, 1e-6, 1e6 }, { "tn", LOSS_NUMBER, 1, 1e-6, 1e6 } };
+static const loss_option two_way_options[] = { { "tp", LOSS_NUMBER, 4, 1e-6, 1e6 },
+                                               { "tn", LOSS_NUMBER, 1, 1e-6, 1e6 } };
 
 /* The mean, over those with a positive, of softplus(tn lse(x / tn over negatives) + tp lse(-x / tp over positives)). */
 static tg *two_way(const loss_call *l)
 {
     double tp = l->o[TWO_WAY_TP], tn = l->o[TWO_WAY_TN];
-    tg *pos = positives(l), *up = masked(l->x, -1 / tp, pos), *down = masked(l->x, 1 / tn, loss_one_minus(pos)), *loss = NULL;
+    tg *pos = positives(l), *up = masked(l->x, -1 / tp, pos), *down = masked(l->x, 1 / tn, loss_one_minus(pos));
+    tg *loss = NULL;
     for (int axis = 0; axis < 2; axis++) {
         tg *has = tg_amax(pos, AXIS(axis));
         tg *margin = tg_add(tg_affine(tg_logsumexp(up, axis), tp, 0), tg_affine(tg_logsumexp(down, axis), tn, 0));
@@ -29,9 +31,10 @@ static tg *two_way(const loss_call *l)
     return loss;
 }
 
-const loss_class loss_TwoWayLoss = { "TwoWayLoss", .flags = LOSS_DENSE_ONLY, LOSS_OPTIONS(two_way_options), .build = two_way };
+const loss_class loss_TwoWayLoss = { "TwoWayLoss", .flags = LOSS_DENSE_ONLY, LOSS_OPTIONS(two_way_options),
+                                     .build = two_way };
 
-/* -- ZlprLoss: log(1 + sum over negatives e^x) + log(1 + sum over positives e^-x) -------------------------------------------------- */
+/* -- ZlprLoss: log(1 + sum over negatives e^x) + log(1 + sum over positives e^-x) ---------------------------------- */
 
 static tg *zlpr(const loss_call *l)
 {
@@ -41,14 +44,15 @@ static tg *zlpr(const loss_call *l)
 
 const loss_class loss_ZlprLoss = { "ZlprLoss", .flags = LOSS_DENSE_ONLY, .build = zlpr };
 
-/* -- DistributionBalancedLoss: rare classes of rows that have few others weigh more ----------------------------------------------- */
+/* -- DistributionBalancedLoss: rare classes of rows that have few others weigh more -------------------------------- */
 
 enum { DB_SAMPLES, DB_ALPHA_BETA_MU, DB_NEG_SCALE = 4, DB_INIT_BIAS, DB_GAMMA, DB_BALANCE, DB_SMOOTHING, DB_REDUCTION };
 static const loss_option balanced_options[] = {
-    { "num_samples", LOSS_NUMBER, 0, 0, 1e15 }, { "map_alpha", LOSS_NUMBER, .1, 0, 0 }, { "map_beta", LOSS_NUMBER, 10, 0, 0 },
-    { "map_mu", LOSS_NUMBER, .2, 0, 0 }, { "neg_scale", LOSS_NUMBER, 2, 1e-6, 1e6 }, { "init_bias", LOSS_NUMBER, .05, 0, 0 },
-    { "focal_gamma", LOSS_NUMBER, 2, 0, 100 }, { "focal_balance", LOSS_NUMBER, 2, 0, 0 }, { "smoothing", LOSS_NUMBER, 0, 0, 1 },
-    { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
+    { "num_samples", LOSS_NUMBER, 0, 0, 1e15 }, { "map_alpha", LOSS_NUMBER, .1, 0, 0 },
+    { "map_beta", LOSS_NUMBER, 10, 0, 0 },      { "map_mu", LOSS_NUMBER, .2, 0, 0 },
+    { "neg_scale", LOSS_NUMBER, 2, 1e-6, 1e6 }, { "init_bias", LOSS_NUMBER, .05, 0, 0 },
+    { "focal_gamma", LOSS_NUMBER, 2, 0, 100 },  { "focal_balance", LOSS_NUMBER, 2, 0, 0 },
+    { "smoothing", LOSS_NUMBER, 0, 0, 1 },      { "reduction", LOSS_REDUCTION, REDUCE_MEAN, 0, 0 },
 };
 
 /* alpha + sigmoid(beta ((1/n_j) / sum_j t_j/n_j - mu)) */
@@ -74,14 +78,19 @@ static tg *balanced(const loss_call *l)
 {
     double samples = l->o[DB_SAMPLES], scale = l->o[DB_NEG_SCALE];
     if (samples < 2)
-        return tg_poison(l->x->graph, TIMM_BAD_ARG, "DistributionBalancedLoss: num_samples is %g, and has to be 2 or more", samples);
+        return tg_poison(l->x->graph, TIMM_BAD_ARG,
+                         "DistributionBalancedLoss: num_samples is %g, and has to be 2 or more", samples);
     tg *counts = tg_clamp(l->counts, 1, samples - 1), *t = loss_smoothed(l->t, l->o[DB_SMOOTHING], .5);
     tg *odds = tg_log(tg_affine(tg_div(loss_number(l, samples), counts), 1, -1));
     tg *z = tg_add(l->x, tg_affine(odds, -l->o[DB_INIT_BIAS] / scale, 0));
-    tg *each = tg_add(tg_mul(t, focal(l, tg_affine(z, -1, 0), 1)), tg_mul(loss_one_minus(t), focal(l, tg_affine(z, scale, 0), scale)));
+    tg *each = tg_add(tg_mul(t, focal(l, tg_affine(z, -1, 0), 1)),
+                      tg_mul(loss_one_minus(t), focal(l, tg_affine(z, scale, 0), scale)));
     return loss_reduce(l, tg_mul(balance(l, counts), each), l->o[DB_REDUCTION]);
 }
 
 const loss_class loss_DistributionBalancedLoss = {
-    "DistributionBalancedLoss", .flags = LOSS_COUNTS | LOSS_BATCHMEAN | LOSS_DENSE_ONLY, LOSS_OPTIONS(balanced_options), .build = balanced,
+    "DistributionBalancedLoss",
+    .flags = LOSS_COUNTS | LOSS_BATCHMEAN | LOSS_DENSE_ONLY,
+    LOSS_OPTIONS(balanced_options),
+    .build = balanced,
 };

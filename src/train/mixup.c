@@ -2,7 +2,8 @@
 #include "train/mixup.h"
 #include <math.h>
 
-void mixup_target(const float *target, int64_t n, int64_t classes, const float *lam, double smoothing, bool multi_label, float *out)
+void mixup_target(const float *target, int64_t n, int64_t classes, const float *lam, double smoothing, bool multi_label,
+                  float *out)
 {
     float keep = (float)(1 - smoothing), add = (float)(multi_label ? smoothing / 2 : smoothing / (double)classes);
     for (int64_t i = 0; i < n; i++) {

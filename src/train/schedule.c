@@ -12,11 +12,11 @@ struct schedule {
     int64_t epochs;
     int groups;
     double *scale;
-    double *state;                          /* BEST, BAD, COOLING; then each group's rate now, then each without noise */
+    double *state;                          /* BEST, BAD, COOLING; each group's rate now; each without noise */
 };
 enum { BEST, BAD, COOLING, RATES };
 
-/* -- options ---------------------------------------------------------------------------------------------------------------- */
+/* -- options ------------------------------------------------------------------------------------------------------- */
 
 typedef enum kind { NUMBER, WHOLE, FLAG, WORD, LIST } kind;
 typedef struct option { const char *key; kind kind; size_t at; double fallback, lo, hi; const char *words; } option;
@@ -26,15 +26,39 @@ typedef struct option { const char *key; kind kind; size_t at; double fallback, 
 #define WORDS(name, f, w) AT(name, .kind = WORD, .fallback = f, .words = w)
 static const double most = 1e12;
 static const option options[] = {
-    INT(num_epochs, 300, 1, 1e9), INT(warmup_epochs, 0, 0, 1e9), NUM(warmup_lr, 1e-5, 0, 1e9), AT(warmup_prefix, .kind = FLAG),
-    INT(cooldown_epochs, 0, 0, 1e9), AT(step_on_epochs, .kind = FLAG, .fallback = 1), INT(updates_per_epoch, 0, 0, 1e9),
-    NUM(min_lr, 0, 0, 1e9), NUM(decay_rate, .1, 0, 1e9), NUM(decay_epochs, NAN, 1e-9, 1e9), NUM(cycle_mul, 1, 1e-3, 1e3),
-    NUM(cycle_decay, .1, 0, 1e3), INT(cycle_limit, 1, 0, 1e6), NUM(k_decay, 1, 1e-3, 1e3), NUM(lb, -7, -1e3, 1e3), NUM(ub, 3, -1e3, 1e3),
-    WORDS(stable_fn, NAN, "constant rsqrt power"), NUM(stable_timescale, NAN, 1e-9, 1e12), NUM(stable_power, .5, 1e-9, 1e3),
-    WORDS(decay_fn, NAN, "1-sqrt linear cosine power exp"), NUM(decay_power, .5, 1e-9, 1e3), NUM(decay_ratio, .1, 1e-9, .999999999),
-    INT(patience_epochs, 10, 0, 1e9), WORDS(plateau_mode, 0, "max min"), NUM(threshold, 1e-4, 0, 1e9), INT(cooldown_t, 0, 0, 1e9),
-    NUM(noise_pct, .67, 1e-6, 1e6), NUM(noise_std, 1, 0, 1e6), INT(noise_seed, 42, -1e15, 1e15), WORDS(noise_type, 0, "normal uniform"),
-    AT(decay_milestones, .kind = LIST), AT(noise, .kind = LIST), AT(noise_range_t, .kind = LIST),
+    INT(num_epochs, 300, 1, 1e9),
+    INT(warmup_epochs, 0, 0, 1e9),
+    NUM(warmup_lr, 1e-5, 0, 1e9),
+    AT(warmup_prefix, .kind = FLAG),
+    INT(cooldown_epochs, 0, 0, 1e9),
+    AT(step_on_epochs, .kind = FLAG, .fallback = 1),
+    INT(updates_per_epoch, 0, 0, 1e9),
+    NUM(min_lr, 0, 0, 1e9),
+    NUM(decay_rate, .1, 0, 1e9),
+    NUM(decay_epochs, NAN, 1e-9, 1e9),
+    NUM(cycle_mul, 1, 1e-3, 1e3),
+    NUM(cycle_decay, .1, 0, 1e3),
+    INT(cycle_limit, 1, 0, 1e6),
+    NUM(k_decay, 1, 1e-3, 1e3),
+    NUM(lb, -7, -1e3, 1e3),
+    NUM(ub, 3, -1e3, 1e3),
+    WORDS(stable_fn, NAN, "constant rsqrt power"),
+    NUM(stable_timescale, NAN, 1e-9, 1e12),
+    NUM(stable_power, .5, 1e-9, 1e3),
+    WORDS(decay_fn, NAN, "1-sqrt linear cosine power exp"),
+    NUM(decay_power, .5, 1e-9, 1e3),
+    NUM(decay_ratio, .1, 1e-9, .999999999),
+    INT(patience_epochs, 10, 0, 1e9),
+    WORDS(plateau_mode, 0, "max min"),
+    NUM(threshold, 1e-4, 0, 1e9),
+    INT(cooldown_t, 0, 0, 1e9),
+    NUM(noise_pct, .67, 1e-6, 1e6),
+    NUM(noise_std, 1, 0, 1e6),
+    INT(noise_seed, 42, -1e15, 1e15),
+    WORDS(noise_type, 0, "normal uniform"),
+    AT(decay_milestones, .kind = LIST),
+    AT(noise, .kind = LIST),
+    AT(noise_range_t, .kind = LIST),
 };
 
 static double *field(schedule_options *o, const option *p) { return (double *)((char *)o + p->at); }
@@ -111,7 +135,7 @@ static bool read_options(schedule_options *o, const schedule_arg *arg, int args,
     return true;
 }
 
-/* -- from options to what the kinds compute with -------------------------------------------------------------------------------- */
+/* -- from options to what the kinds compute with ------------------------------------------------------------------- */
 
 static void scale_list(schedule_list *l, double by)
 {
@@ -127,8 +151,8 @@ static bool fit_phases(schedule *s, bool given_as_fraction, status *st)
         o->num_epochs -= o->warmup_epochs;
     o->decay_epochs = rint(given_as_fraction ? o->decay_epochs * o->num_epochs : o->decay_epochs);
     if (!(o->decay_epochs > 0 && o->decay_epochs <= o->num_epochs))
-        return status_fail(st, TIMM_BAD_ARG, "%s: a decay of %g does not fit into stable and decay phases of %g", s->kind->name,
-                           o->decay_epochs, o->num_epochs);
+        return status_fail(st, TIMM_BAD_ARG, "%s: a decay of %g does not fit into stable and decay phases of %g",
+                           s->kind->name, o->decay_epochs, o->num_epochs);
     bool rsqrt = !strcmp(s->kind->name, "rsqrt");
     o->stable_fn = isnan(o->stable_fn) ? (rsqrt ? STABLE_RSQRT : STABLE_CONSTANT) : o->stable_fn;
     o->decay_fn = isnan(o->decay_fn) ? (rsqrt ? DECAY_LINEAR : DECAY_1_SQRT) : o->decay_fn;
@@ -175,7 +199,7 @@ static bool settle(schedule *s, status *st)
     return true;
 }
 
-/* -- rates -------------------------------------------------------------------------------------------------------------------- */
+/* -- rates --------------------------------------------------------------------------------------------------------- */
 
 static bool noisy(const schedule *s, double t)
 {
@@ -198,7 +222,8 @@ static void move_to(schedule *s, int64_t t)
 {
     const schedule_options *o = &s->o;
     double time = (double)t;
-    double v = time < o->warmup_epochs ? warming(s, time) : s->kind->value(o, s->base, o->warmup_prefix ? time - o->warmup_epochs : time);
+    double v = time < o->warmup_epochs ? warming(s, time)
+                                       : s->kind->value(o, s->base, o->warmup_prefix ? time - o->warmup_epochs : time);
     set(s, noisy(s, time) ? v + v * schedule_noise(o, t) : v);
 }
 
@@ -253,12 +278,14 @@ void schedule_update(schedule *s, int64_t updates)
         move_to(s, updates);
 }
 
-/* -- making ------------------------------------------------------------------------------------------------------------------- */
+/* -- making -------------------------------------------------------------------------------------------------------- */
 
-const char *const *schedule_names(void)
+const char *schedule_name(int i)
 {
-    static const char *const names[] = { "cosine", "tanh", "poly", "step", "multistep", "plateau", "wsd", "rsqrt", "constant", "none", NULL };
-    return names;
+    int n = 0;
+    while (schedule_kinds[n].name)
+        n++;
+    return i >= 0 && i < n ? schedule_kinds[i].name : NULL;
 }
 
 static bool allocate(schedule *s, const double *scale, int groups, status *st)
@@ -273,7 +300,8 @@ static bool allocate(schedule *s, const double *scale, int groups, status *st)
     return true;
 }
 
-schedule *schedule_new(const char *sched, const schedule_arg *arg, int args, double base, const double *scale, int groups, status *st)
+schedule *schedule_new(const char *sched, const schedule_arg *arg, int args, double base, const double *scale,
+                       int groups, status *st)
 {
     const schedule_kind *k = schedule_kinds;
     while (k->name && strcmp(k->name, sched) != 0)
@@ -308,7 +336,10 @@ void schedule_free(schedule *s)
 }
 
 int64_t schedule_epochs(const schedule *s) { return s->epochs; }
-double schedule_lr(const schedule *s, int group) { return group >= 0 && group < s->groups ? s->state[RATES + group] : NAN; }
+double schedule_lr(const schedule *s, int group)
+{
+    return group >= 0 && group < s->groups ? s->state[RATES + group] : NAN;
+}
 
 int schedule_state(schedule *s, double **state)
 {

@@ -20,7 +20,7 @@ typedef struct schedule_options {
 
 typedef struct schedule_kind {
     const char *name;
-    double (*value)(const schedule_options *o, double base, double t);     /* t from the end of a warm-up that is a prefix */
+    double (*value)(const schedule_options *o, double base, double t);     /* t without a warm-up that is a prefix */
     bool cycles;                /* the number of epochs follows from the cycles */
     bool ramp_to_curve;         /* a warm-up that is no prefix ends on the curve, not at base */
     bool phases;                /* stable and decay: warm-up always a prefix */

@@ -8,7 +8,7 @@
 
 static const double pi = 3.14159265358979323846;
 
-/* -- cycles: L = T M^i, P = base decay^i ------------------------------------------------------------------------------------ */
+/* -- cycles: L = T M^i, P = base decay^i --------------------------------------------------------------------------- */
 
 typedef struct cycle { double peak, x, length; bool over; } cycle;
 
@@ -19,7 +19,8 @@ static cycle cycle_at(const schedule_options *o, double base, double t)
         i = floor(log(1 - t / T * (1 - M)) / log(M));
         begin = (1 - pow(M, i)) / (1 - M) * T;
     }
-    return (cycle){ base * pow(o->cycle_decay, i), fmax(t - begin, 0), M == 1 ? T : pow(M, i) * T, i >= o->cycle_limit };
+    return (cycle){ base * pow(o->cycle_decay, i), fmax(t - begin, 0), M == 1 ? T : pow(M, i) * T,
+                    i >= o->cycle_limit };
 }
 
 double schedule_cycles_length(const schedule_options *o)
@@ -52,7 +53,7 @@ static double poly(const schedule_options *o, double base, double t)
     return c.over ? o->min_lr : o->min_lr + (c.peak - o->min_lr) * pow(1 - along, o->decay_rate);
 }
 
-/* -- steps ------------------------------------------------------------------------------------------------------------------ */
+/* -- steps --------------------------------------------------------------------------------------------------------- */
 
 /* t // d as Python has it: 2.2 // 1.1 is 2 or 1 as fmod says, not as the quotient rounds. */
 static double step(const schedule_options *o, double base, double t)
@@ -72,7 +73,7 @@ static double multistep(const schedule_options *o, double base, double t)
 
 static double constant(const schedule_options *o, double base, double t) { return (void)o, (void)t, base; }
 
-/* -- warm-up, stable, decay --------------------------------------------------------------------------------------------------- */
+/* -- warm-up, stable, decay ---------------------------------------------------------------------------------------- */
 
 static double stable(const schedule_options *o, double t)
 {

@@ -1,4 +1,4 @@
-/* schedule_noise.c - the noise of a rate, number for number what PyTorch's generator draws when seeded with noise_seed + t. */
+/* schedule_noise.c - the noise of a rate: what PyTorch's generator draws when seeded with noise_seed + t. */
 #include <math.h>
 #include "base/mersenne.h"
 #include "train/schedule_kind.h"

@@ -91,7 +91,8 @@ static const float *no_fetch(void *param, bool *temporary) { return (void)param,
 static void no_done(void *param, const float *value, bool temporary) { (void)param, (void)value, (void)temporary; }
 
 /* Value and gradient, as the trainer makes them: one plan on the normal backends, d(sum of value)/dx. */
-static void run_loss(const json_t *record, const problem *p, const loss_spec *s, const float *x, const float *t, part_report *r)
+static void run_loss(const json_t *record, const problem *p, const loss_spec *s, const float *x, const float *t,
+                     part_report *r)
 {
     status st = { 0 };
     tg_graph *g = tg_graph_new(&st);
@@ -107,10 +108,12 @@ static void run_loss(const json_t *record, const problem *p, const loss_spec *s,
         const json_t *want = json_object_get(record, "value");
         double tol = fmax(1e-5, 10 * jsonl_number(record, "noise"));
         if (json_is_number(want))
-            part_number(r, "value", json_number_value(want), *(const float *)value->data, tol * fabs(json_number_value(want)));
+            part_number(r, "value", json_number_value(want), *(const float *)value->data,
+                        tol * fabs(json_number_value(want)));
         else
             part_tensor(r, "value", want, value->data, value->shape, tol);
-        part_tensor(r, "grad", json_object_get(record, "grad"), grad->data, grad->shape, fmax(1e-5, 10 * jsonl_number(record, "grad_noise")));
+        part_tensor(r, "grad", json_object_get(record, "grad"), grad->data, grad->shape,
+                    fmax(1e-5, 10 * jsonl_number(record, "grad_noise")));
     } else {
         part_differ(r, "    %s\n", st.text[0] ? st.text : "no gradient");
     }
@@ -141,7 +144,8 @@ static void check_loss(const json_t *record, const problem *p, part_report *r)
 static void check_class_weights(const json_t *record, const problem *p, part_report *r)
 {
     const json_t *o = json_object_get(record, "class_weights");
-    class_weights_opts opts = { jsonl_text(o, "method"), jsonl_number(o, "power"), jsonl_number(o, "beta"), jsonl_number(o, "max_weight") };
+    class_weights_opts opts = { jsonl_text(o, "method"), jsonl_number(o, "power"), jsonl_number(o, "beta"),
+                                jsonl_number(o, "max_weight") };
     float *n = counts(p), *w = calloc((size_t)p->c, sizeof *w);
     bool positive = false;
     status st = { 0 };
@@ -184,7 +188,8 @@ static void check_cutmix(const json_t *record, part_report *r)
     snprintf(r->label, sizeof r->label, "cutmix %lldx%lld", (long long)v[0], (long long)v[1]);
     cutmix_box b = cutmix_box_at(v[0], v[1], jsonl_number(record, "lam"), v[2], v[3]);
     if (b.y0 != v[4] || b.y1 != v[5] || b.x0 != v[6] || b.x1 != v[7])
-        part_differ(r, "    [%lld, %lld, %lld, %lld]\n", (long long)b.y0, (long long)b.y1, (long long)b.x0, (long long)b.x1);
+        part_differ(r, "    [%lld, %lld, %lld, %lld]\n", (long long)b.y0, (long long)b.y1, (long long)b.x0,
+                    (long long)b.x1);
     part_number(r, "lam", jsonl_number(record, "corrected_lam"), cutmix_lam(b, v[0], v[1]), 1e-8);
 }
 

@@ -1,4 +1,4 @@
-/* main.c - train_parts [-v] FILE.jsonl[.xz]...: parts of training against what timm and PyTorch computed (train_oracle.py).
+/* main.c - train_parts [-v] FILE.jsonl[.xz]...: parts of training against what timm and PyTorch computed.
  *
  * A line for every record that differs (-v: for every record), one for every file with its worst deviation, and last
  * "N passed, N failed". */
@@ -53,7 +53,8 @@ static void run_file(const char *path, bool verbose, pool *threads)
         r.text[0] ? failed++ : passed++;
         worst = r.worst > worst ? r.worst : worst;
         if (r.text[0] || verbose)
-            printf("%-4s line %d: %s  worst %.3f of what is allowed\n%s", r.text[0] ? "FAIL" : "ok", lines.line, r.label, r.worst, r.text);
+            printf("%-4s line %d: %s  worst %.3f of what is allowed\n%s", r.text[0] ? "FAIL" : "ok", lines.line,
+                   r.label, r.worst, r.text);
         fflush(stdout);
     }
     printf("%s: %d records, worst %.3f of what is allowed\n", path, records, worst);

@@ -49,7 +49,10 @@ void part_tensor(part_report *r, const char *what, const json_t *want, const flo
     for (int64_t i = 0; i < n; i++)
         spread += (got[i] - sum / (double)n) * (got[i] - sum / (double)n);
     const struct { const char *key; double value, scale; } figures[] = {
-        { "mean", sum / (double)n, 1 }, { "std", sqrt(spread / (double)n), 1 }, { "amax", amax, 1 }, { "l2", sqrt(square), sqrt((double)n) },
+        { "mean", sum / (double)n, 1 },
+        { "std", sqrt(spread / (double)n), 1 },
+        { "amax", amax, 1 },
+        { "l2", sqrt(square), sqrt((double)n) },
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         snprintf(name, sizeof name, "%.40s %s", what, figures[i].key);

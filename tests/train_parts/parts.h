@@ -1,7 +1,7 @@
 /* parts.h - parts of training against what timm and PyTorch computed: what the checks of the parts share.
  *
- * A data file has a header, {"what": "losses", ...}, and then a record a line.  A part is a function that looks at one record;
- * main.c finds it by the header's word in parts.list.
+ * A data file has a header, {"what": "losses", ...}, and then a record a line.  A part is a function that looks at one
+ * record; main.c finds it by the header's word in parts.list.
  */
 #ifndef PARTS_H
 #define PARTS_H

@@ -9,8 +9,9 @@ enum { MOST_ARGS = 24 };
 
 /* Options of timm's classes, under create_scheduler_v2's names. */
 static const struct { const char *theirs, *ours; } renamed[] = {
-    { "t_initial", "num_epochs" }, { "warmup_t", "warmup_epochs" }, { "warmup_lr_init", "warmup_lr" }, { "lr_min", "min_lr" },
-    { "patience_t", "patience_epochs" }, { "mode", "plateau_mode" }, { "decay_t", "decay_epochs" }, { "power", "decay_rate" },
+    { "t_initial", "num_epochs" }, { "warmup_t", "warmup_epochs" },     { "warmup_lr_init", "warmup_lr" },
+    { "lr_min", "min_lr" },        { "patience_t", "patience_epochs" }, { "mode", "plateau_mode" },
+    { "decay_t", "decay_epochs" }, { "power", "decay_rate" },
 };
 /* What their classes leave out, where create_scheduler_v2 has another default. */
 static const struct { const char *name, *sched; schedule_arg arg[3]; } classes[] = {
