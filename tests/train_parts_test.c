@@ -18,6 +18,8 @@ TEST(losses_as_timm) { run_parts("data/train-losses.jsonl.xz", "\n291 passed, 0 
 TEST(schedules_as_timm) { run_parts("data/train-schedules.jsonl.xz", "\n84 passed, 0 failed\n"); }
 TEST(schedules_as_timm_with_other_numbers) { run_parts("data/train-schedules-2.jsonl.xz", "\n84 passed, 0 failed\n"); }
 
+TEST(metrics_as_timm) { run_parts("data/train-metrics.jsonl", "\n5 passed, 0 failed\n"); }
+
 /* A record with one figure changed is found. */
 TEST(train_parts_can_fail)
 {
