@@ -20,6 +20,7 @@ typedef struct optim_param {
     double lr;                  /* of this step; the schedule's, lr_scale included */
     double weight_decay;        /* of its group */
     bool fallback;              /* muon leaves it to its fallback rule */
+    const float *probe;         /* kron: this step's random numbers, of variance 1; NULL: drawn */
 } optim_param;
 
 /* An option as text, as --opt-kwargs gives it: "betas" "0.9,0.99"; "nesterov" "false"; "eps" "none". */
