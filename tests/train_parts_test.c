@@ -1,10 +1,11 @@
-/* train_parts_test.c - train_parts over tests/data; what losses and schedules say of bad options. */
+/* train_parts_test.c - train_parts over tests/data; what losses, schedules and optimizers say of bad options. */
 #include <math.h>
 #include <string.h>
 #include "command.h"
 #include "graph/graph.h"
 #include "test.h"
 #include "train/loss.h"
+#include "train/optimizer.h"
 #include "train/schedule.h"
 
 static void run_parts(const char *file, const char *last)
@@ -19,6 +20,8 @@ TEST(schedules_as_timm) { run_parts("data/train-schedules.jsonl.xz", "\n84 passe
 TEST(schedules_as_timm_with_other_numbers) { run_parts("data/train-schedules-2.jsonl.xz", "\n84 passed, 0 failed\n"); }
 
 TEST(metrics_as_timm) { run_parts("data/train-metrics.jsonl", "\n5 passed, 0 failed\n"); }
+
+TEST(optimizers_as_timm) { run_parts("data/train-optimizers.jsonl.xz", "\n381 passed, 0 failed\n"); }
 
 /* A record with one figure changed is found. */
 TEST(train_parts_can_fail)
@@ -134,4 +137,24 @@ TEST(plateau_resumed_goes_on_alike)
     CHECK(schedule_lr(whole, 0) < .3, "the metric stays and the rate is %g", schedule_lr(whole, 0));
     schedule_free(whole);
     schedule_free(rest);
+}
+
+TEST(optimizers_say_what_makes_no_sense)
+{
+    static const struct { const char *name, *key, *value, *says; } all[] = {
+        { "adamv", "eps", "1e-8", "no optimizer is called 'adamv'; the nearest is 'adam" },
+        { "adamw", "gamma", "1", "optimizer adamw has no option 'gamma'" },
+        { "adamw", "betas", "0.9,1.5", "optimizer adamw: betas lie in [0, 1), not 1.5" },
+        { "adamw", "eps", "much", "optimizer adamw: 'much' is no value for eps" },
+        { "sgd", "momentum", "0", "optimizer sgd: nesterov needs a momentum and no dampening" },
+        { "muon", "algo", "lion", "optimizer muon: algo is muon or adamuon" },
+    };
+    float value[4] = { 0 }, grad[4] = { 0 };
+    optim_param p = { .name = "w", .shape = { 1, { 4 } }, .value = value, .grad = grad, .lr = .1 };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        status st = { 0 };
+        optimizer *o = optimizer_new(all[i].name, .1, &p, 1, &(optim_arg){ all[i].key, all[i].value }, 1, NULL, &st);
+        CHECK(!o && strstr(st.text, all[i].says), "%s %s=%s: %s", all[i].name, all[i].key, all[i].value, st.text);
+        optimizer_free(o);
+    }
 }
