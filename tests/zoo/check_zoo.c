@@ -1,5 +1,6 @@
 /* check_zoo.c - check_zoo FILE.jsonl[.xz] [PATTERN...] [-- OPTIONS]: every golden record whose model's name contains one of the
- * patterns, through the command line; OPTIONS go to `timm fingerprint`.  Slow: `make check-zoo`; the tests run a sample. */
+ * patterns, through the command line; OPTIONS go to `timm fingerprint`.  Records of gradients run `timm fingerprint --train`.
+ * Slow: `make check-zoo`; the tests run a sample. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,9 +47,12 @@ int main(int argc, char **argv)
         double worst = 0;
         struct timespec a, b;
         clock_gettime(CLOCK_MONOTONIC, &a);
-        json_t *got = golden_run(TEST_TIMM, golden, more, text, sizeof text);
+        bool grads = json_object_get(golden, "grads") != NULL;
+        char options[600];
+        snprintf(options, sizeof options, "%s%s", grads ? "--train" : "", more);
+        json_t *got = golden_run(TEST_TIMM, golden, options, text, sizeof text);
         if (got)
-            golden_compare(golden, got, text, sizeof text, &worst);
+            (grads ? golden_compare_grads : golden_compare)(golden, got, text, sizeof text, &worst);
         clock_gettime(CLOCK_MONOTONIC, &b);
         json_decref(got);
         text[0] ? failed++ : passed++;
