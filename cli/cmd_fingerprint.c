@@ -146,6 +146,7 @@ static void one_model(timm_ctx *ctx, const char *name)
 {
     timm_model *model = timm_create(ctx, name, &(timm_model_opts){
         .weights = o.checkpoint, .in_chans = (int)o.in_chans, .img_size = { o.size, o.size }, .precision = o.precision,
+        .drop_path = -1,                /* figures to compare: nothing at random */
         .classes = o.classes < 0 ? 0 : o.classes ? (int)o.classes : -1, .fill = fill });
     if (!model)
         return;

@@ -109,6 +109,10 @@ tg *tg_layer_norm(tg *x, tg *weight, tg *bias, int axis, double eps);           
 tg *tg_rms_norm(tg *x, tg *weight, int axis, double eps);
 tg *tg_group_norm(tg *x, tg *weight, tg *bias, int groups, double eps);             /* (n,c,...) */
 
+/* Random values are functions of a key (4) (nn_key), the site that asks, and the index. */
+tg *tg_bernoulli(tg *key, tg_shape shape, double chance, double value, uint64_t site);             /* value with that chance, else 0 */
+tg *tg_sample(tg *key, int64_t rows, int64_t from, int64_t take, uint64_t site);    /* (rows, take): of r from .. (r + 1) from - 1 */
+
 /* A constant of the same graph as x; data is copied (row-major). */
 tg *tg_const(const tg *x, tg_shape shape, const float *data);
 tg *tg_full(const tg *x, tg_shape shape, double value);
@@ -178,8 +182,15 @@ tg *nn_layer_norm(nn_scope s, tg *x, nn_norm o);        /* over the last axis */
 tg *nn_layer_norm_2d(nn_scope s, tg *x, nn_norm o);     /* over axis 1 of (n,c,h,w) */
 tg *nn_rms_norm(nn_scope s, tg *x, nn_norm o);
 tg *nn_group_norm(nn_scope s, tg *x, int groups, nn_norm o);
-tg *nn_dropout(nn_scope s, tg *x, float rate);          /* identity unless training */
-tg *nn_drop_path(nn_scope s, tg *branch);               /* likewise; the rate grows linearly over the calling scopes */
+/* Identity unless training and the rate is above 0.  The scope is the layer's own, timm's where it has one: it tells the masks of
+ * one pass apart. */
+tg *nn_dropout(nn_scope s, tg *x, double rate);
+tg *nn_drop_path(nn_scope s, tg *branch, double rate);  /* whole images of the branch */
+tg *nn_drop_block(nn_scope s, tg *x, double rate, int size, double gamma_scale);   /* squares of `size` pixels, in all channels */
+tg *nn_patch_dropout(nn_scope s, tg *x, int prefix, double rate);       /* (b,n,c): fewer tokens; the first `prefix` stay */
+double nn_drop_path_rate(nn_scope s, int i, int n);     /* of branch i: linear from 0 to nn_options.drop_path at n - 1 */
+/* tg_attention with dropout of the weights. */
+tg *nn_attention(nn_scope s, tg *q, tg *k, tg *v, tg *bias, double scale, double rate);
 tg *nn_layer_scale(nn_scope s, tg *x, float value);     /* x * s.path (last axis) */
 tg *nn_global_pool(tg *x, nn_pooling how);              /* (n,c,h,w) -> (n,c), (n,2c) for catavgmax; NONE: unchanged */
 void nn_feature(nn_scope s, tg *x);                     /* a tap named s.path; (n,c,h,w) */
@@ -207,6 +218,7 @@ typedef struct timm_family {
     tg *(*head)(nn_scope s, tg *features, const void *variant, timm_head h); /* forward_head */
     const char *stem, *blocks;                 /* parameter groups, for layer-wise learning rates */
     nn_init conv_init, linear_init; float linear_std;      /* initial values where a layer names none; NN_CONST: PyTorch's default */
+    float drop_path;                           /* its rate where the user names none */
     int default_taps;                          /* features_only without indices: the last so many; 0: all */
     const struct zoo_tag *tags; size_t tag_count;          /* generated: NAME.tags.h */
 } timm_family;

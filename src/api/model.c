@@ -194,6 +194,13 @@ static bool resolve(timm_model *m, const timm_model_opts *o)
         return status_fail(st, TIMM_BAD_ARG, "output_stride is %d; it must be 8, 16 or 32", o->output_stride);
     if (o->precision && strcmp(o->precision, "fp32"))
         return status_fail(st, TIMM_UNSUPPORTED, "no precision is called '%s'; there is fp32", o->precision);
+    const struct { const char *name; float rate; } drop[] = {
+        { "drop_rate", o->drop_rate }, { "drop_path", o->drop_path }, { "drop_block", o->drop_block }, { "proj_drop", o->proj_drop },
+        { "attn_drop", o->attn_drop }, { "pos_drop", o->pos_drop }, { "patch_drop", o->patch_drop },
+    };
+    for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+        if (!(drop[i].rate < 1))
+            return status_fail(st, TIMM_BAD_ARG, "%s is %g; a rate must be below 1", drop[i].name, (double)drop[i].rate);
     int64_t h = o->img_size[0], w = o->img_size[1] ? o->img_size[1] : h;
     if (h < 0 || w < 0 || h > 1 << 20 || w > 1 << 20)
         return status_fail(st, TIMM_BAD_ARG, "img_size %lld x %lld: out of range", (long long)h, (long long)w);

@@ -16,6 +16,8 @@ struct timm_trainer {
     nn_entry **buffer;                      /* output first_update + i becomes its value */
     int buffers, first_update;
     const float **input;
+    float key[NN_KEY_SIZE];                 /* of this update: what dropout leaves out */
+    uint64_t updates;
 };
 
 timm_trainer *timm_trainer_open(timm_model *m)
@@ -37,7 +39,7 @@ static void forget(timm_trainer *t)
     free(t->gradient);
     free(t->buffer);
     free(t->input);
-    *t = (timm_trainer){ .m = t->m };
+    *t = (timm_trainer){ .m = t->m, .updates = t->updates };
 }
 
 void timm_trainer_close(timm_trainer *t)
@@ -132,6 +134,8 @@ timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_
         return st->code;
     t->input[0] = image->data;
     t->input[1] = target->data;
+    t->input[NN_KEY] = t->key;
+    nn_key_of(t->m->ctx->seed, t->updates++, t->key);
     for (int i = 0; i < t->params; i++) {
         t->input[NN_FIRST_PARAM + i] = nn_own(t->param[i]);
         if (!t->input[NN_FIRST_PARAM + i])

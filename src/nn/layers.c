@@ -115,10 +115,6 @@ tg *nn_group_norm(nn_scope s, tg *x, int groups, nn_norm o)
     return tg_group_norm(x, weight, bias, groups, o.eps > 0 ? o.eps : 1e-5);
 }
 
-/* Training draws a mask here; what runs today is inference, where both are the identity. */
-tg *nn_dropout(nn_scope s, tg *x, float rate) { return (void)s, (void)rate, x; }
-tg *nn_drop_path(nn_scope s, tg *branch) { return (void)s, branch; }
-
 tg *nn_layer_scale(nn_scope s, tg *x, float value)
 {
     tg *gamma = nn_param(s, SHAPE(tg_dim(x, -1)), (nn_par){ .value = value });

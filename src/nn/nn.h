@@ -50,7 +50,10 @@ void nn_draw(const nn_entry *e, uint64_t seed, float *out);      /* init.c */
 typedef struct nn_update { nn_entry *entry; tg *value; } nn_update;
 
 /* Inputs of a training plan: those of the user come first, then parameter number i as input NN_FIRST_PARAM + i. */
-enum { NN_FIRST_PARAM = 8 };
+enum { NN_KEY = 2, NN_FIRST_PARAM = 8 };
+enum { NN_KEY_SIZE = 4 };
+/* What input NN_KEY of a training plan holds: all that is random in one update. */
+void nn_key_of(uint64_t seed, uint64_t update, float key[NN_KEY_SIZE]);
 
 typedef struct nn_tap { const char *module; tg *value; bool nhwc; } nn_tap;
 
@@ -67,6 +70,7 @@ struct nn_build {
     nn_tap *tap;
     int taps, tap_room;
     bool training;                      /* statistics of the batch, parameters that vary; nn_build_train */
+    tg *key;                            /* the plan's input NN_KEY; NULL until something random asks for it */
     nn_update *update;
     int updates, update_room;
 };

@@ -23,6 +23,7 @@ typedef struct permute_attr { int order[TG_MAX_RANK]; } permute_attr;
 typedef struct shape_attr { tg_shape shape; } shape_attr;         /* reshape, expand */
 typedef struct slice_attr { int axis; int64_t from, to, step; } slice_attr;
 typedef struct roll_attr { int axis; int64_t shift; } roll_attr;
+typedef struct bernoulli_attr { tg_shape shape; double chance, value; uint64_t site; } bernoulli_attr;
 typedef struct resize_attr { int64_t h, w; int mode; bool antialias; } resize_attr;
 
 #endif

@@ -115,7 +115,7 @@ static tg *mlp(nn_scope s, tg *x, const struct convnext *v, int dim)
     return dense(at(s, "fc2"), x, dim, v->conv_mlp);
 }
 
-static tg *block(nn_scope s, tg *x, const struct convnext *v, int stage, int dilation)
+static tg *block(nn_scope s, tg *x, const struct convnext *v, int stage, int dilation, double drop)
 {
     int dim = v->dims[stage], k = v->kernels[stage] ? v->kernels[stage] : 7;
     tg *y = nn_conv2d(at(s, "conv_dw"), x, dim,
@@ -129,7 +129,7 @@ static tg *block(nn_scope s, tg *x, const struct convnext *v, int stage, int dil
         tg *gamma = nn_param(at(s, "gamma"), SHAPE(dim), (nn_par){ .value = 1e-6f });
         y = tg_mul(y, tg_reshape(gamma, SHAPE(1, dim, 1, 1)));
     }
-    return tg_add(x, nn_drop_path(s, y));
+    return tg_add(x, nn_drop_path(at(s, "drop_path"), y, drop));
 }
 
 static tg *downsample(nn_scope s, tg *x, const struct convnext *v, int dim, struct pace p)
@@ -157,6 +157,7 @@ static tg *body(nn_scope s, tg *x, const void *variant)
 {
     const struct convnext *v = variant;
     struct pace p = { .stride = 1, .first_dilation = 1, .dilation = 1 };
+    int blocks = v->depths[0] + v->depths[1] + v->depths[2] + v->depths[3], number = 0;
     int reached = 4, limit = nn_opts(s)->output_stride ? nn_opts(s)->output_stride : 32;
 
     x = stem(at(s, "stem"), x, v);
@@ -168,7 +169,7 @@ static tg *body(nn_scope s, tg *x, const void *variant)
         reached *= p.stride;
         x = downsample(at(stage, "downsample"), x, v, v->dims[i], p);
         for (int j = 0; j < v->depths[i]; j++)
-            x = block(at(stage, "blocks.%d", j), x, v, i, p.dilation);
+            x = block(at(stage, "blocks.%d", j), x, v, i, p.dilation, nn_drop_path_rate(s, number++, blocks));
         tg *last = v->norm_first && i == 3 ? norm(at(s, "norm_pre"), x, v, true) : x;
         nn_feature(stage, nn_opts(s)->norm_taps ? last : x);
         x = last;
@@ -191,7 +192,7 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
         x = norm(at(s, "norm"), x, v, map);
     if (v->hidden)
         x = tg_gelu(dense(at(s, "pre_logits.fc"), x, v->hidden, map));
-    x = nn_dropout(s, x, h.drop_rate);
+    x = nn_dropout(at(s, "drop"), x, h.drop_rate);
     return h.classes && !h.pre_logits ? dense(at(s, "fc"), x, h.classes, map) : x;
 }
 

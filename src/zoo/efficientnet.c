@@ -22,7 +22,7 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     const struct effnet *v = variant;
     if (h.pool == NN_POOL_NONE && h.classes)
         nn_fail(s, "global_pool '' leaves a map; %s takes it with 0 classes only", v->name);
-    x = nn_dropout(s, nn_global_pool(x, h.pool), h.drop_rate);
+    x = nn_dropout(at(s, "drop"), nn_global_pool(x, h.pool), h.drop_rate);
     return h.classes && !h.pre_logits ? nn_linear(at(s, "classifier"), x, h.classes, (nn_lin){ .bias = true }) : x;
 }
 

@@ -18,7 +18,7 @@ struct block {
 };
 
 /* Where the blocks are: what the strings do not say. */
-struct place { int stride, dilation, out, to_depth; double expand, se; const short *pruned; };
+struct place { int stride, dilation, out, to_depth; double expand, se, drop; const short *pruned; };
 
 /* -- strings ------------------------------------------------------------------------------------------------------------------- */
 
@@ -89,8 +89,11 @@ static const char *read_block(const char *p, struct block *b)
 enum { STAGE_BLOCKS = 16 };
 
 /* The blocks of a stage and their scaled repeats; later ones take their share first. */
-static int read_stage(const char *p, const struct effnet *v, double depth, struct block *b)
+static int read_stage(const struct effnet *v, int stage, struct block *b)
 {
+    const char *p = v->arch[stage];
+    bool fixed = v->depth_rule == DEPTH_FIX_ENDS && (stage == 0 || !v->arch[stage + 1]);
+    double depth = fixed ? 1 : v->stage_depth[0] > 0 ? v->stage_depth[stage] : v->depth > 0 ? v->depth : 1;
     int n = 0, left = 0;
     while (*p && n < STAGE_BLOCKS) {
         p = read_block(p, &b[n]);
@@ -223,8 +226,10 @@ static tg *squeeze(nn_scope s, tg *x, const struct effnet *v, const struct place
 
 static int groups_of(int group_size, int64_t channels) { return group_size > 0 ? (int)(channels / group_size) : 1; }
 static struct kernels one(struct kernels k) { return k.n ? k : (struct kernels){ 1, { 1 } }; }
-static tg *skip(nn_scope s, tg *x, tg *y, bool may) { return may ? tg_add(nn_drop_path(s, y), x) : y; }
-
+static tg *skip(nn_scope s, tg *x, tg *y, const struct place *p, bool may)
+{
+    return may ? tg_add(nn_drop_path(at(s, "drop_path"), y, p->drop), x) : y;
+}
 
 /* -- blocks ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -245,7 +250,7 @@ static tg *conv_bn(nn_scope s, tg *x, const struct effnet *v, const struct block
     tg *y = nn_conv2d(at(s, "conv"), x, p->out, conv_of(v, b->k.k[0], aa ? 1 : p->stride, p->dilation, groups));
     y = effnet_norm(at(s, "bn1"), y, v, act);
     y = aa ? anti_alias(y, v) : y;
-    return skip(s, x, y, b->skip && p->stride == 1 && tg_dim(x, 1) == p->out);
+    return skip(s, x, y, p, b->skip && p->stride == 1 && tg_dim(x, 1) == p->out);
 }
 
 static tg *separable(nn_scope s, tg *x, const struct effnet *v, const struct block *b, const struct place *p, tg_act *act)
@@ -260,7 +265,7 @@ static tg *separable(nn_scope s, tg *x, const struct effnet *v, const struct blo
     y = squeeze(at(s, "se"), aa ? anti_alias(y, v) : y, v, p, act);
     y = mixed(at(s, "conv_pw"), y, p->out, one(b->p), conv_of(v, 1, 1, 1, 1), false);
     y = effnet_norm(at(s, "bn2"), y, v, pw_act ? act : NULL);
-    return skip(s, x, y, may);
+    return skip(s, x, y, p, may);
 }
 
 static tg *inverted(nn_scope s, tg *x, const struct effnet *v, const struct block *b, const struct place *p, tg_act *act)
@@ -286,7 +291,7 @@ static tg *inverted(nn_scope s, tg *x, const struct effnet *v, const struct bloc
     y = routing ? cond_conv(at(s, "conv_pwl"), y, routing, p->out, 1, 1, 1, 1, v)
                 : mixed(at(s, "conv_pwl"), y, p->out, one(b->p), conv_of(v, 1, 1, 1, 1), false);
     y = effnet_norm(at(s, "bn3"), y, v, NULL);
-    return skip(s, x, y, may);
+    return skip(s, x, y, p, may);
 }
 
 static tg *edge(nn_scope s, tg *x, const struct effnet *v, const struct block *b, const struct place *p, tg_act *act)
@@ -298,7 +303,7 @@ static tg *edge(nn_scope s, tg *x, const struct effnet *v, const struct block *b
     y = effnet_norm(at(s, "bn1"), y, v, act);
     y = squeeze(at(s, "se"), aa ? anti_alias(y, v) : y, v, p, act);
     y = effnet_norm(at(s, "bn2"), nn_conv2d(at(s, "conv_pwl"), y, p->out, conv_of(v, one(b->p).k[0], 1, 1, 1)), v, NULL);
-    return skip(s, x, y, may);
+    return skip(s, x, y, p, may);
 }
 
 static tg *conv_norm(nn_scope s, tg *x, int out, const struct effnet *v, nn_conv o, tg_act *act, bool may_aa)
@@ -335,7 +340,7 @@ static tg *universal(nn_scope s, tg *x, const struct effnet *v, const struct blo
     if (last)
         y = conv_norm(at(s, "dw_end"), y, p->out, v,
                       conv_of(v, last, first || middle ? 1 : p->stride, d, groups_of(size, p->out)), NULL, false);
-    return skip(s, x, scaled(s, y, v->layer_scale), may);
+    return skip(s, x, scaled(s, y, v->layer_scale), p, may);
 }
 
 static tg *tokens(tg *x, int heads) { return tg_rearrange(x, "b (h c) y x -> b h (y x) c", "h", heads); }
@@ -372,7 +377,7 @@ static tg *attention(nn_scope s, tg *x, const struct effnet *v, const struct blo
     }
     y = tg_rearrange(tg_attention(q, k, values, NULL, 0), "b h (y x) c -> b (h c) y x", "y", h);
     y = pointwise(at(a, shared ? "output.proj" : "proj"), y, p->out);
-    return skip(s, x, scaled(s, y, v->layer_scale), may);
+    return skip(s, x, scaled(s, y, v->layer_scale), p, may);
 }
 
 static block_fn *kind_of(const struct block *b)
@@ -435,6 +440,16 @@ static struct place place_of(const struct effnet *v, const struct block *b, int 
     return p;
 }
 
+static int count_blocks(const struct effnet *v)
+{
+    struct block b[STAGE_BLOCKS];
+    int count = 0;
+    for (int i = 0; v->arch[i]; i++)
+        for (int k = read_stage(v, i, b); k-- > 0;)
+            count += b[k].repeats;
+    return count;
+}
+
 /* The stride with which a stage starts; 1 beyond the last. */
 static int first_stride(const char *stage)
 {
@@ -447,19 +462,19 @@ tg *effnet_blocks(nn_scope s, tg *x, const struct effnet *v)
 {
     struct progress now = { .stride = 2, .dilation = 1 };
     struct block b[STAGE_BLOCKS];
+    int blocks = count_blocks(v);
     read_block(v->arch[0], &b[0]);
     if (b[0].stride > 1 || b[0].to_depth)
         nn_feature(at(s, "bn1"), x);
     for (int i = 0; v->arch[i]; i++) {
-        bool end = i == 0 || !v->arch[i + 1];
-        double depth = v->stage_depth[0] > 0 ? v->stage_depth[i] : v->depth > 0 ? v->depth : 1;
-        int kinds = read_stage(v->arch[i], v, v->depth_rule == DEPTH_FIX_ENDS && end ? 1 : depth, b), index = 0;
+        int kinds = read_stage(v, i, b), index = 0;
         for (int k = 0; k < kinds; k++)
             for (int repeat = 0; repeat < b[k].repeats; repeat++, index++) {
                 struct block own = b[k];
                 if (own.group_size < 0 && v->group_size)
                     own.group_size = v->group_size;
                 struct place p = place_of(v, &own, index, &now, nn_opts(s)->output_stride);
+                p.drop = nn_drop_path_rate(s, now.index - 1, blocks + 1);
                 x = kind_of(&own)(at(s, "blocks.%d.%d", i, index), x, v, &own, &p, own.act ? own.act : v->act ? v->act : tg_relu);
             }
         if (!v->arch[i + 1] || (first_stride(v->arch[i + 1]) > 1 && !now.to_depth))

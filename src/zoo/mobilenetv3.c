@@ -33,7 +33,7 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     x = v->head_norm ? effnet_norm(at(s, "norm_head"), x, v, act) : act(x);
     if (pool != NN_POOL_NONE)
         x = tg_reshape(x, SHAPE(tg_dim(x, 0), -1));
-    x = nn_dropout(s, x, h.drop_rate);
+    x = nn_dropout(at(s, "drop"), x, h.drop_rate);
     if (pool == NN_POOL_NONE && h.classes)
         nn_fail(s, "global_pool '' leaves a map; %s takes it with 0 classes only", v->name);
     return h.classes && !h.pre_logits ? nn_linear(at(s, "classifier"), x, h.classes, (nn_lin){ .bias = true }) : x;

@@ -67,21 +67,27 @@ static tg *smooth(tg *x, const struct resnet *r, int stride)
     return r->aa == BLUR ? nn_blur_pool(x, 3, stride) : tg_avg_pool(x, (tg_pool){ .k = stride, .stride = stride });
 }
 
-static tg *basic(nn_scope s, tg *x, const struct resnet *r, int out, struct pace p)
+/* In the third stage squares of 5, in the fourth of 3. */
+static tg *drop_block(nn_scope s, tg *x, int stage)
+{
+    return stage < 2 ? x : nn_drop_block(at(s, "drop_block"), x, nn_opts(s)->drop_block, stage == 2 ? 5 : 3, stage == 2 ? .25 : 1);
+}
+
+static tg *basic(nn_scope s, tg *x, const struct resnet *r, int out, int stage, struct pace p)
 {
     x = striding(at(s, "conv1"), x, r, out / (r->reduce_first ? r->reduce_first : 1), p, 1);
-    x = tg_relu(norm(at(s, "bn1"), x, r, false));
+    x = tg_relu(drop_block(s, norm(at(s, "bn1"), x, r, false), stage));
     x = smooths(r, p) ? smooth(x, r, p.stride) : x;
     x = conv(at(s, "conv2"), x, out, 3, 1, p.dilation, 1);
     return norm(at(s, "bn2"), x, r, true);
 }
 
-static tg *bottleneck(nn_scope s, tg *x, const struct resnet *r, const int width[2], int out, struct pace p)
+static tg *bottleneck(nn_scope s, tg *x, const struct resnet *r, const int width[2], int out, int stage, struct pace p)
 {
     x = conv(at(s, "conv1"), x, width[0], 1, 1, 1, 1);
     x = tg_relu(norm(at(s, "bn1"), x, r, false));
     x = striding(at(s, "conv2"), x, r, width[1], p, r->groups ? r->groups : 1);
-    x = tg_relu(norm(at(s, "bn2"), x, r, false));
+    x = tg_relu(drop_block(s, norm(at(s, "bn2"), x, r, false), stage));
     x = smooths(r, p) ? smooth(x, r, p.stride) : x;
     x = conv(at(s, "conv3"), x, out, 1, 1, 1, 1);
     return norm(at(s, "bn3"), x, r, true);
@@ -113,12 +119,15 @@ static tg *block(nn_scope s, tg *x, const struct resnet *r, int stage, int numbe
     int wide = planes * (r->base_width ? r->base_width : 64) / 64 * groups;
     int width[2] = { wide / (r->reduce_first ? r->reduce_first : 1), wide };
 
-    tg *y = neck ? bottleneck(s, x, r, r->pruned ? r->pruned->width[number] : width, out, p) : basic(s, x, r, out, p);
+    tg *y = neck ? bottleneck(s, x, r, r->pruned ? r->pruned->width[number] : width, out, stage, p)
+                 : basic(s, x, r, out, stage, p);
     if (r->se)
         y = nn_squeeze_excite(at(s, "se"), y, nn_divisible((double)out / r->se, 8, 0), (nn_se){ 0 });
     if (r->eca)
         y = nn_channel_conv(at(s, "se"), y, full);
-    return tg_relu(tg_add(nn_drop_path(s, y), shortcut(at(s, "downsample"), x, r, out, p)));
+    int blocks = r->layers[0] + r->layers[1] + r->layers[2] + r->layers[3];
+    y = nn_drop_path(at(s, "drop_path"), y, nn_drop_path_rate(s, number, blocks));
+    return tg_relu(tg_add(y, shortcut(at(s, "downsample"), x, r, out, p)));
 }
 
 static tg *stem(nn_scope s, tg *x, const struct resnet *r)
@@ -168,7 +177,7 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     const struct resnet *r = variant;
     if (h.pool == NN_POOL_NONE && h.classes)
         nn_fail(s, "global_pool '' leaves a map; %s takes it with 0 classes only", r->name);
-    x = nn_dropout(s, nn_global_pool(x, h.pool), h.drop_rate);
+    x = nn_dropout(at(s, "drop"), nn_global_pool(x, h.pool), h.drop_rate);
     return h.classes && !h.pre_logits ? nn_linear(at(s, "fc"), x, h.classes, (nn_lin){ .bias = true }) : x;
 }
 

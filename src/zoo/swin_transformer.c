@@ -112,8 +112,9 @@ static tg *attention(nn_scope s, tg *x, int heads, const struct window *w)
     for (int i = 0; i < 3; i++)
         t[i] = tg_rearrange2(tg_slice(qkv, 2, i * dim, (i + 1) * dim), "(b g) t (h d) -> b (g h) t d",
                              "g", windows, "h", heads);
-    x = tg_rearrange(tg_attention(t[0], t[1], t[2], bias, 0), "b (g h) t d -> (b g) t (h d)", "h", heads);
-    return merge(dense(at(s, "proj"), x, dim), w->size, height, width);
+    x = nn_attention(at(s, "attn_drop"), t[0], t[1], t[2], bias, 0, nn_opts(s)->attn_drop);
+    x = dense(at(s, "proj"), tg_rearrange(x, "b (g h) t d -> (b g) t (h d)", "h", heads), dim);
+    return merge(nn_dropout(at(s, "proj_drop"), x, nn_opts(s)->proj_drop), w->size, height, width);
 }
 
 /* Grows the map at the bottom and on the right to multiples of (h, w). */
@@ -140,12 +141,15 @@ static tg *window_attention(nn_scope s, tg *x, int heads, const struct window *w
     return roll(x, w->shift[0], w->shift[1]);
 }
 
-static tg *block(nn_scope s, tg *x, int heads, const struct window *w)
+static tg *block(nn_scope s, tg *x, int heads, const struct window *w, double drop)
 {
     int dim = (int)tg_dim(x, 3);
-    x = tg_add(x, nn_drop_path(s, window_attention(at(s, "attn"), norm(at(s, "norm1"), x), heads, w)));
-    tg *y = tg_gelu(dense(at(s, "mlp.fc1"), norm(at(s, "norm2"), x), 4 * dim));
-    return tg_add(x, nn_drop_path(s, dense(at(s, "mlp.fc2"), y, dim)));
+    double proj = nn_opts(s)->proj_drop;
+    tg *y = window_attention(at(s, "attn"), norm(at(s, "norm1"), x), heads, w);
+    x = tg_add(x, nn_drop_path(at(s, "drop_path1"), y, drop));
+    y = tg_gelu(dense(at(s, "mlp.fc1"), norm(at(s, "norm2"), x), 4 * dim));
+    y = dense(at(s, "mlp.fc2"), nn_dropout(at(s, "mlp.drop1"), y, proj), dim);
+    return tg_add(x, nn_drop_path(at(s, "drop_path2"), nn_dropout(at(s, "mlp.drop2"), y, proj), drop));
 }
 
 static tg *patch_merging(nn_scope s, tg *x)
@@ -185,6 +189,8 @@ static tg *body(nn_scope s, tg *x, const void *variant)
     const struct swin *v = variant;
     int64_t map[2] = { nn_opts(s)->img_size[0] / PATCH, nn_opts(s)->img_size[1] / PATCH };
 
+    int blocks = v->depths[0] + v->depths[1] + v->depths[2] + v->depths[3], number = 0;
+
     if (nn_opts(s)->output_stride != 32)
         nn_fail(s, "%s has no output_stride", v->name);
     x = patch_embed(at(s, "patch_embed"), x, v->dim);
@@ -197,7 +203,7 @@ static tg *body(nn_scope s, tg *x, const void *variant)
         }
         for (int j = 0; j < v->depths[i]; j++) {
             struct window w = window_of(map, v->windows[i] ? v->windows[i] : 7, j % 2);
-            x = block(at(stage, "blocks.%d", j), x, v->heads[i], &w);
+            x = block(at(stage, "blocks.%d", j), x, v->heads[i], &w, nn_drop_path_rate(s, number++, blocks));
         }
         tg *last = i == 3 ? norm(at(s, "norm"), x) : x;
         nn_feature_nhwc(stage, nn_opts(s)->norm_taps ? last : x);
@@ -211,11 +217,12 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     (void)variant;
     if (h.pool != NN_POOL_NONE)
         x = nn_global_pool(tg_rearrange(x, "b h w c -> b c h w", NULL, 0), h.pool);
-    x = nn_dropout(s, x, h.drop_rate);
+    x = nn_dropout(at(s, "head.drop"), x, h.drop_rate);
     return h.classes && !h.pre_logits ? dense(at(s, "head.fc"), x, h.classes) : x;
 }
 
 const timm_family timm_swin_transformer = {
     .name = "swin_transformer", ZOO_TABLE(variants), ZOO_TAGS(swin_transformer_tags), .body = body, .head = head,
+    .drop_path = .1f,
     .stem = "patch_embed", .blocks = "layers.%d.blocks.%d", .linear_init = NN_TRUNC_NORMAL,
 };

@@ -53,6 +53,8 @@ static tg *act(tg *x, const struct vit *v) { return (v->act ? v->act : tg_gelu)(
 static int prefix_tokens(const struct vit *v) { return !v->no_class_token + v->registers; }
 static int hidden(const struct vit *v) { return (int)(v->dim * (v->mlp_ratio > 0 ? v->mlp_ratio : 4)); }
 
+static tg *proj_drop(nn_scope s, tg *x) { return nn_dropout(s, x, nn_opts(s)->proj_drop); }
+
 static tg *scaled(nn_scope s, tg *x, const struct vit *v)
 {
     return v->layer_scale > 0 ? nn_layer_scale(at(s, "gamma"), x, v->layer_scale) : x;
@@ -86,7 +88,7 @@ static tg *differential(nn_scope s, tg *q, tg *k, tg *values, const struct vit *
 {
     tg *y[2], *value = heads(values, v->heads), *weight = lambda(s, v->dim / v->heads / 2, depth);
     for (int i = 0; i < 2; i++)
-        y[i] = tg_attention(half(q, v->heads, i), half(k, v->heads, i), value, NULL, 0);
+        y[i] = nn_attention(at(s, "attn_drop%d", i + 1), half(q, v->heads, i), half(k, v->heads, i), value, NULL, 0, nn_opts(s)->attn_drop);
     tg *x = nn_rms_norm(at(s, "sub_norm"), tg_sub(y[0], tg_mul(y[1], weight)), (nn_norm){ .eps = 1e-5f });
     return joined(tg_affine(x, 1 - lambda_start(depth), 0));
 }
@@ -99,7 +101,7 @@ static tg *attend(nn_scope s, tg *q, tg *k, tg *values, const struct vit *v)
         q = norm(at(s, "q_norm"), q, v);
         k = norm(at(s, "k_norm"), k, v);
     }
-    return joined(tg_attention(q, k, heads(values, v->heads), NULL, 0));
+    return joined(nn_attention(at(s, "attn_drop"), q, k, heads(values, v->heads), NULL, 0, nn_opts(s)->attn_drop));
 }
 
 static tg *attention(nn_scope s, tg *x, const struct vit *v, int depth)
@@ -110,7 +112,7 @@ static tg *attention(nn_scope s, tg *x, const struct vit *v, int depth)
     x = v->differential ? differential(s, t[0], t[1], t[2], v, depth) : attend(s, t[0], t[1], t[2], v);
     if (v->scale_attn_norm)
         x = norm(at(s, "norm"), x, v);
-    return dense(at(s, "proj"), x, v->dim, !v->no_proj_bias);
+    return proj_drop(at(s, "proj_drop"), dense(at(s, "proj"), x, v->dim, !v->no_proj_bias));
 }
 
 static tg *mlp(nn_scope s, tg *x, const struct vit *v)
@@ -124,40 +126,46 @@ static tg *mlp(nn_scope s, tg *x, const struct vit *v)
         x = dense(at(s, "fc1"), x, n, bias);
         x = v->mlp == GLU ? tg_mul(act(tg_slice(x, 2, 0, n / 2), v), tg_slice(x, 2, n / 2, n)) : act(x, v);
     }
+    x = proj_drop(at(s, "drop1"), x);
     if (v->scale_mlp_norm)
         x = norm(at(s, "norm"), x, v);
-    return dense(at(s, "fc2"), x, v->dim, bias);
+    return proj_drop(at(s, "drop2"), dense(at(s, "fc2"), x, v->dim, bias));
 }
 
 /* -- blocks ---------------------------------------------------------------------------------------------------------------------- */
 
 static tg *serial(nn_scope s, tg *x, const struct vit *v, int depth)
 {
+    double drop = nn_drop_path_rate(s, depth, v->depth);
     tg *y = attention(at(s, "attn"), norm(at(s, "norm1"), x, v), v, depth);
-    x = tg_add(x, nn_drop_path(s, scaled(at(s, "ls1"), y, v)));
+    x = tg_add(x, nn_drop_path(at(s, "drop_path1"), scaled(at(s, "ls1"), y, v), drop));
     y = mlp(at(s, "mlp"), norm(at(s, "norm2"), x, v), v);
-    return tg_add(x, nn_drop_path(s, scaled(at(s, "ls2"), y, v)));
+    return tg_add(x, nn_drop_path(at(s, "drop_path2"), scaled(at(s, "ls2"), y, v), drop));
 }
 
 static tg *norm_after(nn_scope s, tg *x, const struct vit *v, int depth)
 {
-    x = tg_add(x, nn_drop_path(s, norm(at(s, "norm1"), attention(at(s, "attn"), x, v, depth), v)));
-    return tg_add(x, nn_drop_path(s, norm(at(s, "norm2"), mlp(at(s, "mlp"), x, v), v)));
+    double drop = nn_drop_path_rate(s, depth, v->depth);
+    tg *y = norm(at(s, "norm1"), attention(at(s, "attn"), x, v, depth), v);
+    x = tg_add(x, nn_drop_path(at(s, "drop_path1"), y, drop));
+    y = norm(at(s, "norm2"), mlp(at(s, "mlp"), x, v), v);
+    return tg_add(x, nn_drop_path(at(s, "drop_path2"), y, drop));
 }
 
 static tg *parallel_things(nn_scope s, tg *x, const struct vit *v, int depth)
 {
+    double drop = nn_drop_path_rate(s, depth, v->depth);
     tg *sum = x;
     for (int i = 0; i < 2; i++) {
         nn_scope a = at(s, "attns.%d", i);
         tg *y = attention(at(a, "attn"), norm(at(a, "norm"), x, v), v, depth);
-        sum = tg_add(sum, nn_drop_path(s, scaled(at(a, "ls"), y, v)));
+        sum = tg_add(sum, nn_drop_path(at(a, "drop_path"), scaled(at(a, "ls"), y, v), drop));
     }
     x = sum;
     for (int i = 0; i < 2; i++) {
         nn_scope f = at(s, "ffns.%d", i);
         tg *y = mlp(at(f, "mlp"), norm(at(f, "norm"), x, v), v);
-        sum = tg_add(sum, nn_drop_path(s, scaled(at(f, "ls"), y, v)));
+        sum = tg_add(sum, nn_drop_path(at(f, "drop_path"), scaled(at(f, "ls"), y, v), drop));
     }
     return sum;
 }
@@ -173,13 +181,13 @@ static tg *parallel(nn_scope s, tg *x, const struct vit *v, int depth)
     y = tg_slice(y, 2, 0, n);
     if (v->no_qkv_bias)
         y = tg_add(y, nn_param(at(s, "mlp_bias"), SHAPE(n), (nn_par){ 0 }));
-    y = act(y, v);
+    y = proj_drop(at(s, "mlp_drop"), act(y, v));
     tg *a = diff ? differential(s, t[0], t[1], t[2], v, depth) : attend(s, t[0], t[1], t[2], v);
     if (diff)
         y = dense(at(s, "out_proj"), tg_concat(2, a, y), d, !v->no_proj_bias);
     else
         y = tg_add(dense(at(s, "attn_out_proj"), a, d, !v->no_proj_bias), dense(at(s, "mlp_out_proj"), y, d, !v->no_proj_bias));
-    return tg_add(x, nn_drop_path(s, scaled(at(s, "ls"), y, v)));
+    return tg_add(x, nn_drop_path(at(s, "drop_path"), scaled(at(s, "ls"), y, v), nn_drop_path_rate(s, depth, v->depth)));
 }
 
 static tg *(*const blocks[])(nn_scope s, tg *x, const struct vit *v, int depth) = {
@@ -256,11 +264,15 @@ static tg *body(nn_scope s, tg *x, const void *variant)
     x = patches(at(s, "patch_embed"), x, v);
     x = v->no_embed_class ? with_tokens(s, tg_add(x, positions(s, v, h, w, 0)), v)
                           : tg_add(with_tokens(s, x, v), positions(s, v, h, w, prefix));
+    x = nn_dropout(at(s, "pos_drop"), x, nn_opts(s)->pos_drop);
+    x = nn_patch_dropout(at(s, "patch_drop"), x, prefix, nn_opts(s)->patch_drop);
     if (v->pre_norm)
         x = norm(at(s, "norm_pre"), x, v);
     for (int i = 0; i < v->depth; i++) {
         nn_scope b = at(s, "blocks.%d", i);
         x = blocks[v->block](b, x, v, i);
+        if (tg_dim(x, 1) != prefix + h * w)          /* some patches are left out: no map */
+            continue;
         tg *map = nn_opts(s)->norm_taps && !v->no_final_norm && !last ? norm(at(s, "norm"), x, v) : x;
         nn_feature(b, tg_rearrange(tg_slice(map, 1, prefix, tg_dim(map, 1)), "b (h w) c -> b c h w", "h", h));
     }
@@ -322,7 +334,7 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     x = pooled(s, x, v, h.pool == NN_POOL_DEFAULT ? pool_at_creation(s, v) : h.pool);
     if (!v->no_final_norm && norm_is_last(s, v))
         x = norm(at(s, "fc_norm"), x, v);
-    x = nn_dropout(s, x, h.drop_rate);
+    x = nn_dropout(at(s, "head_drop"), x, h.drop_rate);
     return h.classes && !h.pre_logits ? dense(at(s, "head"), x, h.classes, true) : x;
 }
 
