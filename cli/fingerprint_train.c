@@ -25,13 +25,13 @@ static void add_buffers(json_t *r, timm_model *m)
 
 static json_t *pass(timm_model *m, timm_trainer *t, const timm_tensor *image, const char *name)
 {
-    int64_t classes = timm_num_classes(m);
+    int64_t classes = timm_num_classes(m) ? timm_num_classes(m) : timm_head_hidden_size(m);      /* no head: its input is compared */
     timm_tensor target = { .rank = 2, .dim = { IMAGES, classes } };
     double loss = 0;
     target.data = calloc((size_t)(IMAGES * classes) + 1, sizeof *target.data);
     if (!target.data)
         return NULL;
-    for (int i = 0; i < IMAGES && classes; i++)
+    for (int i = 0; i < IMAGES && classes > 0; i++)
         target.data[i * classes + i % classes] = 1;
     timm_status st = timm_backward(t, image, &target, &loss);
     free(target.data);
