@@ -64,6 +64,13 @@ void part_tensor(part_report *r, const char *what, const json_t *want, const flo
     }
 }
 
+void part_fill_into(float *out, int64_t n, double lo, double hi, const char *name)
+{
+    uint64_t key = hash_name(name);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)(lo + (hi - lo) * random_uniform(key, (uint64_t)i + 1));
+}
+
 float *part_fill(int64_t n, double lo, double hi, const char *fmt, ...)
 {
     char name[200];
@@ -72,9 +79,8 @@ float *part_fill(int64_t n, double lo, double hi, const char *fmt, ...)
     vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
     float *v = malloc((size_t)n * sizeof *v);
-    uint64_t key = hash_name(name);
-    for (int64_t i = 0; v && i < n; i++)
-        v[i] = (float)(lo + (hi - lo) * random_uniform(key, (uint64_t)i + 1));
+    if (v)
+        part_fill_into(v, n, lo, hi, name);
     return v;
 }
 

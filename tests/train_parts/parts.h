@@ -29,7 +29,8 @@ void part_differ(part_report *r, const char *fmt, ...) __attribute__((format(pri
 void part_number(part_report *r, const char *what, double want, double got, double allowed);
 /* A tensor against its fingerprint ({"shape", "mean", "std", "amax", "l2", "at"}), to tol times the largest value. */
 void part_tensor(part_report *r, const char *what, const json_t *want, const float *got, tg_shape shape, double tol);
-/* The fill of that name (oracle.py): n numbers of [lo, hi); NULL: out of memory; to be freed. */
+/* The fill of that name: n numbers of [lo, hi); NULL: out of memory; to be freed. */
+void part_fill_into(float *out, int64_t n, double lo, double hi, const char *name);
 float *part_fill(int64_t n, double lo, double hi, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* An option's value as text: "0.1", "true", "none", "0.9,0.99". */
 const char *part_text(const json_t *value, char *text, size_t size);
