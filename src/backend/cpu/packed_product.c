@@ -20,7 +20,7 @@ const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis)
         return "unknown activation";
     if (r && r->stride[axis] != 1 && r->shape.dim[axis] > 1)
         return "strided residual";
-    if (e->bias && !c->in[2].constant)
+    if (e->bias && c->in[1].constant && !c->in[2].constant)      /* packed together, once or in each run */
         return "bias changes";
     return NULL;
 }
