@@ -23,6 +23,8 @@ TEST(metrics_as_timm) { run_parts("data/train-metrics.jsonl", "\n5 passed, 0 fai
 
 TEST(optimizers_as_timm) { run_parts("data/train-optimizers.jsonl.xz", "\n381 passed, 0 failed\n"); }
 
+TEST(param_groups_as_timm) { run_parts("data/train-groups.jsonl.xz", "\n37 passed, 0 failed\n"); }
+
 /* A record with one figure changed is found. */
 TEST(train_parts_can_fail)
 {

@@ -216,7 +216,9 @@ typedef struct timm_family {
     const void *variants; size_t count, size;  /* array of family structs, name first */
     tg *(*body)(nn_scope s, tg *image, const void *variant);                 /* forward_features */
     tg *(*head)(nn_scope s, tg *features, const void *variant, timm_head h); /* forward_head */
-    const char *stem, *blocks;                 /* parameter groups, for layer-wise learning rates */
+    /* Layers, for layer-wise learning rates: prefixes of parameters, separated by spaces.  The stem's are the first layer; a number
+     * that %d stands for orders the blocks; "=0" puts it after them, "=last" joins the layer before; all others are the head. */
+    const char *stem, *blocks;
     nn_init conv_init, linear_init; float linear_std;      /* initial values where a layer names none; NN_CONST: PyTorch's default */
     float drop_path;                           /* its rate where the user names none */
     int default_taps;                          /* features_only without indices: the last so many; 0: all */

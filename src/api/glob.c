@@ -50,6 +50,21 @@ bool name_glob(const char *p, const char *text)
     return !*p;
 }
 
+bool name_in_module(const char *pattern, const char *param)
+{
+    char module[256];
+    for (const char *dot = param; (dot = strchr(dot, '.')); dot++) {
+        size_t n = (size_t)(dot - param);
+        if (n >= sizeof module)
+            break;
+        memcpy(module, param, n);
+        module[n] = 0;
+        if (name_glob(pattern, module))
+            return true;
+    }
+    return name_glob(pattern, param);
+}
+
 static size_t run(const char *s, bool digits)
 {
     size_t n = 0;

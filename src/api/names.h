@@ -29,6 +29,8 @@ bool name_fill_cfg(const model_name *n, timm_cfg *out, arena *mem, status *st); 
 const char *const *name_list(name_set z, const timm_list_opts *o, size_t *count, arena *mem, status *st);
 
 bool name_glob(const char *pattern, const char *text);            /* Python's fnmatchcase */
+/* The parameter itself or a module that it is in: "layer1", "blocks.[0-3]", "*.bn1", "fc.bias". */
+bool name_in_module(const char *pattern, const char *param);
 int name_order(const char *a, const char *b);             /* digit runs as numbers, the rest in lower case */
 
 #endif

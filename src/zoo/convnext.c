@@ -198,5 +198,5 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
 
 const timm_family timm_convnext = {
     .name = "convnext", ZOO_TABLE(variants), ZOO_TAGS(convnext_tags), .body = body, .head = head,
-    .stem = "stem", .blocks = "stages.%d.blocks.%d", .conv_init = NN_TRUNC_NORMAL, .linear_init = NN_TRUNC_NORMAL,
+    .stem = "stem", .blocks = "stages.%d.downsample=0 stages.%d.blocks.%d norm_pre=last", .conv_init = NN_TRUNC_NORMAL, .linear_init = NN_TRUNC_NORMAL,
 };

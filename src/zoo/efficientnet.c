@@ -28,5 +28,5 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
 
 const timm_family timm_efficientnet = {
     .name = "efficientnet", ZOO_TABLE(variants), ZOO_TAGS(efficientnet_tags), .body = body, .head = head,
-    .stem = "conv_stem bn1", .blocks = "blocks.%d.%d", .conv_init = NN_EFFICIENTNET_CONV, .linear_init = NN_EFFICIENTNET_LINEAR,
+    .stem = "conv_stem bn1", .blocks = "blocks.%d.%d conv_head=last bn2=last", .conv_init = NN_EFFICIENTNET_CONV, .linear_init = NN_EFFICIENTNET_LINEAR,
 };

@@ -224,5 +224,5 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
 const timm_family timm_swin_transformer = {
     .name = "swin_transformer", ZOO_TABLE(variants), ZOO_TAGS(swin_transformer_tags), .body = body, .head = head,
     .drop_path = .1f,
-    .stem = "patch_embed", .blocks = "layers.%d.blocks.%d", .linear_init = NN_TRUNC_NORMAL,
+    .stem = "patch_embed", .blocks = "layers.%d.downsample=0 layers.%d.blocks.%d norm=last", .linear_init = NN_TRUNC_NORMAL,
 };

@@ -340,5 +340,5 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
 
 const timm_family timm_vision_transformer = {
     .name = "vision_transformer", ZOO_TABLE(variants), ZOO_TAGS(vision_transformer_tags), .body = body, .head = head,
-    .stem = "cls_token pos_embed patch_embed", .blocks = "blocks.%d", .linear_init = NN_TRUNC_NORMAL, .default_taps = 3,
+    .stem = "cls_token reg_token pos_embed patch_embed norm_pre", .blocks = "blocks.%d norm=last", .linear_init = NN_TRUNC_NORMAL, .default_taps = 3,
 };

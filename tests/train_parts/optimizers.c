@@ -188,8 +188,7 @@ void check_optimizers(const json_t *head, const json_t *record, part_report *r)
         snprintf(r->label, sizeof r->label, "names");
         check_names(left_out, r);
     } else if (json_object_get(record, "model")) {
-        snprintf(r->label, sizeof r->label, "groups of %.60s", jsonl_text(record, "model"));
-        part_differ(r, "    not checked\n");
+        check_groups(head, record, r);
     } else {
         snprintf(r->label, sizeof r->label, "%.40s %.60s", jsonl_text(record, "opt"), jsonl_text(record, "config"));
         run(seed, record, r);
