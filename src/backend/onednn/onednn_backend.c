@@ -4,7 +4,7 @@
 #ifdef TIMM_ONEDNN
 #include "onednn_product.h"
 
-static tg_kernel table[2];
+static tg_kernel table[5];
 
 static bool open_onednn(void)
 {
@@ -12,10 +12,13 @@ static bool open_onednn(void)
         return false;
     table[0] = kernel_conv2d_onednn;
     table[1] = kernel_linear_onednn;
+    table[2] = kernel_conv2d_changing_onednn;
+    table[3] = kernel_conv2d_grad_input_onednn;
+    table[4] = kernel_conv2d_grad_weight_onednn;
     return true;
 }
 
-const tg_backend backend_onednn = { .name = "onednn", .open = open_onednn, .kernels = table, .count = 2 };
+const tg_backend backend_onednn = { .name = "onednn", .open = open_onednn, .kernels = table, .count = 5 };
 #else
 static bool open_onednn(void) { return false; }
 

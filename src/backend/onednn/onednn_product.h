@@ -18,6 +18,7 @@ bool dn_prepare(const tg_call *c, const epilogue *e, dn_view x, dn_view w, dn_vi
 void dn_run(const tg_call *c, const epilogue *e);
 void dn_release(void *state);
 
-extern const tg_kernel kernel_conv2d_onednn, kernel_linear_onednn;
+extern const tg_kernel kernel_conv2d_onednn, kernel_linear_onednn, kernel_conv2d_changing_onednn,
+    kernel_conv2d_grad_input_onednn, kernel_conv2d_grad_weight_onednn;
 
 #endif

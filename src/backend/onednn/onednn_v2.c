@@ -35,6 +35,20 @@ bool dn_conv_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md
            && dn()->primitive_desc_create(pd, &d, attr, dn()->engine, NULL) == dnnl_success;
 }
 
+bool dn_conv_grad_desc(dnnl_primitive_desc_t *pd, dn_conv_grad which, dnnl_primitive_desc_t forward, dn_md x, dn_md w,
+                       dn_md y, const int64_t *stride, const int64_t *dilation, const int64_t *before,
+                       const int64_t *after, dnnl_primitive_attr_t attr)
+{
+    dnnl_convolution_desc_t d;
+    dnnl_status_t s =
+        which == DN_CONV_GRAD_INPUT
+            ? dn()->dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, x, w, y, stride, dilation,
+                                                                before, after)
+            : dn()->dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, x, w, NULL, y, stride,
+                                                                   dilation, before, after);
+    return s == dnnl_success && dn()->primitive_desc_create(pd, &d, attr, dn()->engine, forward) == dnnl_success;
+}
+
 bool dn_matmul_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md y, dnnl_primitive_attr_t attr)
 {
     dnnl_matmul_desc_t d;

@@ -32,6 +32,20 @@ bool dn_conv_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md
            == dnnl_success;
 }
 
+bool dn_conv_grad_desc(dnnl_primitive_desc_t *pd, dn_conv_grad which, dnnl_primitive_desc_t forward, dn_md x, dn_md w,
+                       dn_md y, const int64_t *stride, const int64_t *dilation, const int64_t *before,
+                       const int64_t *after, dnnl_primitive_attr_t attr)
+{
+    dnnl_status_t s =
+        which == DN_CONV_GRAD_INPUT
+            ? dn()->convolution_backward_data_primitive_desc_create(pd, dn()->engine, dnnl_convolution_direct, x, w, y,
+                                                                    stride, dilation, before, after, forward, attr)
+            : dn()->convolution_backward_weights_primitive_desc_create(pd, dn()->engine, dnnl_convolution_direct, x, w,
+                                                                       NULL, y, stride, dilation, before, after,
+                                                                       forward, attr);
+    return s == dnnl_success;
+}
+
 bool dn_matmul_desc(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias, dn_md y, dnnl_primitive_attr_t attr)
 {
     return dn()->matmul_primitive_desc_create(pd, dn()->engine, x, w, bias, y, attr) == dnnl_success;
