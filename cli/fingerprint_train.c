@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fingerprint.h"
+#include "timm/train.h"
 
 enum { IMAGES = 2 };
 
@@ -60,6 +61,7 @@ json_t *fingerprint_train(timm_model *m, const char *name)
     timm_trainer *t = timm_trainer_open(m);
     json_t *r = NULL;
     image.data = malloc((size_t)n * sizeof *image.data);
+    timm_trainer_set(t, "smoothing", "0");
     if (image.data && t) {
         fingerprint_fill("input", n, -2, 2, image.data);
         r = pass(m, t, &image, name);

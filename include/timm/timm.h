@@ -35,6 +35,7 @@ extern "C" {
     X(MISMATCH,    "tensors whose names or shapes do not fit the model")                         \
     X(SHAPE,       "shapes that do not fit each other")                                          \
     X(NO_MEMORY,   "out of memory")                                                              \
+    X(DIVERGED,    "training whose loss is no number")                                           \
     X(UNSUPPORTED, "a thing this build cannot do")                                               \
     X(INTERNAL,    "a mistake of ours; please report it")
 typedef enum timm_status {
@@ -212,20 +213,6 @@ TIMM_API timm_status timm_load(timm_model *model, const char *path);     /* safe
 TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safetensors; atomic */
 /* What a safetensors file holds, sorted by name; freed with the context. */
 TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
-
-/* -- training -------------------------------------------------------------------------------------------------------- */
-
-typedef struct timm_trainer timm_trainer;
-
-/* A trainer writes to the model's parameters; close it before the model. */
-TIMM_API timm_trainer *timm_trainer_open(timm_model *model);
-TIMM_API void timm_trainer_close(timm_trainer *trainer);
-/* Forward and backward in training mode: image (N, C, H, W), target (N, classes) of probabilities; the mean cross entropy.
- * Gradients replace those of the last call; running statistics move. */
-TIMM_API timm_status timm_backward(timm_trainer *trainer, const timm_tensor *image, const timm_tensor *target, double *loss);
-TIMM_API timm_tensor timm_trainer_logits(const timm_trainer *trainer);              /* of the last call */
-/* The gradient of a parameter; rank 0 without data: none flows there.  It lives until the next call. */
-TIMM_API timm_tensor timm_gradient(const timm_trainer *trainer, const char *name);
 
 /* -- images ---------------------------------------------------------------------------------------------------------- */
 

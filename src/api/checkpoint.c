@@ -169,7 +169,8 @@ bool weights_load(timm_model *m, const char *path, bool strict)
     for (size_t i = 0; i < safetensors_count(file->f); i++) {
         const char *name = safetensors_get(file->f, i)->name;
         bool head_off = !m->head.classes && named_by(m->cfg.classifier, name);
-        if (!known(m, name) && !head_off && bad.unexpected++ < 12)
+        bool training = strchr(name, '/') != NULL;                           /* state of a trainer, see trainer_save.c */
+        if (!known(m, name) && !head_off && !training && bad.unexpected++ < 12)
             fprintf(bad.f, "\n  unexpected  %s %s", name, tg_str(shape_of(safetensors_get(file->f, i))));
     }
     fclose(bad.f);

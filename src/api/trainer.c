@@ -1,24 +1,12 @@
-/* trainer.c - forward and backward as one plan; parameters are its inputs, gradients and running statistics its outputs. */
+/* trainer.c - forward and backward as one plan, run once a batch. */
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "api/model.h"
+#include "api/trainer.h"
 #include "train/loss.h"
 
 enum { LOSS, LOGITS, FIRST_GRADIENT };
-
-struct timm_trainer {
-    timm_model *m;
-    tg_shape image, target;                 /* what the plan is for */
-    plan *plan;
-    nn_entry **param;                       /* those of the plan, in the build's order */
-    int *gradient;                          /* output that holds its gradient; 0: none flows there */
-    int params;
-    nn_entry **buffer;                      /* output first_update + i becomes its value */
-    int buffers, first_update;
-    const float **input;
-    float key[NN_KEY_SIZE];                 /* of this update: what dropout leaves out */
-    uint64_t updates;
-};
 
 timm_trainer *timm_trainer_open(timm_model *m)
 {
@@ -39,16 +27,39 @@ static void forget(timm_trainer *t)
     free(t->gradient);
     free(t->buffer);
     free(t->input);
-    *t = (timm_trainer){ .m = t->m, .updates = t->updates };
+    t->plan = NULL;
+    t->param = NULL;
+    t->gradient = NULL;
+    t->buffer = NULL;
+    t->input = NULL;
+    t->params = t->buffers = 0;
 }
 
 void timm_trainer_close(timm_trainer *t)
 {
     if (!t)
         return;
+    trainer_step_free(t);
+    trainer_data_free(t);
+    free(t->speed);
+    train_options_free(&t->opts);
     forget(t);
     free(t);
 }
+
+timm_status timm_trainer_set(timm_trainer *t, const char *name, const char *value)
+{
+    if (!t || !name || !value)
+        return TIMM_BAD_ARG;
+    status *st = &t->m->ctx->st;
+    if (t->started)
+        status_fail(st, TIMM_BAD_ARG, "option %s comes too late: training has begun", name);
+    else if (status_ok(st))
+        train_set(&t->opts, name, value, st);
+    return st->code;
+}
+
+const char *timm_trainer_get(const timm_trainer *t, const char *name) { return t && name ? train_text(&t->opts, name) : NULL; }
 
 /* Never asked for: a training plan has no constant parameters. */
 static const float *no_fetch(void *entry, bool *temporary) { return (void)entry, *temporary = false, NULL; }
@@ -76,7 +87,7 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
         t->params = b->entries;
         memcpy(t->param, b->entry, (size_t)b->entries * sizeof *t->param);
         for (int i = 0; i < b->entries; i++)
-            if (d[i] && !b->entry[i]->par.buffer) {
+            if (d[i] && trainer_trains(t, b->entry[i])) {
                 t->gradient[i] = n;
                 out[n++] = d[i];
             }
@@ -95,6 +106,67 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
     return ok;
 }
 
+/* -- the loss -------------------------------------------------------------------------------------------------------------- */
+
+enum { LOSS_ARGS = 16 };
+typedef struct loss_args { loss_arg arg[LOSS_ARGS]; char text[LOSS_ARGS][128]; int n; } loss_args;
+
+static void add_arg(loss_args *a, const char *key, const char *value)
+{
+    if (!*value || a->n == LOSS_ARGS)
+        return;
+    snprintf(a->text[a->n], sizeof *a->text, "%s", value);
+    a->arg[a->n] = (loss_arg){ key, a->text[a->n] };
+    a->n++;
+}
+
+static bool add_kwarg(void *user, const char *word)
+{
+    loss_args *a = user;
+    const char *eq = strchr(word, '=');
+    if (!eq || a->n == LOSS_ARGS)
+        return false;
+    snprintf(a->text[a->n], sizeof *a->text, "%s", word);
+    a->text[a->n][eq - word] = 0;
+    a->arg[a->n] = (loss_arg){ a->text[a->n], a->text[a->n] + (eq - word) + 1 };
+    a->n++;
+    return true;
+}
+
+/* As timm's train.py chooses: a loss by name, else binary or plain cross entropy, smoothed here unless the targets are mixed. */
+static tg *loss_of(timm_trainer *t, tg *logits, tg *target)
+{
+    const train_options *o = &t->opts;
+    loss_args a = { .n = 0 };
+    loss_spec spec = { .name = train_text(o, "loss"), .arg = a.arg };
+    bool smooth = train_number(o, "smoothing") > 0 && !t->mixed;
+    float *weight = NULL;
+    if (*spec.name) {
+        if (!train_words(o, "loss-kwargs", add_kwarg, &a))
+            return tg_poison(logits->graph, TIMM_BAD_ARG, "--loss-kwargs takes KEY=VALUE, not '%s'", train_text(o, "loss-kwargs"));
+    } else if (train_flag(o, "bce-loss")) {
+        double w = train_number(o, "bce-pos-weight");
+        int64_t classes = tg_dim(logits, 1);
+        spec.name = "BinaryCrossEntropy";
+        add_arg(&a, "smoothing", smooth ? train_text(o, "smoothing") : "0");
+        add_arg(&a, "target_threshold", train_text(o, "bce-target-thresh"));
+        add_arg(&a, "sum_classes", train_text(o, "bce-sum"));
+        weight = w == w ? malloc((size_t)classes * sizeof *weight) : NULL;
+        for (int64_t i = 0; weight && i < classes; i++)
+            weight[i] = (float)w;
+    } else if (smooth) {
+        spec.name = "LabelSmoothingCrossEntropy";
+        add_arg(&a, "smoothing", train_text(o, "smoothing"));
+    } else {
+        spec.name = "SoftTargetCrossEntropy";
+    }
+    spec.args = a.n;
+    spec.pos_weight = weight;
+    tg *loss = loss_build(&spec, logits, target, strcmp(spec.name, "SoftTargetCrossEntropy") && !t->mixed);
+    free(weight);
+    return loss;
+}
+
 static bool build(timm_trainer *t, tg_shape image, tg_shape target)
 {
     timm_model *m = t->m;
@@ -105,7 +177,7 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     nn_build_train(&b);
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);
     tg *logits = m->family->head(nn_root(&b), x, m->variant, m->head);
-    tg *loss = loss_build(&(loss_spec){ .name = "SoftTargetCrossEntropy" }, logits, tg_input(b.graph, 1, target), false);
+    tg *loss = loss_of(t, logits, tg_input(b.graph, IN_TARGET, target));
     bool ok = status_ok(&m->ctx->st) && make_plan(t, &b, loss, logits);
     nn_build_close(&b);
     t->image = image;
@@ -122,6 +194,59 @@ static bool shape_of(const timm_tensor *x, int rank, tg_shape *s)
     return true;
 }
 
+/* Dropout of this update; further passes of an accumulation draw others. */
+static void set_key(timm_trainer *t)
+{
+    nn_key_of((uint64_t)train_int(&t->opts, "seed"), (uint64_t)t->updates * 4096 + (uint64_t)t->calls, t->key);
+}
+
+/* The gradients into memory of the trainer's own, where they may change. */
+bool trainer_own_gradients(timm_trainer *t)
+{
+    status *st = &t->m->ctx->st;
+    if (!t->sum_block) {
+        int64_t n = 0;
+        for (int i = 0; i < t->params; i++)
+            n += t->gradient[i] ? tg_numel(t->param[i]->shape) : 0;
+        t->sum = calloc((size_t)t->params + 1, sizeof *t->sum);
+        t->sum_block = malloc((size_t)n * sizeof *t->sum_block + 1);
+        if (!t->sum || !t->sum_block)
+            return status_fail(st, TIMM_NO_MEMORY, "out of memory for gradients");
+        float *at = t->sum_block;
+        for (int i = 0; i < t->params; i++)
+            if (t->gradient[i]) {
+                t->sum[i] = at;
+                at += tg_numel(t->param[i]->shape);
+            }
+    }
+    for (int i = 0; i < t->params && !t->summed; i++)
+        if (t->sum[i])
+            memcpy(t->sum[i], plan_output(t->plan, t->gradient[i])->data, (size_t)tg_numel(t->param[i]->shape) * sizeof(float));
+    t->summed = true;
+    return true;
+}
+
+static void add_gradients(timm_trainer *t)
+{
+    for (int i = 0; i < t->params; i++) {
+        const float *g = t->gradient[i] ? plan_output(t->plan, t->gradient[i])->data : NULL;
+        for (int64_t k = 0, n = g ? tg_numel(t->param[i]->shape) : 0; k < n; k++)
+            t->sum[i][k] += g[k];
+    }
+}
+
+void timm_keep_gradients(timm_trainer *t)
+{
+    if (t && t->plan && t->calls && status_ok(&t->m->ctx->st))
+        t->keep = trainer_own_gradients(t);
+}
+
+bool trainer_needs_plan(timm_trainer *t)
+{
+    const timm_model *m = t->m;
+    return t->plan || build(t, SHAPE(2, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]), SHAPE(2, m->head.classes));
+}
+
 timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_tensor *target, double *loss)
 {
     if (!t)
@@ -132,21 +257,28 @@ timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_
         status_fail(st, TIMM_SHAPE, "training takes images (N, C, H, W) and targets (N, classes) of the same N");
     if (!status_ok(st) || ((!t->plan || !tg_same(t->image, x) || !tg_same(t->target, y)) && !build(t, x, y)))
         return st->code;
-    t->input[0] = image->data;
-    t->input[1] = target->data;
+    t->calls = t->keep ? t->calls : 0;
+    set_key(t);
+    t->input[IN_IMAGE] = image->data;
+    t->input[IN_TARGET] = target->data;
     t->input[NN_KEY] = t->key;
-    nn_key_of(t->m->ctx->seed, t->updates++, t->key);
     for (int i = 0; i < t->params; i++) {
         t->input[NN_FIRST_PARAM + i] = nn_own(t->param[i]);
         if (!t->input[NN_FIRST_PARAM + i])
             return st->code;
     }
     plan_run(t->plan, t->input);
-    for (int i = 0; i < t->buffers; i++)
+    double value = ((const float *)plan_output(t->plan, LOSS)->data)[0];
+    for (int i = 0; i < t->buffers && isfinite(value); i++)              /* statistics of a batch gone wrong would stay */
         memcpy(t->buffer[i]->owned, plan_output(t->plan, t->first_update + i)->data,
                (size_t)tg_numel(t->buffer[i]->shape) * sizeof(float));
+    if (t->keep)
+        add_gradients(t);
+    t->summed = t->keep;
+    t->keep = false;
+    t->calls++;
     if (loss)
-        *loss = ((const float *)plan_output(t->plan, LOSS)->data)[0];
+        *loss = value;
     model_drop_plans(t->m);
     return st->code;
 }
@@ -161,10 +293,18 @@ static timm_tensor output(const timm_trainer *t, int i)
 
 timm_tensor timm_trainer_logits(const timm_trainer *t) { return t && t->plan ? output(t, LOGITS) : (timm_tensor){ 0 }; }
 
+float *trainer_gradient(const timm_trainer *t, int i)
+{
+    return !t->gradient[i] ? NULL : t->summed ? t->sum[i] : plan_output(t->plan, t->gradient[i])->data;
+}
+
 timm_tensor timm_gradient(const timm_trainer *t, const char *name)
 {
     for (int i = 0; t && t->plan && i < t->params; i++)
-        if (!strcmp(t->param[i]->name, name))
-            return t->gradient[i] ? output(t, t->gradient[i]) : (timm_tensor){ 0 };
+        if (!strcmp(t->param[i]->name, name)) {
+            timm_tensor g = t->gradient[i] ? output(t, t->gradient[i]) : (timm_tensor){ 0 };
+            g.data = trainer_gradient(t, i);
+            return g;
+        }
     return (timm_tensor){ 0 };
 }

@@ -1,0 +1,107 @@
+/* train.h - training: from one gradient to a whole run.
+ *
+ * A trainer belongs to a model and writes to its parameters.  Options have the names of timm's train.py and are set as
+ * text before the first step.  Three ways to use it, each made of the one before:
+ *   timm_backward, timm_optimizer_step    a loop of one's own: loss, gradients, update
+ *   timm_trainer_epoch, _validate, ...    epochs over the data set that the options name
+ *   timm_trainer_run                      all of it: schedule, validation, checkpoints, logs, as `timm train`
+ */
+#ifndef TIMM_TRAIN_H
+#define TIMM_TRAIN_H
+#include "timm/timm.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct timm_trainer timm_trainer;
+
+/* -- options ----------------------------------------------------------------------------------------------------------- */
+
+typedef enum timm_option_kind { TIMM_FLAG, TIMM_INT, TIMM_NUMBER, TIMM_TEXT, TIMM_LIST } timm_option_kind;
+typedef struct timm_train_option {
+    const char *name;                   /* "weight-decay"; NULL: a heading, whose text is help */
+    timm_option_kind kind;
+    const char *fallback;               /* the default; NULL: none */
+    const char *argument, *help;
+} timm_train_option;
+/* The table; ends with name and help NULL. */
+TIMM_API const timm_train_option *timm_train_options(void);
+
+/* Close it before the model. */
+TIMM_API timm_trainer *timm_trainer_open(timm_model *model);
+TIMM_API void timm_trainer_close(timm_trainer *trainer);
+/* "weight-decay" or "weight_decay", "0.05"; flags: "true" or "false"; lists: words with blanks or commas between.  Only
+ * before the first step. */
+TIMM_API timm_status timm_trainer_set(timm_trainer *trainer, const char *name, const char *value);
+TIMM_API const char *timm_trainer_get(const timm_trainer *trainer, const char *name);  /* as text; NULL: no such option */
+
+/* -- a loop of one's own ------------------------------------------------------------------------------------------------- */
+
+/* Forward and backward in training mode: image (N, C, H, W), target (N, classes) of probabilities; the loss that the options
+ * name.  Gradients replace those of the last call, or add to them after timm_keep_gradients; running statistics move. */
+TIMM_API timm_status timm_backward(timm_trainer *trainer, const timm_tensor *image, const timm_tensor *target, double *loss);
+/* The next timm_backward adds to the gradients: accumulation. */
+TIMM_API void timm_keep_gradients(timm_trainer *trainer);
+TIMM_API timm_tensor timm_trainer_logits(const timm_trainer *trainer);              /* of the last call */
+/* The gradient of a parameter; rank 0 without data: none flows there.  It lives until the next call. */
+TIMM_API timm_tensor timm_gradient(const timm_trainer *trainer, const char *name);
+/* Divides what was accumulated by the number of calls, clips, updates the parameters and the average of them (EMA), moves the
+ * schedule where it counts updates. */
+TIMM_API timm_status timm_optimizer_step(timm_trainer *trainer);
+TIMM_API double timm_trainer_lr(const timm_trainer *trainer);                       /* of the next step, first group */
+TIMM_API int64_t timm_trainer_updates(const timm_trainer *trainer);                 /* steps so far */
+/* The end of an epoch: moves the schedule.  metric: what "eval-metric" names, for the plateau schedule. */
+TIMM_API timm_status timm_trainer_end_epoch(timm_trainer *trainer, double metric);
+/* Everything that the next step depends on, in one file; training from it goes on bit for bit.  The parameters have
+ * their own names: the file is a weights file too. */
+TIMM_API timm_status timm_trainer_save(timm_trainer *trainer, const char *path);
+TIMM_API timm_status timm_trainer_load(timm_trainer *trainer, const char *path);
+
+/* -- over a data set ----------------------------------------------------------------------------------------------------- */
+
+typedef struct timm_metrics {
+    int64_t images;
+    double loss, top1, top5;                /* mean cross entropy; per cent */
+    double seconds;
+    int classes;
+    const int64_t *confusion;               /* (classes, classes): row the truth, column the guess; the trainer's, until its next validation */
+} timm_metrics;
+
+typedef struct timm_progress {
+    const char *phase;                      /* "train", "validate" */
+    int64_t epoch, epochs, batch, batches;  /* of the phase; batch from 1 */
+    double loss, mean_loss;                 /* of this batch, of the epoch so far */
+    double images_per_second, lr;
+    double seconds_left;                    /* of the whole run, about */
+} timm_progress;
+typedef void timm_progress_fn(void *user, const timm_progress *p);
+
+typedef struct timm_epoch {
+    int64_t epoch;                          /* from 0 */
+    double train_loss, lr, images_per_second;
+    bool validated, averaged;               /* eval is set; it is of the average (EMA) */
+    timm_metrics eval;
+} timm_epoch;
+
+/* Called after each batch. */
+TIMM_API void timm_trainer_progress(timm_trainer *trainer, timm_progress_fn *progress, void *user);
+/* The data set that the options name: "data-dir", "dataset", "train-split", ... */
+TIMM_API timm_status timm_trainer_open_data(timm_trainer *trainer);
+TIMM_API int timm_trainer_classes(const timm_trainer *trainer);                    /* of the data set */
+TIMM_API const char *timm_trainer_class(const timm_trainer *trainer, int i);       /* its name */
+/* The rest of the current epoch; false: it failed, or was asked to stop (timm_trainer_stopped). */
+TIMM_API bool timm_trainer_epoch(timm_trainer *trainer, timm_epoch *out);
+/* All of "val-split"; average: with the averaged weights. */
+TIMM_API timm_status timm_trainer_validate(timm_trainer *trainer, bool average, timm_metrics *out);
+/* The whole run: epochs, validation, checkpoints and logs in the folder "output"/"experiment", until the last epoch, until
+ * "patience-epochs" pass without progress, or until timm_trainer_stop.  each may be NULL; called after each epoch. */
+TIMM_API timm_status timm_trainer_run(timm_trainer *trainer, void (*each)(void *user, const timm_epoch *epoch), void *user);
+TIMM_API const char *timm_trainer_folder(const timm_trainer *trainer);             /* of the run; "" before it */
+/* Finish the update, save, return: may be called from a signal handler. */
+TIMM_API void timm_trainer_stop(timm_trainer *trainer);
+TIMM_API bool timm_trainer_stopped(const timm_trainer *trainer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* trainer.h - what a trainer holds.
+ *
+ * trainer.c makes the plan and runs it; trainer_step.c turns gradients into new parameters; trainer_save.c writes all of it
+ * to a file and reads it back; trainer_data.c runs epochs and validation; trainer_run.c a whole run with its folder.
+ */
+#ifndef API_TRAINER_H
+#define API_TRAINER_H
+#include <signal.h>
+#include "api/model.h"
+#include "data/loader.h"
+#include "train/clip.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include "train/train_options.h"
+
+/* Inputs of the plan, before the parameters. */
+enum { IN_IMAGE, IN_TARGET };
+enum { TRAINER_BEST = 100 };             /* most checkpoints kept */
+
+struct timm_trainer {
+    timm_model *m;
+    train_options opts;
+    bool started;                           /* options are fixed now */
+
+    /* The plan: parameters are its inputs, gradients and running statistics its outputs. */
+    tg_shape image, target;
+    plan *plan;
+    nn_entry **param;                       /* in the build's order, buffers too */
+    int *gradient;                          /* output that holds its gradient; 0: none flows there */
+    int params;
+    nn_entry **buffer;                      /* output first_update + i becomes its value */
+    int buffers, first_update;
+    const float **input;
+    float key[NN_KEY_SIZE];                 /* of this update: what dropout leaves out */
+    bool mixed;                             /* targets are mixtures of classes, smoothed already */
+
+    /* Gradients of the trainer's own: sums over several passes, or what clipping may change. */
+    float **sum;                            /* by param; NULL where no gradient flows */
+    float *sum_block;
+    int calls;                              /* passes in the gradients now */
+    bool keep, summed;
+
+    /* One update. */
+    optim_param *trained;                   /* parameters that the optimizer moves */
+    int *trained_param, *trained_group, trained_count;
+    double *group_scale;
+    int groups;
+    clip_tensor *clip;
+    clip_mode clip_mode;
+    double clip_limit;
+    optimizer *optimizer;
+    schedule *schedule;
+    int64_t updates, updates_per_epoch, epoch, batch;      /* batch: those of the epoch that are done */
+    double loss_sum;                        /* over them */
+    int64_t loss_count;
+
+    /* The average of parameters and running statistics, by place in m->entry; NULL: none. */
+    float **ema;
+    float *ema_block;
+
+    /* Data (trainer_data.c). */
+    dataset *train_data, *eval_data;
+    loader *train_loader, *eval_loader;
+    const char **labels;                    /* class names; those of the data set */
+    int n_labels;
+    float *pixels, *targets;                /* of one batch */
+    int64_t room;
+    int64_t *confusion;
+    timm_progress_fn *progress;
+    void *progress_user;
+    volatile sig_atomic_t stop;
+
+    /* The run (trainer_run.c). */
+    char folder[1024];
+    bool (*save)(timm_trainer *t);          /* within an epoch; NULL: nowhere to */
+    int64_t epochs, run_epoch, run_batch, run_batches;     /* where this process began, and what it has done */
+    double run_began;
+    double *speed;                          /* images per second, by epoch */
+    int64_t n_speed;
+    double best[2 * TRAINER_BEST];          /* metric, epoch; best first */
+    int n_best;
+};
+
+bool trainer_start(timm_trainer *t);        /* fixes the options; optimizer, schedule, average.  Needs param[] */
+bool trainer_needs_plan(timm_trainer *t);   /* param[], before any image was seen */
+float *trainer_gradient(const timm_trainer *t, int param);              /* dense; NULL: none */
+bool trainer_own_gradients(timm_trainer *t);                            /* from now on they are in sum[] and may change */
+void trainer_step_free(timm_trainer *t);
+void trainer_data_free(timm_trainer *t);
+bool trainer_trains(const timm_trainer *t, const nn_entry *e);         /* not frozen by the options */
+double trainer_base_lr(const timm_trainer *t);
+
+#endif

@@ -1,0 +1,257 @@
+/* trainer_run.c - a whole run: epochs, validation, checkpoints, logs.
+ *
+ * The folder holds last.safetensors, checkpoint-EPOCH.safetensors of the best epochs, model_best.safetensors (both are links to
+ * what last.safetensors was then), args.yaml, summary.csv, report.html and TensorBoard's events.  last.safetensors is written
+ * first and knows the list of the best; the links follow from it, so a run may be killed between any two of these.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "api/trainer.h"
+#include "train/run_log.h"
+
+static status *st_of(timm_trainer *t) { return &t->m->ctx->st; }
+const char *timm_trainer_folder(const timm_trainer *t) { return t ? t->folder : ""; }
+
+static const char *in_folder(const timm_trainer *t, char path[static 1200], const char *name)
+{
+    snprintf(path, 1200, "%s/%s", t->folder, name);
+    return path;
+}
+
+/* -- the folder ------------------------------------------------------------------------------------------------------------ */
+
+static bool make_folders(const char *path, status *st)
+{
+    char part[1024];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *p = part + 1; *p; p++)
+        if (*p == '/') {
+            *p = 0;
+            if (mkdir(part, 0777) && errno != EEXIST)
+                return status_errno(st, part, "make the folder");
+            *p = '/';
+        }
+    return !mkdir(part, 0777) || errno == EEXIST || status_errno(st, part, "make the folder");
+}
+
+static bool name_folder(timm_trainer *t)
+{
+    const char *name = train_text(&t->opts, "experiment"), *output = train_text(&t->opts, "output");
+    if (*name) {
+        snprintf(t->folder, sizeof t->folder, "%s/%s", output, name);
+    } else {
+        char when[32];
+        time_t now = time(NULL);
+        struct tm tm;
+        strftime(when, sizeof when, "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
+        snprintf(t->folder, sizeof t->folder, "%s/%s-%s-%" PRId64, output, when, t->m->cfg.architecture, t->m->opts.img_size[0]);
+    }
+    return make_folders(t->folder, st_of(t));
+}
+
+/* -- checkpoints ----------------------------------------------------------------------------------------------------------- */
+
+static bool smaller_is_better(const timm_trainer *t) { return !strcmp(train_text(&t->opts, "eval-metric"), "loss"); }
+
+static bool better(const timm_trainer *t, double a, double b) { return smaller_is_better(t) ? a < b : a > b; }
+
+/* The list of the best with this epoch in it, if it belongs there. */
+static void rank_epoch(timm_trainer *t, double metric)
+{
+    int keep = (int)train_int(&t->opts, "checkpoint-hist"), at = t->n_best;
+    keep = keep < 1 ? 1 : keep > TRAINER_BEST ? TRAINER_BEST : keep;
+    while (at && better(t, metric, t->best[2 * at - 2]))
+        at--;
+    if (at >= keep)
+        return;
+    t->n_best = t->n_best < keep ? t->n_best + 1 : keep;
+    memmove(&t->best[2 * at + 2], &t->best[2 * at], (size_t)(t->n_best - 1 - at) * 2 * sizeof *t->best);
+    t->best[2 * at] = metric;
+    t->best[2 * at + 1] = (double)t->epoch - 1;
+}
+
+static bool link_to(const char *from, const char *to, const char *temporary, status *st)
+{
+    unlink(temporary);
+    if (link(from, temporary))
+        return status_errno(st, to, "link");
+    return !rename(temporary, to) || status_errno(st, to, "rename to");
+}
+
+static bool in_list(const timm_trainer *t, int64_t epoch)
+{
+    for (int i = 0; i < t->n_best; i++)
+        if ((int64_t)t->best[2 * i + 1] == epoch)
+            return true;
+    return false;
+}
+
+/* Makes the links what the list says; the epoch that last.safetensors ends is the only one that can be missing. */
+static bool settle_links(timm_trainer *t)
+{
+    char last[1200], name[64], path[1200], temporary[1200];
+    status *st = st_of(t);
+    in_folder(t, last, "last.safetensors");
+    in_folder(t, temporary, ".link");
+    int64_t ended = t->epoch - 1;
+    if (!t->batch && t->epoch && in_list(t, ended)) {
+        snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", ended);
+        if (!link_to(last, in_folder(t, path, name), temporary, st))
+            return false;
+        if ((int64_t)t->best[1] == ended && !link_to(last, in_folder(t, path, "model_best.safetensors"), temporary, st))
+            return false;
+    }
+    DIR *d = opendir(t->folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        int64_t epoch;
+        int end = 0;
+        if (sscanf(e->d_name, "checkpoint-%" SCNd64 ".safetensors%n", &epoch, &end) == 1 && end && !e->d_name[end] && !in_list(t, epoch))
+            unlink(in_folder(t, path, e->d_name));
+    }
+    if (d)
+        closedir(d);
+    return true;
+}
+
+static bool save_last(timm_trainer *t)
+{
+    char path[1200];
+    return timm_trainer_save(t, in_folder(t, path, "last.safetensors")) == TIMM_OK && settle_links(t);
+}
+
+/* -- resuming -------------------------------------------------------------------------------------------------------------- */
+
+static bool resume(timm_trainer *t)
+{
+    char path[1200];
+    const char *from = train_text(&t->opts, "resume");
+    if (!*from)
+        return true;
+    if (!strcmp(from, "auto")) {
+        from = in_folder(t, path, "last.safetensors");
+        if (access(from, F_OK))
+            return true;
+    }
+    if (timm_trainer_load(t, from) != TIMM_OK)
+        return false;
+    char csv[1200];
+    ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
+    return summary_trim(in_folder(t, csv, "summary.csv"), t->epoch, st_of(t)) && (access(in_folder(t, csv, "last.safetensors"), F_OK) || settle_links(t));
+}
+
+/* -- the run --------------------------------------------------------------------------------------------------------------- */
+
+static double metric_of(const timm_trainer *t, const timm_epoch *e)
+{
+    const char *name = train_text(&t->opts, "eval-metric");
+    if (!e->validated)
+        return smaller_is_better(t) ? e->train_loss : -e->train_loss;
+    return !strcmp(name, "loss") ? e->eval.loss : !strcmp(name, "top5") ? e->eval.top5 : e->eval.top1;
+}
+
+static bool log_epoch(timm_trainer *t, events *ev, const timm_epoch *e)
+{
+    char path[1200];
+    status *st = st_of(t);
+    timm_epoch *rows;
+    const struct { const char *tag; double value; bool have; } scalars[] = {
+        { "train/loss", e->train_loss, true }, { "train/lr", e->lr, true }, { "train/images_per_second", e->images_per_second, true },
+        { "eval/loss", e->eval.loss, e->validated }, { "eval/top1", e->eval.top1, e->validated }, { "eval/top5", e->eval.top5, e->validated },
+    };
+    for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
+        if (scalars[i].have && !events_scalar(ev, scalars[i].tag, e->epoch, scalars[i].value, st))
+            return false;
+    if (!summary_add(in_folder(t, path, "summary.csv"), e, st))
+        return false;
+    int n = summary_read(path, &rows, st);
+    for (int i = 0; i < n; i++)
+        rows[i].images_per_second = rows[i].epoch < t->n_speed ? t->speed[rows[i].epoch] : 0;
+    bool ok = write_report(in_folder(t, path, "report.html"), strrchr(t->folder, '/') + 1, &t->opts, t->m->cfg.architecture, rows, n,
+                           e->validated ? &e->eval : NULL, t->labels, t->n_labels, st);
+    free(rows);
+    return ok;
+}
+
+static bool remember_speed(timm_trainer *t, const timm_epoch *e)
+{
+    double *more = realloc(t->speed, ((size_t)e->epoch + 1) * sizeof *more);
+    if (!more)
+        return status_fail(st_of(t), TIMM_NO_MEMORY, "out of memory for a run");
+    memset(more + t->n_speed, 0, (size_t)(e->epoch + 1 - t->n_speed) * sizeof *more);
+    t->speed = more;
+    t->n_speed = e->epoch + 1;
+    more[e->epoch] = e->images_per_second;
+    return true;
+}
+
+/* One epoch to its end: trained, validated, ranked, saved, logged. */
+static bool one_epoch(timm_trainer *t, events *ev, timm_epoch *e)
+{
+    int64_t interval = train_int(&t->opts, "val-interval");
+    interval = interval < 1 ? 1 : interval;
+    if (!timm_trainer_epoch(t, e))
+        return false;
+    if (t->eval_loader && ((e->epoch + 1) % interval == 0 || e->epoch + 1 == t->epochs)) {
+        e->averaged = t->ema != NULL;
+        if (timm_trainer_validate(t, e->averaged, &e->eval) != TIMM_OK)
+            return false;
+        e->validated = true;
+    }
+    double metric = metric_of(t, e);
+    if (timm_trainer_end_epoch(t, metric) != TIMM_OK)
+        return false;
+    rank_epoch(t, metric);
+    return save_last(t) && remember_speed(t, e) && log_epoch(t, ev, e);
+}
+
+static bool patience_is_over(const timm_trainer *t)
+{
+    bool plateau = !strcmp(train_text(&t->opts, "sched"), "plateau");
+    return train_given(&t->opts, "patience-epochs") && !plateau && t->n_best
+           && t->epoch - 1 - (int64_t)t->best[1] >= train_int(&t->opts, "patience-epochs");
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const timm_epoch *epoch), void *user)
+{
+    if (!t)
+        return TIMM_BAD_ARG;
+    char path[1200];
+    status *st = st_of(t);
+    if (timm_trainer_open_data(t) != TIMM_OK || !name_folder(t) || !trainer_start(t)
+        || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, &t->opts, st) || !resume(t))
+        return st->code;
+    t->epochs = schedule_epochs(t->schedule);
+    t->save = save_last;
+    t->run_epoch = t->epoch;
+    t->run_batch = t->batch;
+    t->run_batches = 0;
+    t->run_began = seconds_now();
+    events *ev = events_open(t->folder, st);
+    while (ev && t->epoch < t->epochs && !t->stop && !patience_is_over(t)) {
+        timm_epoch e;
+        if (!one_epoch(t, ev, &e)) {
+            if (status_ok(st) && t->stop)
+                save_last(t);                            /* asked to stop between two updates */
+            break;
+        }
+        if (each)
+            each(user, &e);
+    }
+    events_close(ev);
+    return st->code;
+}

@@ -1,0 +1,206 @@
+/* trainer_save.c - a training run as one safetensors file.
+ *
+ * Parameters and buffers have their own names.  Everything else has a '/' in its name, which no parameter has, so that
+ * readers of weights can tell: "ema/NAME", "optimizer/NAME", "schedule/state", "trainer/position" (updates, epoch, batches
+ * done in it, losses summed) as float64 or int64.  Options are metadata: "timm.option.NAME".
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api/trainer.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+enum { POSITION = 4, MAX_PAIRS = TRAIN_OPTIONS + 16 };
+
+typedef struct listing {
+    safetensors_tensor *t;
+    char (*name)[320];
+    int n, room;
+} listing;
+
+static void list(listing *l, const char *prefix, const char *name, safetensors_dtype dtype, int64_t count, const void *data)
+{
+    snprintf(l->name[l->n], sizeof *l->name, "%s%s", prefix, name);
+    l->t[l->n] = (safetensors_tensor){ .name = l->name[l->n], .dtype = dtype, .rank = 1, .dim = { count }, .data = data };
+    l->n++;
+}
+
+static bool put_integers(void *user, const safetensors_tensor *t, safetensors_sink *to, status *st)
+{
+    return safetensors_put_floats(to, user, (size_t)(t->rank ? t->dim[0] : 1), st);
+}
+
+static void list_values(listing *l, const char *prefix, const nn_entry *e, float *value)
+{
+    list(l, prefix, e->name, e->par.integer ? ST_I64 : ST_F32, 0, value);
+    safetensors_tensor *t = &l->t[l->n - 1];
+    t->rank = e->shape.rank;
+    memcpy(t->dim, e->shape.dim, sizeof e->shape.dim);
+    if (e->par.integer) {
+        t->data = NULL;
+        t->put = put_integers;
+        t->user = value;
+    }
+}
+
+static const safetensors_dtype state_dtype[] = { [OPTIM_F32] = ST_F32, [OPTIM_F64] = ST_F64, [OPTIM_I64] = ST_I64 };
+
+static char *class_names(const timm_trainer *t)
+{
+    json_writer w = { .compact = true };
+    jw_begin_array(&w);
+    for (int i = 0; i < t->n_labels; i++)
+        jw_string(&w, t->labels[i]);
+    jw_end_array(&w);
+    return jw_finish(&w, NULL);
+}
+
+static bool write_file(timm_trainer *t, const char *path, listing *l, const optim_state *state, int states)
+{
+    timm_model *m = t->m;
+    status *st = &m->ctx->st;
+    double *schedule_numbers = NULL, position[POSITION] = { (double)t->updates, (double)t->epoch, (double)t->batch, (double)t->loss_count };
+    for (size_t i = 0; i < m->entries; i++) {
+        float *value = nn_own(m->entry[i]);
+        if (!value)
+            return false;
+        list_values(l, "", m->entry[i], value);
+        if (t->ema)
+            list_values(l, "ema/", m->entry[i], t->ema[i]);
+    }
+    for (int i = 0; i < states; i++)
+        list(l, "optimizer/", state[i].name, state_dtype[state[i].dtype], state[i].count, state[i].data);
+    int numbers = schedule_state(t->schedule, &schedule_numbers);
+    if (numbers)
+        list(l, "schedule/", "state", ST_F64, numbers, schedule_numbers);
+    list(l, "trainer/", "position", ST_F64, POSITION, position);
+    list(l, "trainer/", "loss", ST_F64, 1, &t->loss_sum);
+    if (t->n_best)
+        list(l, "trainer/", "best", ST_F64, 2 * t->n_best, t->best);
+
+    safetensors_pair pair[MAX_PAIRS];
+    char key[TRAIN_OPTIONS][64], classes[24], size[64], chans[24];
+    size_t pairs = 0;
+    char *names = class_names(t);
+    snprintf(classes, sizeof classes, "%d", m->head.classes);
+    snprintf(size, sizeof size, "%" PRId64 " %" PRId64, m->opts.img_size[0], m->opts.img_size[1]);
+    snprintf(chans, sizeof chans, "%d", m->opts.in_chans);
+    pair[pairs++] = (safetensors_pair){ "format", "pt" };
+    pair[pairs++] = (safetensors_pair){ "architecture", m->cfg.architecture };
+    pair[pairs++] = (safetensors_pair){ "timm.build", timm_version() };
+    pair[pairs++] = (safetensors_pair){ "timm.num_classes", classes };
+    pair[pairs++] = (safetensors_pair){ "timm.in_chans", chans };
+    pair[pairs++] = (safetensors_pair){ "timm.img_size", size };
+    if (names && t->n_labels)
+        pair[pairs++] = (safetensors_pair){ "timm.labels", names };
+    const timm_train_option *o = timm_train_options();
+    for (int i = 0; o[i].help; i++)
+        if (t->opts.value[i]) {
+            snprintf(key[i], sizeof key[i], "timm.option.%s", o[i].name);
+            pair[pairs++] = (safetensors_pair){ key[i], t->opts.value[i] };
+        }
+    bool ok = safetensors_write(path, l->t, (size_t)l->n, pair, pairs, st);
+    free(names);
+    return ok;
+}
+
+timm_status timm_trainer_save(timm_trainer *t, const char *path)
+{
+    if (!t || !path)
+        return TIMM_BAD_ARG;
+    status *st = &t->m->ctx->st;
+    if (!status_ok(st) || !trainer_start(t))
+        return st->code;
+    optim_state *state;
+    int states = optimizer_state(t->optimizer, &state);
+    listing l = { .room = states + 2 * (int)t->m->entries + 8 };
+    l.t = calloc((size_t)l.room, sizeof *l.t);
+    l.name = calloc((size_t)l.room, sizeof *l.name);
+    if (!l.t || !l.name)
+        status_fail(st, TIMM_NO_MEMORY, "out of memory saving %s", path);
+    else
+        write_file(t, path, &l, state, states);
+    free(l.t);
+    free(l.name);
+    return st->code;
+}
+
+/* -- and back -------------------------------------------------------------------------------------------------------------- */
+
+/* Where a tensor of that name goes: bytes of `size` each. */
+static bool fetch(const safetensors *f, const char *path, const char *prefix, const char *name, safetensors_dtype dtype, int64_t count,
+                  void *out, status *st)
+{
+    char full[320];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    size_t i = safetensors_find(f, full);
+    if (i == safetensors_count(f))
+        return status_fail(st, TIMM_MISMATCH, "%s has no '%s': it is no checkpoint of such a run", path, full);
+    const safetensors_entry *e = safetensors_get(f, i);
+    if (e->count != count || (dtype != ST_DTYPES && e->dtype != dtype))
+        return status_fail(st, TIMM_MISMATCH, "%s: '%s' holds %" PRId64 " numbers of %s, not %" PRId64 " of %s", path, full, e->count,
+                           safetensors_dtype_name(e->dtype), count, dtype == ST_DTYPES ? "F32" : safetensors_dtype_name(dtype));
+    if (dtype == ST_DTYPES)
+        return safetensors_read_floats(f, i, out, st);
+    memcpy(out, e->data, e->bytes);
+    return true;
+}
+
+static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
+{
+    status *st = &t->m->ctx->st;
+    optim_state *state;
+    double position[POSITION], *numbers;
+    int states = optimizer_state(t->optimizer, &state), n = schedule_state(t->schedule, &numbers);
+    bool ok = fetch(f, path, "trainer/", "position", ST_F64, POSITION, position, st)
+              && fetch(f, path, "trainer/", "loss", ST_F64, 1, &t->loss_sum, st);
+    for (size_t i = 0; ok && t->ema && i < t->m->entries; i++)
+        ok = fetch(f, path, "ema/", t->m->entry[i]->name, ST_DTYPES, tg_numel(t->m->entry[i]->shape), t->ema[i], st);
+    for (int i = 0; ok && i < states; i++)
+        ok = fetch(f, path, "optimizer/", state[i].name, state_dtype[state[i].dtype], state[i].count, state[i].data, st);
+    if (!ok)
+        return false;
+    t->updates = (int64_t)position[0];
+    t->epoch = (int64_t)position[1];
+    t->batch = (int64_t)position[2];
+    t->loss_count = (int64_t)position[3];
+    /* Schedules are functions of the position, but for plateau's memory. */
+    schedule_epoch(t->schedule, t->epoch, 0);
+    schedule_update(t->schedule, t->updates);
+    ok = !n || fetch(f, path, "schedule/", "state", ST_F64, n, numbers, st);
+    size_t best = safetensors_find(f, "trainer/best");
+    if (ok && best < safetensors_count(f)) {
+        const safetensors_entry *e = safetensors_get(f, best);
+        t->n_best = e->dtype == ST_F64 && e->count <= 2 * TRAINER_BEST ? (int)(e->count / 2) : 0;
+        memcpy(t->best, e->data, (size_t)t->n_best * 2 * sizeof *t->best);
+    }
+    return ok;
+}
+
+timm_status timm_trainer_load(timm_trainer *t, const char *path)
+{
+    if (!t || !path)
+        return TIMM_BAD_ARG;
+    timm_model *m = t->m;
+    status *st = &m->ctx->st;
+    if (!status_ok(st) || !trainer_start(t))
+        return st->code;
+    safetensors *f = safetensors_open(path, st);
+    if (!f)
+        return st->code;
+    const char *of = safetensors_metadata(f, "architecture");
+    if (of && strcmp(of, m->cfg.architecture))
+        status_fail(st, TIMM_MISMATCH, "%s is a checkpoint of %s, not of %s", path, of, m->cfg.architecture);
+    bool ok = status_ok(st);
+    for (size_t i = 0; ok && i < m->entries; i++) {
+        float *value = nn_own(m->entry[i]);
+        ok = value && fetch(f, path, "", m->entry[i]->name, ST_DTYPES, tg_numel(m->entry[i]->shape), value, st);
+    }
+    if (ok && !train_flag(&t->opts, "no-resume-opt"))
+        read_state(t, f, path);
+    safetensors_close(f);
+    model_drop_plans(m);
+    return st->code;
+}

@@ -1,0 +1,166 @@
+/* run_log.c - args.yaml and summary.csv. */
+#include "train/run_log.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "io/atomic_file.h"
+
+/* -- args.yaml --------------------------------------------------------------------------------------------------------------- */
+
+/* Plain where YAML reads it back as the same text, else in single quotes. */
+static void yaml_text(FILE *f, const char *s)
+{
+    static const char *const words[] = { "", "null", "true", "false", "yes", "no", "on", "off", "~" };
+    bool plain = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-") == strlen(s) && s[0] != '-';
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        plain = plain && strcmp(s, words[i]);
+    if (plain) {
+        fputs(s, f);
+        return;
+    }
+    fputc('\'', f);
+    for (; *s; s++)
+        fputs(*s == '\'' ? "''" : (char[]){ *s, 0 }, f);
+    fputc('\'', f);
+}
+
+static bool yaml_item(void *user, const char *word)
+{
+    fputs("\n- ", user);
+    yaml_text(user, word);
+    return true;
+}
+
+bool write_args(const char *path, const char *model, const train_options *o, status *st)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return status_errno(st, path, "write");
+    fputs("model: ", f);
+    yaml_text(f, model);
+    fputc('\n', f);
+    for (const timm_train_option *t = timm_train_options(); t->help; t++) {
+        if (!t->name)
+            continue;
+        const char *value = train_text(o, t->name);
+        for (const char *p = t->name; *p; p++)
+            fputc(*p == '-' ? '_' : *p, f);
+        fputc(':', f);
+        if (!*value && (t->kind != TIMM_TEXT || !t->fallback)) {
+            fputs(" null", f);
+        } else if (t->kind == TIMM_LIST) {
+            train_words(o, t->name, yaml_item, f);
+        } else {
+            fputc(' ', f);
+            if (t->kind == TIMM_TEXT)
+                yaml_text(f, value);
+            else
+                fputs(value, f);
+        }
+        fputc('\n', f);
+    }
+    bool ok = !fclose(f) && text ? atomic_write_file(path, text, size, st) : status_errno(st, path, "write");
+    free(text);
+    return ok;
+}
+
+/* -- summary.csv ------------------------------------------------------------------------------------------------------------- */
+
+static const char header[] = "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n";
+
+static int by_epoch_row(const char *line, timm_epoch *e)
+{
+    char *end;
+    double v[6];
+    for (int i = 0; i < 6; i++) {
+        v[i] = *line == ',' || *line == '\n' || !*line ? NAN : strtod(line, &end);
+        line += strcspn(line, ",\n");
+        line += *line == ',';
+    }
+    if (v[0] != v[0])
+        return 0;
+    *e = (timm_epoch){ .epoch = (int64_t)v[0], .train_loss = v[1], .lr = v[5], .validated = v[2] == v[2],
+                       .eval = { .loss = v[2], .top1 = v[3], .top5 = v[4] } };
+    return 1;
+}
+
+int summary_read(const char *path, timm_epoch **rows, status *st)
+{
+    char line[512];
+    int n = 0;
+    *rows = NULL;
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return errno == ENOENT ? 0 : (status_errno(st, path, "read"), 0);
+    while (fgets(line, sizeof line, f)) {
+        timm_epoch e;
+        if (!strncmp(line, "epoch", 5) || !by_epoch_row(line, &e))
+            continue;
+        timm_epoch *more = realloc(*rows, ((size_t)n + 1) * sizeof *more);
+        if (!more) {
+            status_fail(st, TIMM_NO_MEMORY, "out of memory reading %s", path);
+            break;
+        }
+        *rows = more;
+        more[n++] = e;
+    }
+    fclose(f);
+    return n;
+}
+
+static void print_row(FILE *f, const timm_epoch *e)
+{
+    fprintf(f, "%" PRId64 ",%.9g,", e->epoch, e->train_loss);
+    if (e->validated)
+        fprintf(f, "%.9g,%.9g,%.9g", e->eval.loss, e->eval.top1, e->eval.top5);
+    else
+        fputs(",,", f);
+    fprintf(f, ",%.9g\n", e->lr);
+}
+
+static bool write_rows(const char *path, const timm_epoch *rows, int n, status *st)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return status_errno(st, path, "write");
+    fputs(header, f);
+    for (int i = 0; i < n; i++)
+        print_row(f, &rows[i]);
+    bool ok = !fclose(f) && text ? atomic_write_file(path, text, size, st) : status_errno(st, path, "write");
+    free(text);
+    return ok;
+}
+
+bool summary_trim(const char *path, int64_t epoch, status *st)
+{
+    timm_epoch *rows;
+    int n = summary_read(path, &rows, st), kept = 0;
+    for (int i = 0; i < n; i++)
+        if (rows[i].epoch < epoch)
+            rows[kept++] = rows[i];
+    bool ok = status_ok(st) && (!n || write_rows(path, rows, kept, st));
+    free(rows);
+    return ok;
+}
+
+bool summary_add(const char *path, const timm_epoch *e, status *st)
+{
+    timm_epoch *rows;
+    int n = summary_read(path, &rows, st);
+    timm_epoch *more = realloc(rows, ((size_t)n + 1) * sizeof *more);
+    if (!more) {
+        free(rows);
+        return status_fail(st, TIMM_NO_MEMORY, "out of memory writing %s", path);
+    }
+    more[n] = *e;
+    bool ok = status_ok(st) && write_rows(path, more, n + 1, st);
+    free(more);
+    return ok;
+}

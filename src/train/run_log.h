@@ -1,0 +1,28 @@
+/* run_log.h - what a run leaves behind for people: args.yaml, summary.csv, TensorBoard events, report.html. */
+#ifndef TRAIN_RUN_LOG_H
+#define TRAIN_RUN_LOG_H
+#include "base/status.h"
+#include "timm/train.h"
+#include "train/train_options.h"
+
+/* options in force, in the table's order: args.yaml as timm's. */
+bool write_args(const char *path, const char *model, const train_options *o, status *st);
+
+/* summary.csv: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr.  Rows of epochs from `epoch` on are taken off: a resumed run
+ * writes them again.  Appends one row; the header comes with the first. */
+bool summary_trim(const char *path, int64_t epoch, status *st);
+bool summary_add(const char *path, const timm_epoch *e, status *st);
+/* The rows so far; *rows for free().  No file: none. */
+int summary_read(const char *path, timm_epoch **rows, status *st);
+
+/* TensorBoard: an event file in `folder`, scalars by tag. */
+typedef struct events events;
+events *events_open(const char *folder, status *st);
+bool events_scalar(events *e, const char *tag, int64_t step, double value, status *st);
+void events_close(events *e);
+
+/* report.html: one file, no links: curves, the best epoch, the confusion matrix of the last validation. */
+bool write_report(const char *path, const char *title, const train_options *o, const char *model, const timm_epoch *rows, int n,
+                  const timm_metrics *last, const char *const *labels, int n_labels, status *st);
+
+#endif

@@ -1,0 +1,219 @@
+/* train_options.c - the table of training options, and their values as text. */
+#include "train/train_options.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define F TIMM_FLAG
+#define I TIMM_INT
+#define N TIMM_NUMBER
+#define T TIMM_TEXT
+#define L TIMM_LIST
+static const timm_train_option table[] = {
+    { NULL, F, NULL, NULL, "Data:" },
+    { "data-dir", T, NULL, "DIR", "folder of the images, or of the files of --dataset" },
+    { "dataset", T, "", "KIND", "folder (classes are sub-folders), fashion-mnist, idx, cifar10, cifar100" },
+    { "train-split", T, "train", "NAME", "what to train on" },
+    { "val-split", T, "validation", "NAME", "what to validate on; empty: nothing" },
+    { "class-map", T, NULL, "FILE", "class names, a line each, in the order of their numbers" },
+    { "batch-size", I, "128", "N", "images in a batch" },
+    { "validation-batch-size", I, NULL, "N", "the same in validation (as --batch-size)" },
+    { "workers", I, "2", "N", "threads that read images; 0: none beside the computing ones" },
+
+    { NULL, F, NULL, NULL, "Augmentation:" },
+    { "no-aug", F, "false", NULL, "train on what validation would see" },
+    { "scale", L, "0.08 1.0", "A B", "area of the random crop, as parts of the image" },
+    { "ratio", L, "0.75 1.3333333333333333", "A B", "shape of the random crop, width over height" },
+    { "hflip", N, "0.5", "P", "mirror left and right so often" },
+    { "vflip", N, "0", "P", "mirror top and bottom so often" },
+    { "crop-padding", I, NULL, "N", "crop at random from the image with N black pixels around, in place of --scale and --ratio" },
+    { "train-interpolation", T, "random", "I", "bilinear, bicubic, random (of these two)" },
+    { "reprob", N, "0", "P", "erase a random rectangle so often" },
+    { "interpolation", T, NULL, "I", "of validation (the model's own)" },
+    { "crop-pct", N, NULL, "X", "of validation (the model's own)" },
+    { "mean", L, NULL, "M...", "of the pixels, one number a channel (the model's own)" },
+    { "std", L, NULL, "S...", "likewise, their deviation" },
+    { "mixup", N, "0", "A", "mix pairs of images: Beta(A, A)" },
+    { "cutmix", N, "0", "A", "paste a rectangle of another image: Beta(A, A)" },
+    { "mixup-prob", N, "1", "P", "how often a batch is mixed" },
+    { "mixup-switch-prob", N, "0.5", "P", "how often with cutmix when both are on" },
+    { "mixup-off-epoch", I, "0", "N", "no mixing from epoch N on; 0: to the end" },
+
+    { NULL, F, NULL, NULL, "Loss:" },
+    { "smoothing", N, "0.1", "A", "label smoothing" },
+    { "bce-loss", F, "false", NULL, "binary cross entropy" },
+    { "bce-sum", F, "false", NULL, "its sum over the classes" },
+    { "bce-target-thresh", N, NULL, "T", "targets above T count as 1, others as 0" },
+    { "bce-pos-weight", N, NULL, "W", "weight of positive classes" },
+    { "loss", T, NULL, "NAME", "another of timm's losses: AsymmetricLossSingleLabel, PolyCrossEntropy, ..." },
+    { "loss-kwargs", L, NULL, "K=V...", "its options: gamma_neg=2" },
+
+    { NULL, F, NULL, NULL, "Optimizer:" },
+    { "opt", T, "sgd", "NAME", "adamw, lamb, muon, lookahead_radam, ...; 'timm train --list-opts' names all" },
+    { "opt-eps", N, NULL, "E", "its epsilon (the optimizer's own)" },
+    { "opt-betas", L, NULL, "B...", "its betas (the optimizer's own)" },
+    { "momentum", N, "0.9", "M", "where it has one" },
+    { "weight-decay", N, "2e-5", "W", "of all but biases, norms and what the model names" },
+    { "layer-decay", N, NULL, "D", "rate of a layer over that of the next: 0.65 for fine-tuning transformers" },
+    { "layer-decay-min-scale", N, "0", "S", "no layer's rate below S times the rate" },
+    { "layer-decay-no-opt-scale", N, NULL, "S", "layers below S times the rate are not trained" },
+    { "opt-kwargs", L, NULL, "K=V...", "its other options: nesterov=false" },
+    { "clip-grad", N, NULL, "V", "clip gradients" },
+    { "clip-mode", T, "norm", "MODE", "norm, value, agc" },
+    { "grad-accum-steps", I, "1", "N", "batches to an update" },
+    { "freeze", L, NULL, "GLOB...", "parameters that stay as they are: 'stem*' 'layer1*'" },
+    { "head-only", F, "false", NULL, "train the classifier alone" },
+
+    { NULL, F, NULL, NULL, "Schedule:" },
+    { "sched", T, "cosine", "NAME", "cosine, tanh, step, multistep, plateau, poly, wsd, rsqrt, constant, none" },
+    { "sched-on-updates", F, "false", NULL, "move it at each update, not each epoch" },
+    { "lr", N, NULL, "R", "learning rate; without: --lr-base times the global batch over --lr-base-size" },
+    { "lr-base", N, "0.1", "R", "rate for a batch of --lr-base-size" },
+    { "lr-base-size", I, "256", "N", "see --lr-base" },
+    { "lr-base-scale", T, NULL, "HOW", "linear or sqrt (sqrt for ada* and lamb*)" },
+    { "lr-noise", L, NULL, "A [B]", "noise between these parts of the run" },
+    { "lr-noise-pct", N, "0.67", "P", "its limit" },
+    { "lr-noise-std", N, "1.0", "S", "its deviation" },
+    { "lr-cycle-mul", N, "1.0", "M", "each cycle M times as long" },
+    { "lr-cycle-decay", N, "0.5", "D", "each cycle starts D times as high" },
+    { "lr-cycle-limit", I, "1", "N", "cycles" },
+    { "lr-k-decay", N, "1.0", "K", "k-decay of cosine and poly" },
+    { "warmup-lr", N, "1e-5", "R", "rate at the start" },
+    { "min-lr", N, "0", "R", "rate at the end" },
+    { "epochs", I, "300", "N", "passes over the data" },
+    { "decay-milestones", L, "90 180 270", "E...", "of multistep" },
+    { "decay-epochs", N, "90", "E", "of step; wsd, rsqrt: length of the decay" },
+    { "warmup-epochs", I, "5", "N", "linear warm-up" },
+    { "warmup-prefix", F, "false", NULL, "the warm-up goes before the schedule, not into it" },
+    { "cooldown-epochs", I, "0", "N", "epochs at --min-lr after the end" },
+    { "patience-epochs", I, NULL, "N", "plateau: epochs without progress (10); others, if given: stop after so many" },
+    { "decay-rate", N, "0.1", "R", "of step, multistep, plateau, poly" },
+
+    { NULL, F, NULL, NULL, "Averages of the weights:" },
+    { "model-ema", F, "false", NULL, "keep an exponential moving average of the weights, and validate it" },
+    { "model-ema-decay", N, "0.9998", "D", "its decay" },
+    { "model-ema-warmup", F, "false", NULL, "its decay grows from 0" },
+
+    { NULL, F, NULL, NULL, "Run:" },
+    { "seed", I, "42", "N", "of initial values, order, augmentation, dropout" },
+    { "log-interval", I, "50", "N", "a line every N batches" },
+    { "val-interval", I, "1", "N", "validate every N epochs" },
+    { "recovery-interval", I, "0", "N", "save within the epoch, too, every N updates" },
+    { "checkpoint-hist", I, "10", "N", "how many of the best checkpoints to keep" },
+    { "output", T, "output/train", "DIR", "where runs go" },
+    { "experiment", T, NULL, "NAME", "folder of this run in it (date-time-model-size)" },
+    { "eval-metric", T, "top1", "NAME", "what is best: top1, top5, loss" },
+    { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, if there is one" },
+    { "no-resume-opt", F, "false", NULL, "take only the weights from it" },
+    { "on-nan", T, "stop", "HOW", "a loss that is no number: stop (the last good checkpoint is kept) or skip the batch" },
+    { NULL, F, NULL, NULL, NULL }
+};
+
+const timm_train_option *timm_train_options(void) { return table; }
+
+/* '-' and '_' are the same. */
+static int index_of(const char *name)
+{
+    for (int i = 0; table[i].help; i++) {
+        const char *a = table[i].name, *b = name;
+        for (; a && *a && (*a == *b || (*a == '-' && *b == '_')); a++)
+            b++;
+        if (a && !*a && !*b)
+            return i;
+    }
+    return -1;
+}
+
+static bool fits(timm_option_kind kind, const char *text)
+{
+    char *end;
+    switch (kind) {
+    case TIMM_FLAG:
+        return !strcmp(text, "true") || !strcmp(text, "false");
+    case TIMM_INT:
+        (void)strtoll(text, &end, 10);
+        return end != text && !*end;
+    case TIMM_NUMBER:
+        return isfinite(strtod(text, &end)) && end != text && !*end;
+    default:
+        return true;
+    }
+}
+
+bool train_set(train_options *o, const char *name, const char *value, status *st)
+{
+    static const char *const takes[] = { "true or false", "a whole number", "a number" };
+    int i = index_of(name);
+    if (i < 0)
+        return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'", name);
+    timm_option_kind kind = table[i].kind;
+    bool none = kind != TIMM_FLAG && kind != TIMM_TEXT && (!*value || !strcmp(value, "null") || !strcmp(value, "none"));
+    if (!none && !fits(kind, value))
+        return status_fail(st, TIMM_BAD_ARG, "%s takes %s, not '%s'", table[i].name, takes[kind], value);
+    char *copy = strdup(none ? "" : value);
+    if (!copy)
+        return status_fail(st, TIMM_NO_MEMORY, "out of memory for option %s", name);
+    free(o->value[i]);
+    o->value[i] = copy;
+    return true;
+}
+
+void train_options_free(train_options *o)
+{
+    for (int i = 0; i < TRAIN_OPTIONS; i++)
+        free(o->value[i]);
+    *o = (train_options){ { NULL } };
+}
+
+bool train_given(const train_options *o, const char *name)
+{
+    int i = index_of(name);
+    return i >= 0 && o->value[i];
+}
+
+const char *train_text(const train_options *o, const char *name)
+{
+    int i = index_of(name);
+    const char *text = i < 0 ? NULL : o->value[i] ? o->value[i] : table[i].fallback;
+    return text ? text : "";
+}
+
+double train_number(const train_options *o, const char *name)
+{
+    const char *text = train_text(o, name);
+    return *text ? strtod(text, NULL) : NAN;
+}
+
+int64_t train_int(const train_options *o, const char *name) { return strtoll(train_text(o, name), NULL, 10); }
+bool train_flag(const train_options *o, const char *name) { return !strcmp(train_text(o, name), "true"); }
+
+static const char blanks[] = " ,\t\n";
+
+int train_numbers(const train_options *o, const char *name, double *out, int room)
+{
+    int n = 0;
+    char *end;
+    for (const char *p = train_text(o, name); *(p += strspn(p, blanks)) && n < room; p = end) {
+        out[n] = strtod(p, &end);
+        if (end == p)
+            break;
+        n++;
+    }
+    return n;
+}
+
+bool train_words(const train_options *o, const char *name, bool (*each)(void *user, const char *word), void *user)
+{
+    for (const char *p = train_text(o, name); *(p += strspn(p, blanks));) {
+        char word[256];
+        size_t n = strcspn(p, blanks);
+        if (n >= sizeof word)
+            return false;
+        memcpy(word, p, n);
+        word[n] = 0;
+        if (!each(user, word))
+            return false;
+        p += n;
+    }
+    return true;
+}
