@@ -13,12 +13,12 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* One option of a command.  A row with help and no name is a heading. */
-typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST } option_kind;
+typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST, OPT_WORDS } option_kind;
 typedef struct option {
     const char *name;                   /* "--topk" */
     char letter;                        /* 'k' for -k; 0: none */
     option_kind kind;
-    void *value;                        /* bool, const char *, int64_t, double, text_list */
+    void *value;                        /* bool, const char *, int64_t, double, text_list; OPT_WORDS: text_list, of all words up to the next option */
     const char *argument, *help;        /* "K", "how many classes to print (5)" */
     int64_t least, most;                /* of OPT_INT and OPT_DOUBLE, when most > least */
 } option;
@@ -33,7 +33,7 @@ typedef struct command {
     int (*run)(int argc, char **argv);
 } command;
 
-extern const command cmd_list, cmd_info, cmd_infer, cmd_fingerprint, cmd_image, cmd_benchmark, cmd_graph, cmd_doctor;
+extern const command cmd_list, cmd_info, cmd_infer, cmd_fingerprint, cmd_image, cmd_benchmark, cmd_graph, cmd_doctor, cmd_train, cmd_validate;
 
 /* Reads options; what is left are operands (in order, NULL-ended).  False: usage error already told, exit with *code
  * (also after --help, with 0). */

@@ -46,12 +46,11 @@ static void print_classes(const char *path, const timm_model *m, const timm_tens
     for (int64_t i = 0; i < n; i++)
         g[i] = (guess){ i, exp(logits->data[i] - most) / sum };
     qsort(g, (size_t)n, sizeof *g, likelier);
-    const char *labels = timm_model_cfg(m)->labels;
     json_t *list = json_array();
     if (!o.json)
         printf("%s\n", path);
     for (int64_t i = 0; i < k; i++) {
-        const char *label = timm_num_classes(m) == 1000 && labels ? timm_label(labels, g[i].index) : NULL;
+        const char *label = timm_model_label(m, g[i].index);
         if (o.json) {
             json_t *row = json_pack("{s:I,s:o}", "index", (json_int_t)g[i].index, "probability", cli_real(g[i].p));
             if (label)

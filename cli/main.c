@@ -6,7 +6,7 @@
 #include "cli.h"
 
 static const command *const commands[] = {
-    &cmd_list, &cmd_info, &cmd_infer, &cmd_fingerprint, &cmd_image, &cmd_benchmark, &cmd_graph, &cmd_doctor,
+    &cmd_list, &cmd_info, &cmd_infer, &cmd_fingerprint, &cmd_image, &cmd_benchmark, &cmd_graph, &cmd_train, &cmd_validate, &cmd_doctor,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

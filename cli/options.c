@@ -130,6 +130,7 @@ static int store(const command *c, const option *o, const char *text)
         *(const char **)o->value = text;
         return 0;
     case OPT_LIST:
+    case OPT_WORDS:
         cli_append(o->value, text);
         return 0;
     case OPT_INT: {
@@ -154,6 +155,14 @@ static int store(const command *c, const option *o, const char *text)
     }
     }
     return 0;
+}
+
+/* Not an option; negative numbers are none. */
+static bool is_word(const char *arg)
+{
+    char *end;
+    (void)strtod(arg, &end);
+    return arg[0] != '-' || (arg[1] && !*end);
 }
 
 bool cli_options(const command *c, const option *options, int argc, char **argv, text_list *operands, int *code)
@@ -205,6 +214,8 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
         }
         if ((*code = store(c, o, text)))
             return false;
+        while (o->kind == OPT_WORDS && i + 1 < argc && is_word(argv[i + 1]))
+            cli_append(o->value, argv[++i]);
     }
     return true;
 }

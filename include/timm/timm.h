@@ -126,6 +126,7 @@ TIMM_API const char *timm_label(const char *labels, int64_t index);       /* "ti
 
 typedef struct timm_model_opts {
     const char *weights;        /* a .safetensors file; NULL: initial values as timm draws them */
+    bool use_ema;               /* weights is a checkpoint of a run: its averaged weights */
     bool strict;                /* fail when the file's head or first convolution has another shape, instead of adapting */
     int classes;                /* 0: as the config says; -1: none, the head is taken off (timm's num_classes=0) */
     int in_chans;               /* 0: as the config says; the first convolution of a file is adapted as timm does */
@@ -152,6 +153,8 @@ TIMM_API timm_tensor timm_forward_head(timm_model *model, const timm_tensor *fea
 /* Another head over the same weights: classes 0: none (timm's reset_classifier(0)).  pool NULL: as it is; "": no pooling. */
 TIMM_API timm_status timm_reset_classifier(timm_model *model, int classes, const char *pool);
 
+/* The name of a class: as the run that made the weights called it, else the config's label; NULL: it has none. */
+TIMM_API const char *timm_model_label(const timm_model *model, int64_t index);
 TIMM_API const timm_cfg *timm_model_cfg(const timm_model *model);
 TIMM_API int64_t timm_num_features(const timm_model *model);      /* channels of forward_features */
 TIMM_API int64_t timm_head_hidden_size(const timm_model *model);  /* channels of pre_logits */

@@ -27,6 +27,12 @@ typedef struct timm_train_option {
 /* The table; ends with name and help NULL. */
 TIMM_API const timm_train_option *timm_train_options(void);
 
+/* timm's names of optimizers, NULL-ended, and a line about each (NULL: no such name). */
+TIMM_API const char *const *timm_list_optimizers(void);
+TIMM_API const char *timm_optimizer_about(const char *name);
+/* How many classes the data set has that "dataset", "data-dir", "train-split" and "class-map" name; 0 with a status. */
+TIMM_API int timm_count_classes(timm_ctx *ctx, const char *kind, const char *dir, const char *split, const char *class_map);
+
 /* Close it before the model. */
 TIMM_API timm_trainer *timm_trainer_open(timm_model *model);
 TIMM_API void timm_trainer_close(timm_trainer *trainer);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/model.h"
+#include "io/json.h"
 #include "io/safetensors.h"
 #include "nn/refit.h"
 
@@ -108,7 +109,9 @@ static void point_at(nn_entry *e, weight_file *file, size_t index)
 
 static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, misfits *bad)
 {
-    size_t i = safetensors_find(file->f, e->name);
+    char averaged[320];
+    snprintf(averaged, sizeof averaged, "ema/%s", e->name);
+    size_t i = safetensors_find(file->f, m->use_ema ? averaged : e->name);
     bool head = named_by(m->cfg.classifier, e->name);
     if (i == safetensors_count(file->f)) {
         /* Old files lack the counters of batch norms, as PyTorch allows. */
@@ -145,6 +148,62 @@ static bool known(const timm_model *m, const char *name)
             hi = mid;
     }
     return false;
+}
+
+/* -- what a run's checkpoint says beside its tensors ---------------------------------------------------------------------------- */
+
+static int64_t whole(const safetensors *f, const char *key, int64_t least, int64_t most)
+{
+    const char *text = safetensors_metadata(f, key);
+    int64_t v = text ? strtoll(text, NULL, 10) : 0;
+    return v >= least && v <= most ? v : 0;
+}
+
+static bool read_labels(timm_model *m, const char *text)
+{
+    status none = { 0 };                                 /* names are no condition */
+    json_t *names = json_parse(text, strlen(text), "labels", &none);
+    size_t n = json_array_size(names);
+    m->label = n ? arena_alloc(&m->mem, (n + 1) * sizeof *m->label) : NULL;
+    for (size_t i = 0; m->label && i < n; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        m->label[i] = arena_strdup(&m->mem, name ? name : "");
+    }
+    m->labels = m->label ? (int)n : 0;
+    json_decref(names);
+    return true;
+}
+
+bool weights_describe(timm_model *m, timm_model_opts *o)
+{
+    safetensors *f = safetensors_open(o->weights, &m->ctx->st);
+    if (!f)
+        return false;
+    const char *of = safetensors_metadata(f, "architecture"), *size = safetensors_metadata(f, "timm.img_size");
+    const char *labels = safetensors_metadata(f, "timm.labels");
+    long long h, w;
+    if (of && !strcmp(of, m->cfg.architecture)) {
+        bool own_head = !o->classes;
+        o->classes = o->classes ? o->classes : (int)whole(f, "timm.num_classes", 1, 1 << 24);
+        o->in_chans = o->in_chans ? o->in_chans : (int)whole(f, "timm.in_chans", 1, 1024);
+        if (!o->img_size[0] && !o->img_size[1] && size && sscanf(size, "%lld %lld", &h, &w) == 2 && h > 0 && w > 0 && h < 65536 && w < 65536) {
+            o->img_size[0] = h;
+            o->img_size[1] = w;
+        }
+        if (own_head && labels)
+            read_labels(m, labels);
+    }
+    safetensors_close(f);
+    return true;
+}
+
+const char *timm_model_label(const timm_model *m, int64_t i)
+{
+    if (!m || i < 0)
+        return NULL;
+    if (m->labels)
+        return i < m->labels ? m->label[i] : NULL;
+    return m->cfg.labels && m->head.classes == 1000 ? timm_label(m->cfg.labels, i) : NULL;
 }
 
 bool weights_load(timm_model *m, const char *path, bool strict)

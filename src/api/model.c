@@ -233,7 +233,7 @@ static timm_model *new_model(timm_ctx *ctx)
 
 timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *opts)
 {
-    const timm_model_opts o = opts ? *opts : (timm_model_opts){ 0 };
+    timm_model_opts o = opts ? *opts : (timm_model_opts){ 0 };
     timm_cfg cfg;
     if (!ctx || !status_ok(&ctx->st))
         return NULL;
@@ -256,7 +256,9 @@ timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *
     if (ok && o.fill)
         nn_store_fill(m->w->store, draw_by_callback);
     drawing = m;
-    ok = ok && resolve(m, &o) && model_survey(m) && (!o.weights || weights_load(m, o.weights, o.strict));
+    m->use_ema = o.use_ema;
+    ok = ok && (!o.weights || weights_describe(m, &o)) && resolve(m, &o) && model_survey(m)
+         && (!o.weights || weights_load(m, o.weights, o.strict));
     if (ok)
         return m;
     timm_free(m);

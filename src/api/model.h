@@ -45,7 +45,9 @@ struct timm_model {
     planned plans[PLANS];
     int last;                               /* of plans: the one that ran last */
     uint64_t clock;
-    bool profile;
+    bool profile, use_ema;
+    const char **label;                     /* class names that the weights came with, or NULL */
+    int labels;
     struct { void (*fill)(void *, const char *, int, const int64_t *, float *); void *user; } draw;
 };
 
@@ -57,6 +59,8 @@ void model_drop_plans(timm_model *m);
 plan *model_plan(timm_model *m, part what, tg_shape input);
 
 bool weights_load(timm_model *m, const char *path, bool strict);         /* checkpoint.c */
+/* What a run's checkpoint says of its network and classes, where the options say nothing: o->weights is read. */
+bool weights_describe(timm_model *m, timm_model_opts *o);
 void weights_release(weights *w);
 
 /* pooling.c: "avg" and the like; false: no such name. */

@@ -31,6 +31,19 @@ bool timm_trainer_stopped(const timm_trainer *t) { return t && t->stop; }
 int timm_trainer_classes(const timm_trainer *t) { return t ? t->n_labels : 0; }
 const char *timm_trainer_class(const timm_trainer *t, int i) { return t && i >= 0 && i < t->n_labels ? t->labels[i] : NULL; }
 
+const char *const *timm_list_optimizers(void) { return optimizer_names(); }
+const char *timm_optimizer_about(const char *name) { return name ? optimizer_about(name) : NULL; }
+
+int timm_count_classes(timm_ctx *ctx, const char *kind, const char *dir, const char *split, const char *class_map)
+{
+    if (!ctx)
+        return 0;
+    dataset *d = dataset_open(kind ? kind : "", dir ? dir : "", split ? split : "train", &(dataset_opts){ .class_map = class_map }, &ctx->st);
+    int classes = d ? dataset_classes(d) : 0;
+    dataset_close(d);
+    return classes;
+}
+
 /* -- opening --------------------------------------------------------------------------------------------------------------- */
 
 /* What the eval transform is: the model's own, with the options over it. */
@@ -58,11 +71,11 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
 {
     double scale[2], ratio[2];
     timm_transform tr;
-    int64_t batch = train_int(&t->opts, "batch-size"), eval_batch = train_int(&t->opts, "validation-batch-size");
+    int64_t size = train_int(&t->opts, "batch-size"), eval_size = train_int(&t->opts, "validation-batch-size");
     if (!eval_transform(t, &tr))
         return NULL;
     loader_opts o = {
-        .batch = (int)(train || !eval_batch ? batch : eval_batch), .threads = (int)train_int(&t->opts, "workers"),
+        .batch = (int)(train || !eval_size ? size : eval_size), .threads = (int)train_int(&t->opts, "workers"),
         .seed = (uint64_t)train_int(&t->opts, "seed"), .shuffle = train, .drop_last = train, .transform = tr,
         .train = train && !train_flag(&t->opts, "no-aug"),
         .augment = { .hflip = train_number(&t->opts, "hflip"), .vflip = train_number(&t->opts, "vflip"),
@@ -92,8 +105,8 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     status *st = &t->m->ctx->st;
     if (!status_ok(st) || t->eval_data || t->train_data)
         return st->code;
-    int64_t batch = train_int(&t->opts, "batch-size");
-    if (batch < 1 || train_int(&t->opts, "grad-accum-steps") < 1)
+    int64_t size = train_int(&t->opts, "batch-size");
+    if (size < 1 || train_int(&t->opts, "grad-accum-steps") < 1)
         status_fail(st, TIMM_BAD_ARG, "--batch-size and --grad-accum-steps are 1 at least");
     const char *val = train_text(&t->opts, "val-split"), *train = train_text(&t->opts, "train-split");
     if (status_ok(st) && *train)
@@ -112,8 +125,8 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     else if (t->n_labels > t->m->head.classes)
         status_fail(st, TIMM_MISMATCH, "%s has %d classes, the model's head %d; see --num-classes", train_text(&t->opts, "data-dir"),
                     t->n_labels, t->m->head.classes);
-    if (status_ok(st) && t->train_data && dataset_count(t->train_data) < batch)
-        status_fail(st, TIMM_BAD_ARG, "a batch of %lld is more than the %lld images to train on; see --batch-size", (long long)batch,
+    if (status_ok(st) && t->train_data && dataset_count(t->train_data) < size)
+        status_fail(st, TIMM_BAD_ARG, "a batch of %lld is more than the %lld images to train on; see --batch-size", (long long)size,
                     (long long)dataset_count(t->train_data));
     if (status_ok(st) && t->train_data)
         t->train_loader = open_loader(t, t->train_data, true);
@@ -167,11 +180,11 @@ static bool to_tensors(timm_trainer *t, const batch *b, timm_tensor *x, timm_ten
     return true;
 }
 
-static void tell(timm_trainer *t, const char *phase, int64_t batch, int64_t batches, double loss, double mean, int64_t images, double since)
+static void tell(timm_trainer *t, const char *phase, int64_t nth, int64_t batches, double loss, double mean, int64_t images, double since)
 {
     double spent = now() - since, rate = spent > 0 ? (double)images / spent : 0;
     int64_t epochs = t->epochs ? t->epochs : train_int(&t->opts, "epochs");
-    timm_progress p = { .phase = phase, .epoch = t->epoch, .epochs = epochs, .batch = batch, .batches = batches, .loss = loss,
+    timm_progress p = { .phase = phase, .epoch = t->epoch, .epochs = epochs, .batch = nth, .batches = batches, .loss = loss,
                         .mean_loss = mean, .images_per_second = rate, .lr = timm_trainer_lr(t) };
     double done = (double)t->run_batches, all = (double)(batches * (epochs - t->run_epoch)) - (double)t->run_batch;
     p.seconds_left = done > 0 && phase[0] == 't' ? (now() - t->run_began) / done * (all - done) : 0;

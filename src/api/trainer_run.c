@@ -22,7 +22,8 @@ const char *timm_trainer_folder(const timm_trainer *t) { return t ? t->folder : 
 
 static const char *in_folder(const timm_trainer *t, char path[static 1200], const char *name)
 {
-    snprintf(path, 1200, "%s/%s", t->folder, name);
+    if (snprintf(path, 1200, "%s/%s", t->folder, name) >= 1200)
+        path[1199] = 0;
     return path;
 }
 
@@ -30,16 +31,16 @@ static const char *in_folder(const timm_trainer *t, char path[static 1200], cons
 
 static bool make_folders(const char *path, status *st)
 {
-    char part[1024];
-    snprintf(part, sizeof part, "%s", path);
-    for (char *p = part + 1; *p; p++)
+    char folder[1024];
+    snprintf(folder, sizeof folder, "%s", path);
+    for (char *p = folder + 1; *p; p++)
         if (*p == '/') {
             *p = 0;
-            if (mkdir(part, 0777) && errno != EEXIST)
-                return status_errno(st, part, "make the folder");
+            if (mkdir(folder, 0777) && errno != EEXIST)
+                return status_errno(st, folder, "make the folder");
             *p = '/';
         }
-    return !mkdir(part, 0777) || errno == EEXIST || status_errno(st, part, "make the folder");
+    return !mkdir(folder, 0777) || errno == EEXIST || status_errno(st, folder, "make the folder");
 }
 
 static bool name_folder(timm_trainer *t)

@@ -1,0 +1,191 @@
+/* cmd_train.c - timm train: a run over images; its options are the library's table. */
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "cli.h"
+#include "timm/train.h"
+#include "train_cli.h"
+
+enum { EXIT_STOPPED = 75 };             /* EX_TEMPFAIL: asked to stop, saved, can go on */
+
+static struct {
+    const char *model, *checkpoint, *backend, *config, *pool;
+    int64_t classes, chans, size, threads;
+    double drop, drop_path, drop_block;
+    bool pretrained, list_opts;
+} o;
+
+static const option own[] = {
+    { NULL, 0, OPT_FLAG, NULL, NULL, "Model:", 0, 0 },
+    { "--model", 'm', OPT_TEXT, &o.model, "M", "the network (resnet50)", 0, 0 },
+    { "--pretrained", 0, OPT_FLAG, &o.pretrained, NULL, "start from its published weights, in the Hugging Face cache", 0, 0 },
+    { "--initial-checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "start from these weights (.safetensors); another head is drawn anew", 0, 0 },
+    { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the data)", 1, 1000000 },
+    { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
+    { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
+    { "--gp", 0, OPT_TEXT, &o.pool, "POOL", "global pooling: avg, max, avgmax, ... (the model's own)", 0, 0 },
+    { "--drop", 0, OPT_DOUBLE, &o.drop, "P", "dropout before the head", 0, 1 },
+    { "--drop-path", 0, OPT_DOUBLE, &o.drop_path, "P", "stochastic depth", 0, 1 },
+    { "--drop-block", 0, OPT_DOUBLE, &o.drop_block, "P", "drop block", 0, 1 },
+    { NULL, 0, OPT_FLAG, NULL, NULL, "Machine:", 0, 0 },
+    { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--config", 'c', OPT_TEXT, &o.config, "FILE", "options from a YAML file, as args.yaml; the command line wins", 0, 0 },
+    { "--list-opts", 0, OPT_FLAG, &o.list_opts, NULL, "print the names of the optimizers", 0, 0 },
+};
+
+static timm_trainer *running;
+static void on_signal(int number)
+{
+    (void)number;
+    timm_trainer_stop(running);
+}
+
+/* -- progress -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct screen { bool terminal; int64_t every; double last; } screen;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void left(double seconds, char text[32])
+{
+    long s = (long)seconds;
+    if (s >= 3600)
+        snprintf(text, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, 32, "%ld:%02ld", s / 60, s % 60);
+}
+
+/* On a terminal one line that is written over; else a line every so many batches. */
+static void progress(void *user, const timm_progress *p)
+{
+    screen *s = user;
+    char eta[32];
+    bool train = p->phase[0] == 't';
+    left(p->seconds_left, eta);
+    if (s->terminal) {
+        if (now() - s->last < .1 && p->batch != p->batches)
+            return;
+        s->last = now();
+        fprintf(stderr, "\r%s %lld/%lld  %lld/%lld  loss %.4f  %.0f img/s", train ? "epoch" : "validating", (long long)p->epoch,
+                (long long)p->epochs - 1, (long long)p->batch, (long long)p->batches, p->mean_loss, p->images_per_second);
+        if (train)
+            fprintf(stderr, "  lr %.3g  ETA %s", p->lr, eta);
+        fputs("\033[K", stderr);
+    } else if (train && (p->batch == 1 || p->batch == p->batches || p->batch % s->every == 0)) {
+        fprintf(stderr, "Train: %lld [%4lld/%lld (%3.0f%%)]  Loss: %.4g (%.4g)  %.1f img/s  LR: %.3e  ETA: %s\n", (long long)p->epoch,
+                (long long)p->batch, (long long)p->batches, 100. * (double)p->batch / (double)p->batches, p->loss, p->mean_loss,
+                p->images_per_second, p->lr, eta);
+    }
+}
+
+static void each_epoch(void *user, const timm_epoch *e)
+{
+    const screen *s = user;
+    if (s->terminal)
+        fputs("\r\033[K", stderr);
+    fprintf(stderr, "epoch %lld: train loss %.4f", (long long)e->epoch, e->train_loss);
+    if (e->validated)
+        fprintf(stderr, ", validation%s loss %.4f, top-1 %.2f %%, top-5 %.2f %%", e->averaged ? " (average)" : "", e->eval.loss, e->eval.top1,
+                e->eval.top5);
+    fprintf(stderr, ", %.0f img/s\n", e->images_per_second);
+    printf("{\"epoch\": %lld, \"train_loss\": %.9g", (long long)e->epoch, e->train_loss);
+    if (e->validated)
+        printf(", \"eval_loss\": %.9g, \"eval_top1\": %.9g, \"eval_top5\": %.9g", e->eval.loss, e->eval.top1, e->eval.top5);
+    printf(", \"lr\": %.9g}\n", e->lr);
+    fflush(stdout);
+}
+
+/* -- the command ----------------------------------------------------------------------------------------------------------- */
+
+static timm_model *make_model(timm_ctx *ctx, const char *name, int classes)
+{
+    const char *weights = o.checkpoint ? o.checkpoint : o.pretrained ? timm_find_weights(ctx, name) : NULL;
+    return timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans, .img_size = { o.size, o.size },
+                                                      .global_pool = o.pool, .drop_rate = (float)o.drop, .drop_path = (float)o.drop_path,
+                                                      .drop_block = (float)o.drop_block });
+}
+
+static void list_optimizers(void)
+{
+    for (const char *const *n = timm_list_optimizers(); *n; n++)
+        printf("%-16s %s\n", *n, timm_optimizer_about(*n));
+}
+
+static int run(int argc, char **argv)
+{
+    int code;
+    text_list operands = { 0 };
+    train_cli *t = train_cli_new(own, sizeof own / sizeof *own);
+    if (!cli_options(&cmd_train, train_cli_options(t), argc, argv, &operands, &code))
+        return code;
+    if (o.list_opts) {
+        list_optimizers();
+        return cli_finish(&cmd_train, EXIT_OK);
+    }
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)o.threads, .backend = o.backend, .note = train_cli_note,
+                                                 .seed = (uint64_t)train_cli_int(t, "seed", 42) });
+    if (!ctx) {
+        fputs("timm: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    const char *name = o.model ? o.model : "resnet50";
+    int classes = (int)o.classes;
+    if (o.config)
+        code = train_cli_config(t, o.config, own, sizeof own / sizeof *own);
+    if (code)
+        return timm_close(ctx), code;
+    name = o.model ? o.model : name;
+    if (operands.count > 1)
+        return timm_close(ctx), cli_usage(&cmd_train, "one folder of images, not %zu", operands.count);
+    if (!classes)
+        classes = train_cli_classes(t, ctx, operands.count ? operands.text[0] : NULL);
+    timm_model *m = timm_ctx_status(ctx) == TIMM_OK ? make_model(ctx, name, classes) : NULL;
+    timm_trainer *trainer = m ? timm_trainer_open(m) : NULL;
+    bool stopped = false;
+    if (trainer) {
+        screen s = { .terminal = isatty(STDERR_FILENO), .every = train_cli_int(t, "log-interval", 50) };
+        s.every = s.every > 0 ? s.every : 1;
+        train_cli_apply(t, trainer, operands.count ? operands.text[0] : NULL);
+        running = trainer;
+        struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+        sigaction(SIGTERM, &act, NULL);
+        sigaction(SIGUSR1, &act, NULL);
+        sigaction(SIGINT, &act, NULL);
+        timm_trainer_progress(trainer, progress, &s);
+        timm_trainer_run(trainer, each_epoch, &s);
+        stopped = timm_trainer_stopped(trainer) && timm_ctx_status(ctx) == TIMM_OK;
+        if (s.terminal)
+            fputs("\r\033[K", stderr);
+        if (timm_trainer_folder(trainer)[0])
+            fprintf(stderr, "timm train: %s %s/last.safetensors\n", stopped ? "stopped; go on with --resume" : "the run is in",
+                    timm_trainer_folder(trainer));
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGUSR1, SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        timm_trainer_close(trainer);
+    }
+    code = cli_close(&cmd_train, ctx, NULL);
+    return code ? code : stopped ? EXIT_STOPPED : EXIT_OK;
+}
+
+const command cmd_train = {
+    "train", "train a network on images of one's own", "[DIR] [options]",
+    "Trains from scratch, or on from given weights, with the options of timm's train.py.  DIR holds train and val (or\n"
+    "validation), and those a folder for each class.  The run goes to a folder of its own: checkpoints, args.yaml,\n"
+    "summary.csv, TensorBoard's events and report.html.  An epoch's figures go to stdout, a JSON object a line.\n"
+    "SIGTERM, SIGUSR1 or Ctrl-C: the update is finished and saved, exit 75; --resume goes on as if nothing had been.",
+    "  $ timm train photos --model resnet18 --pretrained --epochs 20 --lr 0.01\n"
+    "  $ timm train photos -m vit_tiny_patch16_224 --opt adamw --lr 5e-4 --weight-decay 0.05 --sched cosine --model-ema\n"
+    "  $ timm train --dataset fashion-mnist -m resnet18 --in-chans 1 --img-size 28 --epochs 5\n"
+    "  $ timm train photos --resume auto --experiment mine\n",
+    run,
+};

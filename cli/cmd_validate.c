@@ -1,0 +1,246 @@
+/* cmd_validate.c - timm validate: how often a network is right. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "cli.h"
+#include "timm/train.h"
+
+static struct {
+    const char *model, *checkpoint, *backend, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct;
+    int64_t classes, chans, size, threads, batch, workers;
+    bool ema, retry, json, per_class, pretrained;
+} o = { .batch = 256, .workers = 2 };
+
+static const option options[] = {
+    { "--model", 'm', OPT_TEXT, &o.model, "M", "the network; several with commas between (resnet50)", 0, 0 },
+    { "--checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "its weights (.safetensors), of a run too; without: the Hugging Face cache", 0, 0 },
+    { "--use-ema", 0, OPT_FLAG, &o.ema, NULL, "the averaged weights of a run's checkpoint", 0, 0 },
+    { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the data)", 1, 1000000 },
+    { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
+    { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
+    { "--data-dir", 0, OPT_TEXT, &o.dir, "DIR", "the images, as DIR", 0, 0 },
+    { "--dataset", 0, OPT_TEXT, &o.dataset, "KIND", "folder, fashion-mnist, idx, cifar10, cifar100 (folder)", 0, 0 },
+    { "--split", 0, OPT_TEXT, &o.split, "NAME", "which part (validation)", 0, 0 },
+    { "--class-map", 0, OPT_TEXT, &o.class_map, "FILE", "class names, a line each, in the order of their numbers", 0, 0 },
+    { "--interpolation", 0, OPT_TEXT, &o.interpolation, "I", "of the resize (the model's own)", 0, 0 },
+    { "--crop-pct", 0, OPT_TEXT, &o.crop_pct, "X", "of the crop (the model's own)", 0, 0 },
+    { "--batch-size", 'b', OPT_INT, &o.batch, "N", "images in a batch (256)", 1, 100000 },
+    { "--retry", 0, OPT_FLAG, &o.retry, NULL, "when memory is short, try again with half the batch", 0, 0 },
+    { "--workers", 'j', OPT_INT, &o.workers, "N", "threads that read images (2)", 0, 256 },
+    { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--per-class", 0, OPT_FLAG, &o.per_class, NULL, "a table of the classes", 0, 0 },
+    { "--confusion", 0, OPT_TEXT, &o.confusion, "FILE", "the confusion matrix, .csv or .png", 0, 0 },
+    { "--results-file", 0, OPT_TEXT, &o.results, "FILE", "the figures of all models, as timm's validate.py writes them", 0, 0 },
+    { "--results-format", 0, OPT_TEXT, &o.format, "F", "csv, json (csv)", 0, 0 },
+    { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a model", 0, 0 },
+    { 0 }
+};
+
+/* -- results --------------------------------------------------------------------------------------------------------------- */
+
+static json_t *result_of(const timm_model *m, const char *name, const timm_metrics *r)
+{
+    timm_transform t = timm_model_transform(m, false);
+    char count[32];
+    snprintf(count, sizeof count, "%.2f", (double)timm_num_params(m) / 1e6);
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:I,s:f,s:s}", "model", name, "top1", cli_real(r->top1), "top1_err", cli_real(100 - r->top1),
+                     "top5", cli_real(r->top5), "top5_err", cli_real(100 - r->top5), "param_count", count, "img_size",
+                     (json_int_t)t.input_size[2], "crop_pct", t.crop_pct, "interpolation", t.interpolation ? t.interpolation : "");
+}
+
+static bool write_results(const char *path, json_t *all)
+{
+    FILE *f = fopen(path, "w");
+    if (!f) {
+        perror(path);
+        return false;
+    }
+    size_t i;
+    json_t *row, *v;
+    const char *key;
+    if (o.format && !strcmp(o.format, "json")) {
+        json_dumpf(all, f, JSON_INDENT(4) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+        fputc('\n', f);
+    } else {
+        json_array_foreach(all, i, row) {
+            const char *comma = "";
+            if (!i) {
+                json_object_foreach(row, key, v) {
+                    fprintf(f, "%s%s", comma, key);
+                    comma = ",";
+                }
+                fputc('\n', f);
+            }
+            comma = "";
+            json_object_foreach(row, key, v) {
+                if (json_is_string(v))
+                    fprintf(f, "%s%s", comma, json_string_value(v));
+                else
+                    fprintf(f, "%s%.9g", comma, json_number_value(v));
+                comma = ",";
+            }
+            fputc('\n', f);
+        }
+    }
+    if (!ferror(f) && !fclose(f))
+        return true;
+    perror(path);
+    return false;
+}
+
+static bool write_confusion(timm_ctx *ctx, const char *path, const timm_trainer *t, const timm_metrics *r)
+{
+    int n = r->classes;
+    size_t length = strlen(path);
+    if (length > 4 && !strcmp(path + length - 4, ".png")) {
+        int cell = n < 64 ? 512 / n : 8;
+        cell = n > 512 ? 1 : cell;
+        timm_image m = { n * cell, n * cell, 3, malloc((size_t)(n * cell) * (size_t)(n * cell) * 3) };
+        for (int y = 0; m.pixels && y < n * cell; y++)
+            for (int x = 0; x < n * cell; x++) {
+                int64_t row = 0, v = r->confusion[(y / cell) * n + x / cell];
+                for (int c = 0; c < n; c++)
+                    row += r->confusion[(y / cell) * n + c];
+                double part = row ? (double)v / (double)row : 0;
+                uint8_t *p = m.pixels + ((size_t)y * (size_t)m.width + (size_t)x) * 3;
+                p[0] = (uint8_t)(255 - 220 * part);
+                p[1] = (uint8_t)(255 - 150 * part);
+                p[2] = (uint8_t)(255 - 90 * part);
+            }
+        bool ok = m.pixels && timm_image_save(ctx, path, &m, false) == TIMM_OK;
+        free(m.pixels);
+        return ok;
+    }
+    FILE *f = fopen(path, "w");
+    if (!f) {
+        perror(path);
+        return false;
+    }
+    for (int i = 0; i < n; i++)
+        fprintf(f, ",\"%s\"", i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : "");
+    for (int i = 0; i < n; i++) {
+        fprintf(f, "\n\"%s\"", i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : "");
+        for (int k = 0; k < n; k++)
+            fprintf(f, ",%lld", (long long)r->confusion[i * n + k]);
+    }
+    fputc('\n', f);
+    if (!ferror(f) && !fclose(f))
+        return true;
+    perror(path);
+    return false;
+}
+
+static void print_classes(const timm_trainer *t, const timm_metrics *r)
+{
+    printf("%-24s %8s %8s %10s %10s\n", "class", "images", "right", "recall %", "precision %");
+    for (int i = 0; i < timm_trainer_classes(t) && i < r->classes; i++) {
+        int64_t row = 0, column = 0, right = r->confusion[i * r->classes + i];
+        for (int k = 0; k < r->classes; k++) {
+            row += r->confusion[i * r->classes + k];
+            column += r->confusion[k * r->classes + i];
+        }
+        printf("%-24s %8lld %8lld %10.2f %10.2f\n", timm_trainer_class(t, i), (long long)row, (long long)right,
+               row ? 100. * (double)right / (double)row : 0, column ? 100. * (double)right / (double)column : 0);
+    }
+}
+
+/* -- one model ------------------------------------------------------------------------------------------------------------- */
+
+static void progress(void *user, const timm_progress *p)
+{
+    (void)user;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%lld/%lld  %.0f img/s\033[K", (long long)p->batch, (long long)p->batches, p->images_per_second);
+}
+
+static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all)
+{
+    char text[32];
+    const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, name);
+    int classes = o.classes ? (int)o.classes : o.checkpoint ? timm_count_classes(ctx, o.dataset, o.dir, o.split, o.class_map) : 0;
+    timm_model *m = timm_ctx_status(ctx) == TIMM_OK
+        ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
+                                                     .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema }) : NULL;
+    timm_trainer *t = m ? timm_trainer_open(m) : NULL;
+    timm_metrics r = { 0 };
+    if (t) {
+        const struct { const char *name, *value; } set[] = {
+            { "data-dir", o.dir }, { "dataset", o.dataset }, { "train-split", "" }, { "val-split", o.split ? o.split : "validation" },
+            { "class-map", o.class_map }, { "interpolation", o.interpolation }, { "crop-pct", o.crop_pct },
+        };
+        for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+            if (set[i].value)
+                timm_trainer_set(t, set[i].name, set[i].value);
+        snprintf(text, sizeof text, "%lld", (long long)batch);
+        timm_trainer_set(t, "batch-size", text);
+        snprintf(text, sizeof text, "%lld", (long long)o.workers);
+        timm_trainer_set(t, "workers", text);
+        timm_trainer_progress(t, progress, NULL);
+    }
+    bool ok = t && timm_trainer_validate(t, false, &r) == TIMM_OK;
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+    if (ok) {
+        json_t *row = result_of(m, name, &r);
+        if (o.json)
+            cli_json(json_incref(row));
+        else
+            printf("%s: top-1 %.3f %% (%.3f), top-5 %.3f %% (%.3f), loss %.5f, %lld images, %.0f img/s\n", name, r.top1, 100 - r.top1, r.top5,
+                   100 - r.top5, r.loss, (long long)r.images, (double)r.images / r.seconds);
+        json_array_append_new(all, row);
+        if (o.per_class)
+            print_classes(t, &r);
+        ok = !o.confusion || write_confusion(ctx, o.confusion, t, &r);
+    }
+    timm_trainer_close(t);
+    timm_free(m);
+    return ok;
+}
+
+static int run(int argc, char **argv)
+{
+    int code, worst = EXIT_OK;
+    text_list operands = { 0 };
+    if (!cli_options(&cmd_validate, options, argc, argv, &operands, &code))
+        return code;
+    if (operands.count > 1)
+        return cli_usage(&cmd_validate, "one folder of images, not %zu", operands.count);
+    if (o.format && strcmp(o.format, "csv") && strcmp(o.format, "json"))
+        return cli_usage(&cmd_validate, "--results-format is csv or json, not '%s'", o.format);
+    o.dir = operands.count ? operands.text[0] : o.dir;
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 0);
+    json_t *all = json_array();
+    char *names = strdup(o.model ? o.model : "resnet50"), *rest = names;
+    for (char *name; rest && (name = strsep(&rest, ","));) {
+        int64_t batch = o.batch;
+        while (!evaluate(ctx, name, batch, all)) {
+            bool again = o.retry && timm_ctx_status(ctx) == TIMM_NO_MEMORY && batch > 1;
+            if (!again) {
+                cli_tell(&cmd_validate, ctx, NULL);
+                worst = timm_ctx_status(ctx) == TIMM_BAD_ARG ? EXIT_USAGE : EXIT_FAILED;
+                timm_clear(ctx);
+                break;
+            }
+            timm_clear(ctx);
+            batch /= 2;
+            fprintf(stderr, "timm validate: out of memory; trying again with batches of %lld\n", (long long)batch);
+        }
+    }
+    free(names);
+    if (o.results && json_array_size(all) && !write_results(o.results, all))
+        worst = EXIT_FAILED;
+    json_decref(all);
+    code = cli_close(&cmd_validate, ctx, NULL);
+    return code > worst ? code : worst;
+}
+
+const command cmd_validate = {
+    "validate", "how often a network is right, on labelled images", "[DIR] --model M [options]",
+    "Runs the images of a split through the network, prepared as its weights were trained for, and prints top-1 and\n"
+    "top-5 in per cent, the errors in brackets.",
+    "  $ timm validate imagenet --model resnet50.a1_in1k --results-file results.csv\n"
+    "  $ timm validate photos --model resnet18 --checkpoint output/train/mine/model_best.safetensors --per-class\n"
+    "  $ timm validate --dataset fashion-mnist --split test -m resnet18 --in-chans 1 --img-size 28 --checkpoint last.safetensors\n",
+    run,
+};

@@ -1,0 +1,20 @@
+/* train_cli.h - the library's training options as options of a command. */
+#ifndef TRAIN_CLI_H
+#define TRAIN_CLI_H
+#include "cli.h"
+#include "timm/train.h"
+
+typedef struct train_cli train_cli;
+
+/* own: the command's other options, which come first. */
+train_cli *train_cli_new(const option *own, size_t count);
+const option *train_cli_options(const train_cli *t);
+/* A YAML file of options, names with '_'; what the command line gave wins.  Exit code: 0 or that of a failure, told. */
+int train_cli_config(train_cli *t, const char *path, const option *own, size_t count);
+int64_t train_cli_int(const train_cli *t, const char *name, int64_t otherwise);
+/* How many classes the data have: 0 with a status. */
+int train_cli_classes(const train_cli *t, timm_ctx *ctx, const char *dir);
+void train_cli_apply(const train_cli *t, timm_trainer *trainer, const char *dir);
+void train_cli_note(void *user, const char *text);
+
+#endif
