@@ -165,7 +165,7 @@ static int run(int argc, char **argv)
         stopped = timm_trainer_stopped(trainer) && timm_ctx_status(ctx) == TIMM_OK;
         if (s.terminal)
             fputs("\r\033[K", stderr);
-        if (timm_trainer_folder(trainer)[0])
+        if (timm_trainer_folder(trainer)[0] && timm_trainer_updates(trainer))
             fprintf(stderr, "timm train: %s %s/last.safetensors\n", stopped ? "stopped; go on with --resume" : "the run is in",
                     timm_trainer_folder(trainer));
         signal(SIGTERM, SIG_DFL);

@@ -83,6 +83,8 @@ static void add(args *a, const char *key, const char *value)
     if (!*value || a->n == ARGS)
         return;
     snprintf(a->text[a->n], sizeof a->text[a->n], "%s", value);
+    for (char *p = a->text[a->n]; *p; p++)
+        *p = *p == ' ' ? ',' : *p;
     a->arg[a->n] = (optim_arg){ key, a->text[a->n] };
     a->n++;
 }
