@@ -52,10 +52,13 @@ timm_status timm_trainer_set(timm_trainer *t, const char *name, const char *valu
     if (!t || !name || !value)
         return TIMM_BAD_ARG;
     status *st = &t->m->ctx->st;
-    if (t->started)
+    if (t->started) {
         status_fail(st, TIMM_BAD_ARG, "option %s comes too late: training has begun", name);
-    else if (status_ok(st))
-        train_set(&t->opts, name, value, st);
+    } else if (status_ok(st) && train_set(&t->opts, name, value, st)) {
+        forget(t);
+        t->calls = 0;
+        t->keep = false;
+    }
     return st->code;
 }
 
@@ -87,7 +90,7 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
         t->params = b->entries;
         memcpy(t->param, b->entry, (size_t)b->entries * sizeof *t->param);
         for (int i = 0; i < b->entries; i++)
-            if (d[i] && trainer_trains(t, b->entry[i])) {
+            if (d[i] && !trainer_group(t, b->entry[i])->frozen) {
                 t->gradient[i] = n;
                 out[n++] = d[i];
             }
@@ -172,7 +175,7 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     timm_model *m = t->m;
     nn_build b;
     forget(t);
-    if (!nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
+    if (!trainer_find_groups(t) || !nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
         return false;
     nn_build_train(&b);
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);
@@ -192,12 +195,6 @@ static bool shape_of(const timm_tensor *x, int rank, tg_shape *s)
     s->rank = rank;
     memcpy(s->dim, x->dim, sizeof s->dim);
     return true;
-}
-
-/* Dropout of this update; further passes of an accumulation draw others. */
-static void set_key(timm_trainer *t)
-{
-    nn_key_of((uint64_t)train_int(&t->opts, "seed"), (uint64_t)t->updates * 4096 + (uint64_t)t->calls, t->key);
 }
 
 /* The gradients into memory of the trainer's own, where they may change. */
@@ -258,7 +255,7 @@ timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_
     if (!status_ok(st) || ((!t->plan || !tg_same(t->image, x) || !tg_same(t->target, y)) && !build(t, x, y)))
         return st->code;
     t->calls = t->keep ? t->calls : 0;
-    set_key(t);
+    nn_key_of((uint64_t)train_int(&t->opts, "seed"), (uint64_t)t->passes++, t->key);
     t->input[IN_IMAGE] = image->data;
     t->input[IN_TARGET] = target->data;
     t->input[NN_KEY] = t->key;

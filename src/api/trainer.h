@@ -6,6 +6,7 @@
 #ifndef API_TRAINER_H
 #define API_TRAINER_H
 #include <signal.h>
+#include "api/groups.h"
 #include "api/model.h"
 #include "data/loader.h"
 #include "train/clip.h"
@@ -38,9 +39,11 @@ struct timm_trainer {
     float **sum;                            /* by param; NULL where no gradient flows */
     float *sum_block;
     int calls;                              /* passes in the gradients now */
+    int64_t passes;                         /* of all updates: dropout draws anew in each */
     bool keep, summed;
 
     /* One update. */
+    param_group *group;                     /* by place in m->entry */
     optim_param *trained;                   /* parameters that the optimizer moves */
     int *trained_param, *trained_group, trained_count;
     double *group_scale;
@@ -87,7 +90,8 @@ float *trainer_gradient(const timm_trainer *t, int param);              /* dense
 bool trainer_own_gradients(timm_trainer *t);                            /* from now on they are in sum[] and may change */
 void trainer_step_free(timm_trainer *t);
 void trainer_data_free(timm_trainer *t);
-bool trainer_trains(const timm_trainer *t, const nn_entry *e);         /* not frozen by the options */
+bool trainer_find_groups(timm_trainer *t);                             /* of every parameter, as the options say */
+const param_group *trainer_group(const timm_trainer *t, const nn_entry *e);
 double trainer_base_lr(const timm_trainer *t);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Parameters and buffers have their own names.  Everything else has a '/' in its name, which no parameter has, so that
  * readers of weights can tell: "ema/NAME", "optimizer/NAME", "schedule/state", "trainer/position" (updates, epoch, batches
- * done in it, losses summed) as float64 or int64.  Options are metadata: "timm.option.NAME".
+ * done in it, losses summed, passes) as float64 or int64.  Options are metadata: "timm.option.NAME".
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
-enum { POSITION = 4, MAX_PAIRS = TRAIN_OPTIONS + 16 };
+enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + 16 };
 
 typedef struct listing {
     safetensors_tensor *t;
@@ -61,7 +61,8 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
 {
     timm_model *m = t->m;
     status *st = &m->ctx->st;
-    double *schedule_numbers = NULL, position[POSITION] = { (double)t->updates, (double)t->epoch, (double)t->batch, (double)t->loss_count };
+    double *schedule_numbers = NULL, position[POSITION] = { (double)t->updates, (double)t->epoch, (double)t->batch, (double)t->loss_count,
+                                                           (double)t->passes };
     for (size_t i = 0; i < m->entries; i++) {
         float *value = nn_own(m->entry[i]);
         if (!value)
@@ -166,6 +167,7 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
     t->epoch = (int64_t)position[1];
     t->batch = (int64_t)position[2];
     t->loss_count = (int64_t)position[3];
+    t->passes = (int64_t)position[4];
     /* Schedules are functions of the position, but for plateau's memory. */
     schedule_epoch(t->schedule, t->epoch, 0);
     schedule_update(t->schedule, t->updates);

@@ -1,19 +1,24 @@
 /* trainer_step.c - from gradients to new parameters: groups, clipping, optimizer, schedule, average. */
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/names.h"
 #include "api/trainer.h"
 #include "train/ema.h"
 
 /* -- what is trained, and how ------------------------------------------------------------------------------------------- */
 
-typedef struct match { const char *name; bool hit; } match;
-static bool match_glob(void *user, const char *glob)
+static double number_or_0(const train_options *o, const char *name)
 {
-    match *m = user;
-    size_t n = strlen(glob);
-    m->hit = m->hit || !fnmatch(glob, m->name, 0) || (!strncmp(glob, m->name, n) && m->name[n] == '.');
+    double v = train_number(o, name);
+    return v == v ? v : 0;                  /* not given: NaN */
+}
+
+static bool match_module(void *user, const char *pattern)
+{
+    const char **name = user;
+    if (name_in_module(pattern, *name))
+        *name = "";
     return true;
 }
 
@@ -28,11 +33,34 @@ static bool of_head(const timm_model *m, const char *name)
     return false;
 }
 
-bool trainer_trains(const timm_trainer *t, const nn_entry *e)
+static bool frozen(const timm_trainer *t, const nn_entry *e)
 {
-    match m = { .name = e->name };
-    train_words(&t->opts, "freeze", match_glob, &m);
-    return !e->par.buffer && !m.hit && (!train_flag(&t->opts, "head-only") || of_head(t->m, e->name));
+    const char *name = e->name;
+    train_words(&t->opts, "freeze", match_module, &name);
+    return !*name || (train_flag(&t->opts, "head-only") && !of_head(t->m, e->name));
+}
+
+bool trainer_find_groups(timm_trainer *t)
+{
+    timm_model *m = t->m;
+    const train_options *o = &t->opts;
+    group_opts by = { .weight_decay = train_number(o, "weight-decay"), .layer_decay = number_or_0(o, "layer-decay"),
+                      .min_scale = number_or_0(o, "layer-decay-min-scale"), .no_opt_scale = number_or_0(o, "layer-decay-no-opt-scale") };
+    if (!t->group && !(t->group = calloc(m->entries + 1, sizeof *t->group)))
+        return status_fail(&m->ctx->st, TIMM_NO_MEMORY, "out of memory for a trainer");
+    if (!model_param_groups(m, &by, t->group))
+        return false;
+    for (size_t i = 0; i < m->entries; i++)
+        t->group[i].frozen |= frozen(t, m->entry[i]);
+    return true;
+}
+
+const param_group *trainer_group(const timm_trainer *t, const nn_entry *e)
+{
+    size_t i = 0;
+    while (t->m->entry[i] != e)
+        i++;
+    return &t->group[i];
 }
 
 static int group_of(timm_trainer *t, double scale)
@@ -47,7 +75,6 @@ static int group_of(timm_trainer *t, double scale)
 static bool list_trained(timm_trainer *t)
 {
     size_t n = (size_t)t->params + 1;
-    double decay = train_number(&t->opts, "weight-decay");
     t->trained = calloc(n, sizeof *t->trained);
     t->trained_param = calloc(n, sizeof *t->trained_param);
     t->trained_group = calloc(n, sizeof *t->trained_group);
@@ -58,16 +85,15 @@ static bool list_trained(timm_trainer *t)
     group_of(t, 1);
     for (int i = 0; i < t->params; i++) {
         nn_entry *e = t->param[i];
-        size_t length = strlen(e->name);
+        const param_group *g = trainer_group(t, e);
         if (!t->gradient[i])
             continue;
-        bool free_of_it = e->shape.rank <= 1 || e->par.no_decay || (length > 5 && !strcmp(e->name + length - 5, ".bias"));
         float *value = nn_own(e);
         if (!value)
             return false;
         t->trained[t->trained_count] = (optim_param){ .name = e->name, .shape = e->shape, .value = value,
-                                                      .weight_decay = free_of_it ? 0 : decay };
-        t->trained_group[t->trained_count] = group_of(t, 1);
+                                                      .weight_decay = g->weight_decay };
+        t->trained_group[t->trained_count] = group_of(t, g->lr_scale);
         t->trained_param[t->trained_count++] = i;
     }
     return t->trained_count || status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "%s: no parameter is left to train", t->m->cfg.architecture);
@@ -211,6 +237,7 @@ void trainer_step_free(timm_trainer *t)
 {
     optimizer_free(t->optimizer);
     schedule_free(t->schedule);
+    free(t->group);
     free(t->trained);
     free(t->trained_param);
     free(t->trained_group);

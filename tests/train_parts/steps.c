@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "parts.h"
-#include "timm/timm.h"
+#include "timm/train.h"
 #include "train/optimizer.h"
 
 enum { SIZE = 64 };
@@ -84,7 +84,7 @@ static bool open_subject(subject *s, const json_t *record, part_report *r)
     s->model = timm_create(s->ctx, jsonl_text(record, "model"), &(timm_model_opts){
         .img_size = { SIZE, SIZE }, .drop_rate = -1, .drop_path = -1, .fill = fill });
     s->trainer = timm_trainer_open(s->model);
-    if (!s->trainer || !open_params(s, jsonl_number(record, "lr"))) {
+    if (!s->trainer || timm_trainer_set(s->trainer, "smoothing", "0") != TIMM_OK || !open_params(s, jsonl_number(record, "lr"))) {
         part_differ(r, "    %s\n", timm_message(s->ctx));
         return false;
     }
