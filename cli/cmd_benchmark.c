@@ -5,13 +5,21 @@
 #include <sys/resource.h>
 #include <time.h>
 #include "cli.h"
+#include "timm/train.h"
 
-static struct { int64_t batch, threads, size, runs; double seconds; bool profile, times, json; const char *precision, *backend; } o;
+static struct {
+    int64_t batch, threads, size, runs;
+    double seconds;
+    bool train, profile, times, json;
+    const char *opt, *precision, *backend;
+} o;
 
 static const option options[] = {
     { "--batch", 'b', OPT_INT, &o.batch, "N", "images a run (1)", 1, 65536 },
     { "--input-size", 0, OPT_INT, &o.size, "N", "height and width of the image (the model's own)", 1, 1 << 14 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--train", 0, OPT_FLAG, &o.train, NULL, "steps of training: forward, backward, update", 0, 0 },
+    { "--opt", 0, OPT_TEXT, &o.opt, "NAME", "optimizer of --train (sgd)", 0, 0 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "fp32", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
@@ -60,16 +68,62 @@ static void shape_text(const timm_step *s, char *text, size_t size)
         at += (size_t)snprintf(text + at, size - at, i ? "x%lld" : "%lld", (long long)s->dim[i]);
 }
 
-static json_t *profile(timm_model *m, int runs)
+/* What is timed: inference, or with a trainer its steps. */
+typedef struct subject { timm_model *m; timm_trainer *t; timm_tensor x, y; } subject;
+
+static void once(subject *s)
 {
-    int n = timm_step_count(m);
+    if (!s->t)
+        timm_forward(s->m, &s->x);
+    else if (timm_backward(s->t, &s->x, &s->y, NULL) == TIMM_OK)
+        timm_optimizer_step(s->t);
+}
+
+static bool open_subject(subject *s, timm_ctx *ctx, const char *name)
+{
+    *s = (subject){ .m = timm_create(ctx, name, &(timm_model_opts){ .img_size = { o.size, o.size }, .precision = o.precision }) };
+    if (!s->m)
+        return false;
+    timm_transform tr = timm_model_transform(s->m, false);
+    int classes = timm_num_classes(s->m) > 0 ? (int)timm_num_classes(s->m) : 1;
+    s->x = (timm_tensor){ .rank = 4, .dim = { o.batch, tr.input_size[0], tr.input_size[1], tr.input_size[2] } };
+    s->y = (timm_tensor){ .rank = 2, .dim = { o.batch, classes } };
+    s->x.data = malloc((size_t)timm_numel(&s->x) * sizeof *s->x.data);
+    s->y.data = calloc((size_t)timm_numel(&s->y), sizeof *s->y.data);
+    if (!s->x.data || !s->y.data) {
+        fprintf(stderr, "timm benchmark: out of memory for %lld images\n", (long long)o.batch);
+        exit(EXIT_FAILED);
+    }
+    for (int64_t i = 0; i < timm_numel(&s->x); i++)
+        s->x.data[i] = (float)(i * 7919 % 2001 - 1000) * 1e-3f;
+    for (int64_t i = 0; i < o.batch; i++)
+        s->y.data[i * classes + i % classes] = 1;
+    if (o.train) {
+        s->t = timm_trainer_open(s->m);
+        timm_trainer_set(s->t, "opt", o.opt ? o.opt : "sgd");
+        timm_trainer_set(s->t, "lr", "1e-6");            /* so that nothing diverges, however long it runs */
+    }
+    return timm_ctx_status(ctx) == TIMM_OK;
+}
+
+static void close_subject(subject *s)
+{
+    free(s->x.data);
+    free(s->y.data);
+    timm_trainer_close(s->t);
+    timm_free(s->m);
+}
+
+static json_t *profile(const subject *of, int runs)
+{
+    int n = of->t ? timm_trainer_step_count(of->t) : timm_step_count(of->m);
     timm_step *s = malloc(((size_t)n + 1) * sizeof *s);
     json_t *rows = json_array();
     double all = 0;
     if (!s)
         return rows;
     for (int i = 0; i < n; i++) {
-        s[i] = timm_get_step(m, i);
+        s[i] = of->t ? timm_trainer_get_step(of->t, i) : timm_get_step(of->m, i);
         all += s[i].seconds;
     }
     qsort(s, (size_t)n, sizeof *s, slower);
@@ -93,19 +147,19 @@ static json_t *profile(timm_model *m, int runs)
     return rows;
 }
 
-static double *measure(timm_model *m, const timm_tensor *x, size_t *count)
+static double *measure(subject *s, size_t *count)
 {
     size_t room = o.runs ? (size_t)o.runs : 1u << 16, least = o.runs ? (size_t)o.runs : 5;
     double *t = malloc(room * sizeof *t), stop;
     *count = 0;
     if (!t)
         return NULL;
-    timm_forward(m, x);
-    timm_forward(m, x);
+    once(s);
+    once(s);
     stop = now() + o.seconds;
     while (*count < room && (*count < least || (!o.runs && now() < stop))) {
         double a = now();
-        timm_forward(m, x);
+        once(s);
         t[(*count)++] = now() - a;
     }
     return t;
@@ -113,35 +167,26 @@ static double *measure(timm_model *m, const timm_tensor *x, size_t *count)
 
 static void one_model(timm_ctx *ctx, const char *name)
 {
-    timm_model *m = timm_create(ctx, name, &(timm_model_opts){ .img_size = { o.size, o.size }, .precision = o.precision });
+    subject s;
     timm_model_stats stats;
-    if (!m)
-        return;
-    timm_transform tr = timm_model_transform(m, false);
-    timm_tensor x = { .rank = 4, .dim = { o.batch, tr.input_size[0], tr.input_size[1], tr.input_size[2] } };
-    int64_t numbers = timm_numel(&x);
-    x.data = malloc((size_t)numbers * sizeof *x.data);
-    if (!x.data) {
-        fprintf(stderr, "timm benchmark: out of memory for %lld images\n", (long long)o.batch);
-        exit(EXIT_FAILED);
-    }
-    for (int64_t i = 0; i < numbers; i++)
-        x.data[i] = (float)(i * 7919 % 2001 - 1000) * 1e-3f;
     size_t n = 0;
-    double *t = measure(m, &x, &n);
+    double *t = open_subject(&s, ctx, name) ? measure(&s, &n) : NULL;
     json_t *rows = NULL;
     if (t && o.profile && timm_ctx_status(ctx) == TIMM_OK) {
-        timm_set_profile(m, true);
         int runs = (int)(n < 20 ? n : 20);
+        if (s.t)
+            timm_trainer_set_profile(s.t, true);
+        else
+            timm_set_profile(s.m, true);
         for (int i = 0; i < runs; i++)
-            timm_forward(m, &x);
-        rows = profile(m, runs);
+            once(&s);
+        rows = profile(&s, runs);
     }
-    if (t && timm_get_stats(m, &stats) == TIMM_OK) {
+    int64_t peak = peak_bytes();
+    if (t && timm_ctx_status(ctx) == TIMM_OK && timm_get_stats(s.m, &stats) == TIMM_OK) {
         qsort(t, n, sizeof *t, less);
-        int64_t peak = peak_bytes();
-        double median = t[n / 2], gflop = 2e-9 * (double)stats.macs * (double)o.batch;
-        json_t *r = json_pack("{s:s,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
+        double median = t[n / 2], gflop = (s.t ? 3 : 1) * 2e-9 * (double)stats.macs * (double)o.batch;
+        json_t *r = json_pack("{s:s,s:b,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "train", o.train, "batch", (json_int_t)o.batch, "threads",
                               (json_int_t)timm_threads(ctx), "precision", o.precision ? o.precision : "fp32", "runs", (int)n,
                               "ms_min", cli_real(1e3 * t[0]), "ms_median", cli_real(1e3 * median), "images_per_second",
                               cli_real((double)o.batch / median), "peak_bytes", (json_int_t)peak, "gflops",
@@ -165,8 +210,7 @@ static void one_model(timm_ctx *ctx, const char *name)
     json_decref(rows);
     fflush(stdout);
     free(t);
-    free(x.data);
-    timm_free(m);
+    close_subject(&s);
 }
 
 static int run(int argc, char **argv)
@@ -190,9 +234,11 @@ static int run(int argc, char **argv)
 
 const command cmd_benchmark = {
     "benchmark", "time of a run, and where it goes", "MODEL... [options]",
-    "Times inference on initial weights: two warm-up runs, then the least and the median of the counted ones.",
+    "Times inference, or steps of training, on initial weights: two warm-up runs, then the least and the median of the\n"
+    "counted ones.  The arithmetic of a step of training counts as three times that of inference.",
     "  $ timm benchmark resnet50\n"
     "  $ timm benchmark mobilenetv3_large_100 efficientnet_b0 -b 16 --json\n"
-    "  $ timm benchmark convnext_tiny --profile\n",
+    "  $ timm benchmark convnext_tiny --profile\n"
+    "  $ timm benchmark resnet18 --train -b 32 --opt adamw\n",
     run,
 };

@@ -56,6 +56,10 @@ TIMM_API timm_tensor timm_gradient(const timm_trainer *trainer, const char *name
 TIMM_API timm_status timm_optimizer_step(timm_trainer *trainer);
 TIMM_API double timm_trainer_lr(const timm_trainer *trainer);                       /* of the next step, first group */
 TIMM_API int64_t timm_trainer_updates(const timm_trainer *trainer);                 /* steps so far */
+/* The kernel calls of timm_backward once it has run, as timm_get_step has those of inference. */
+TIMM_API void timm_trainer_set_profile(timm_trainer *trainer, bool on);
+TIMM_API int timm_trainer_step_count(const timm_trainer *trainer);
+TIMM_API timm_step timm_trainer_get_step(const timm_trainer *trainer, int i);
 /* The end of an epoch: moves the schedule.  metric: what "eval-metric" names, for the plateau schedule. */
 TIMM_API timm_status timm_trainer_end_epoch(timm_trainer *trainer, double metric);
 /* Everything that the next step depends on, in one file; training from it goes on bit for bit.  The parameters have

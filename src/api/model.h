@@ -57,6 +57,7 @@ bool model_survey(timm_model *m);
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
 void model_drop_plans(timm_model *m);
 plan *model_plan(timm_model *m, part what, tg_shape input);
+timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
 bool weights_load(timm_model *m, const char *path, bool strict);         /* checkpoint.c */
 /* What a run's checkpoint says of its network and classes, where the options say nothing: o->weights is read. */

@@ -197,13 +197,12 @@ static int64_t touched(const tg_tensor *t)
     return n;
 }
 
-timm_step timm_get_step(const timm_model *m, int i)
+timm_step model_step(const plan *p, int i)
 {
-    const plan_step *steps;
-    if (i < 0 || i >= timm_step_count(m))
+    const plan_step *s;
+    if (!p || i < 0 || i >= plan_steps(p, &s))
         return (timm_step){ 0 };
-    plan_steps(m->plans[m->last].plan, &steps);
-    const plan_step *s = &steps[i];
+    s += i;
     timm_step r = { .op = s->call.op->name, .kernel = s->kernel ? s->kernel->name : "ref", .where = s->where,
                     .rank = s->shape.rank, .seconds = s->seconds, .macs = s->macs, .bytes = touched(&s->call.out) };
     for (int k = 0; k < s->call.n_in; k++)
@@ -211,3 +210,5 @@ timm_step timm_get_step(const timm_model *m, int i)
     memcpy(r.dim, s->shape.dim, sizeof r.dim);
     return r;
 }
+
+timm_step timm_get_step(const timm_model *m, int i) { return model_step(m && m->last >= 0 ? m->plans[m->last].plan : NULL, i); }

@@ -305,3 +305,17 @@ timm_tensor timm_gradient(const timm_trainer *t, const char *name)
         }
     return (timm_tensor){ 0 };
 }
+
+void timm_trainer_set_profile(timm_trainer *t, bool on)
+{
+    if (t && t->plan)
+        plan_profile(t->plan, on);
+}
+
+int timm_trainer_step_count(const timm_trainer *t)
+{
+    const plan_step *steps;
+    return t && t->plan ? plan_steps(t->plan, &steps) : 0;
+}
+
+timm_step timm_trainer_get_step(const timm_trainer *t, int i) { return model_step(t ? t->plan : NULL, i); }
