@@ -186,11 +186,13 @@ static void one_model(timm_ctx *ctx, const char *name)
     if (t && timm_ctx_status(ctx) == TIMM_OK && timm_get_stats(s.m, &stats) == TIMM_OK) {
         qsort(t, n, sizeof *t, less);
         double median = t[n / 2], gflop = (s.t ? 3 : 1) * 2e-9 * (double)stats.macs * (double)o.batch;
-        json_t *r = json_pack("{s:s,s:b,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "train", o.train, "batch", (json_int_t)o.batch, "threads",
+        json_t *r = json_pack("{s:s,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
                               (json_int_t)timm_threads(ctx), "precision", o.precision ? o.precision : "fp32", "runs", (int)n,
                               "ms_min", cli_real(1e3 * t[0]), "ms_median", cli_real(1e3 * median), "images_per_second",
                               cli_real((double)o.batch / median), "peak_bytes", (json_int_t)peak, "gflops",
                               cli_real(gflop / median));
+        if (o.train)
+            json_object_set_new(r, "optimizer", json_string(o.opt ? o.opt : "sgd"));
         if (o.times) {
             json_t *ms = json_array();
             for (size_t i = 0; i < n; i++)
