@@ -1,5 +1,6 @@
 /* layers.c - the layers every family shares.  Counterparts: torch.nn and timm.layers; the names of the parameters are theirs. */
 #include "nn.h"
+#include "ops/channel_sums.h"
 
 static nn_par or_family(nn_init init, float value, nn_init family, float family_value, float fallback)
 {
@@ -67,12 +68,10 @@ static tg *zeros(nn_scope s, int64_t n, nn_norm o)
 /* In training the statistics are the batch's; the running ones move a tenth of the way to them, the variance unbiased. */
 static tg *train_batch_norm(nn_scope s, tg *x, tg *weight, tg *bias, tg *running_mean, tg *running_var, double eps)
 {
-    unsigned others = ((1u << tg_rank(x)) - 1) & ~AXIS(1);
     int64_t c = tg_dim(x, 1);
     double n = (double)tg_numel(tg_shape_of(x)) / (double)c, momentum = .1;
-    tg *mean = tg_mean(x, others), *centred = tg_sub(x, mean), *var = tg_mean(tg_mul(centred, centred), others);
-    mean = tg_reshape(mean, SHAPE(c));
-    var = tg_reshape(var, SHAPE(c));
+    tg *moments = channel_moments(x);
+    tg *mean = tg_reshape(tg_slice(moments, 0, 0, 1), SHAPE(c)), *var = tg_reshape(tg_slice(moments, 0, 1, 2), SHAPE(c));
     nn_updated(s, running_mean, tg_add(tg_affine(running_mean, 1 - momentum, 0), tg_affine(mean, momentum, 0)));
     nn_updated(s, running_var, tg_add(tg_affine(running_var, 1 - momentum, 0), tg_affine(var, momentum * n / (n > 1 ? n - 1 : 1), 0)));
     return tg_batch_norm(x, weight, bias, mean, var, eps);

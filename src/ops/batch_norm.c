@@ -1,4 +1,5 @@
 /* batch_norm.c - y = (x - mean) / sqrt(var + eps) weight + bias, mean and var per channel (axis 1), given. */
+#include "ops/channel_sums.h"
 #include "ops/norm.h"
 
 static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
@@ -20,19 +21,23 @@ static void ref(const tg_call *c)
     } while (tg_next(y->shape, i));
 }
 
-/* mean and var are operands like others: in training they are themselves functions of x. */
+/* mean and var are operands like others: in training they are themselves functions of x.  What is sent back to x is dy
+ * scaled by a number a channel, and all else comes from two sums. */
 static void grad(tg *y, tg *dy, tg **dx)
 {
     const norm_attr *o = tg_attr(y);
     tg *x = y->in[0], *mean = y->in[1 + o->weight + o->bias], *var = y->in[2 + o->weight + o->bias];
-    unsigned others = ((1u << tg_rank(y)) - 1) & ~AXIS(1);
     int64_t n = tg_dim(y, 1);
-    tg *r = tg_rsqrt(tg_affine(var, 1, o->eps)), *centred = tg_sub(x, norm_along(mean, x, 1));
-    tg *hat = tg_mul(centred, norm_along(r, x, 1)), *dhat = norm_affine_grad(y, dy, hat, 1, dx);
-    dx[0] = tg_mul(dhat, norm_along(r, x, 1));
-    dx[1 + o->weight + o->bias] = tg_affine(tg_reshape(tg_sum(dx[0], others), SHAPE(n)), -1, 0);
-    tg *spread = tg_reshape(tg_sum(tg_mul(dhat, centred), others), SHAPE(n));
-    dx[2 + o->weight + o->bias] = tg_affine(tg_mul(spread, tg_mul(r, tg_mul(r, r))), -.5, 0);
+    tg *dots = channel_dots(dy, x, mean), *sum = tg_reshape(tg_slice(dots, 0, 0, 1), SHAPE(n));
+    tg *dot = tg_reshape(tg_slice(dots, 0, 1, 2), SHAPE(n));
+    tg *r = tg_rsqrt(tg_affine(var, 1, o->eps)), *scale = o->weight ? tg_mul(y->in[1], r) : r;
+    if (o->weight)
+        dx[1] = tg_mul(dot, r);
+    if (o->bias)
+        dx[1 + o->weight] = sum;
+    dx[0] = tg_mul(dy, norm_along(scale, x, 1));
+    dx[1 + o->weight + o->bias] = tg_affine(tg_mul(sum, scale), -1, 0);
+    dx[2 + o->weight + o->bias] = tg_affine(tg_mul(dot, tg_mul(scale, tg_mul(r, r))), -.5, 0);
 }
 
 static const tg_case cases[] = {

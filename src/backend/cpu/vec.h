@@ -95,6 +95,17 @@ typedef struct rows_vec {
 } rows_vec;
 VEC_TABLE(rows_vec, rows_vec)
 
+/* -- sums a channel: channels_vec.c --------------------------------------------------------------------------------- */
+
+typedef struct channels_vec {
+    /* sum += x - shift, squares += (x - shift)^2 over rows that are `step` apart, for n columns. */
+    void (*moments)(const float *x, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n);
+    /* sum += d, dot += d (x - mean). */
+    void (*dots)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, double *sum, double *dot,
+                 int64_t n);
+} channels_vec;
+VEC_TABLE(channels_vec, channels_vec)
+
 /* -- Winograd convolution: winograd_vec.c -------------------------------------------------------------------------- */
 
 enum { WINO_OUT = 4, WINO_IN = 6, WINO_SIZE = 36 };
