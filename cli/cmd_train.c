@@ -87,6 +87,15 @@ static void progress(void *user, const timm_progress *p)
     }
 }
 
+/* JSON has no NaN. */
+static void print_number(const char *key, double v)
+{
+    if (isfinite(v))
+        printf(", \"%s\": %.9g", key, v);
+    else
+        printf(", \"%s\": null", key);
+}
+
 static void each_epoch(void *user, const timm_epoch *e)
 {
     const screen *s = user;
@@ -97,10 +106,15 @@ static void each_epoch(void *user, const timm_epoch *e)
         fprintf(stderr, ", validation%s loss %.4f, top-1 %.2f %%, top-5 %.2f %%", e->averaged ? " (average)" : "", e->eval.loss, e->eval.top1,
                 e->eval.top5);
     fprintf(stderr, ", %.0f img/s\n", e->images_per_second);
-    printf("{\"epoch\": %lld, \"train_loss\": %.9g", (long long)e->epoch, e->train_loss);
-    if (e->validated)
-        printf(", \"eval_loss\": %.9g, \"eval_top1\": %.9g, \"eval_top5\": %.9g", e->eval.loss, e->eval.top1, e->eval.top5);
-    printf(", \"lr\": %.9g}\n", e->lr);
+    printf("{\"epoch\": %lld", (long long)e->epoch);
+    print_number("train_loss", e->train_loss);
+    if (e->validated) {
+        print_number("eval_loss", e->eval.loss);
+        print_number("eval_top1", e->eval.top1);
+        print_number("eval_top5", e->eval.top5);
+    }
+    print_number("lr", e->lr);
+    puts("}");
     fflush(stdout);
 }
 
@@ -112,6 +126,30 @@ static timm_model *make_model(timm_ctx *ctx, const char *name, int classes)
     return timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans, .img_size = { o.size, o.size },
                                                       .global_pool = o.pool, .drop_rate = (float)o.drop, .drop_path = (float)o.drop_path,
                                                       .drop_block = (float)o.drop_block });
+}
+
+/* Options of the model and the machine into args.yaml; classes: those of the data, when not given. */
+static void tell_made(timm_trainer *trainer, int classes)
+{
+    o.classes = classes;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        const option *p = &own[i];
+        char name[64], text[32];
+        if (!p->name || p->value == &o.model || p->value == &o.config || p->value == &o.list_opts)
+            continue;
+        snprintf(name, sizeof name, "%s", p->name + 2);
+        for (char *s = name; *s; s++)
+            *s = *s == '-' ? '_' : *s;
+        const char *value = text;
+        switch (p->kind) {
+        case OPT_FLAG: value = *(bool *)p->value ? "true" : "false"; break;
+        case OPT_INT: snprintf(text, sizeof text, "%lld", (long long)*(int64_t *)p->value); break;
+        case OPT_DOUBLE: snprintf(text, sizeof text, "%.9g", *(double *)p->value); break;
+        default: value = *(const char **)p->value;
+        }
+        if (value && !(p->kind == OPT_INT && !*(int64_t *)p->value))
+            timm_trainer_made(trainer, name, value);
+    }
 }
 
 static void list_optimizers(void)
@@ -131,6 +169,15 @@ static int run(int argc, char **argv)
         list_optimizers();
         return cli_finish(&cmd_train, EXIT_OK);
     }
+    if (o.config) {
+        if ((code = train_cli_config(t, o.config, own, sizeof own / sizeof *own)))
+            return code;
+        operands.count = 0;
+        if (!cli_options(&cmd_train, train_cli_options(t), argc, argv, &operands, &code))
+            return code;
+    }
+    if (operands.count > 1)
+        return cli_usage(&cmd_train, "one folder of images, not %zu", operands.count);
     timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)o.threads, .backend = o.backend, .note = train_cli_note,
                                                  .seed = (uint64_t)train_cli_int(t, "seed", 42) });
     if (!ctx) {
@@ -139,13 +186,6 @@ static int run(int argc, char **argv)
     }
     const char *name = o.model ? o.model : "resnet50";
     int classes = (int)o.classes;
-    if (o.config)
-        code = train_cli_config(t, o.config, own, sizeof own / sizeof *own);
-    if (code)
-        return timm_close(ctx), code;
-    name = o.model ? o.model : name;
-    if (operands.count > 1)
-        return timm_close(ctx), cli_usage(&cmd_train, "one folder of images, not %zu", operands.count);
     if (!classes)
         classes = train_cli_classes(t, ctx, operands.count ? operands.text[0] : NULL);
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK ? make_model(ctx, name, classes) : NULL;
@@ -154,11 +194,13 @@ static int run(int argc, char **argv)
     if (trainer) {
         screen s = { .terminal = isatty(STDERR_FILENO), .every = train_cli_int(t, "log-interval", 50) };
         s.every = s.every > 0 ? s.every : 1;
+        tell_made(trainer, classes);
         train_cli_apply(t, trainer, operands.count ? operands.text[0] : NULL);
         running = trainer;
-        struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+        struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
         sigaction(SIGTERM, &act, NULL);
         sigaction(SIGUSR1, &act, NULL);
+        act.sa_flags |= SA_RESETHAND;                    /* a second Ctrl-C ends it at once */
         sigaction(SIGINT, &act, NULL);
         timm_trainer_progress(trainer, progress, &s);
         timm_trainer_run(trainer, each_epoch, &s);

@@ -39,14 +39,48 @@ static const option options[] = {
 
 /* -- results --------------------------------------------------------------------------------------------------------------- */
 
+static json_t *rounded(double v, int digits)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.*f", digits, v);
+    return json_real(strtod(text, NULL));
+}
+
+static double top1_of(const json_t *row) { return json_number_value(json_object_get(row, "top1")); }
+
 static json_t *result_of(const timm_model *m, const char *name, const timm_metrics *r)
 {
     timm_transform t = timm_model_transform(m, false);
-    char count[32];
-    snprintf(count, sizeof count, "%.2f", (double)timm_num_params(m) / 1e6);
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:I,s:f,s:s}", "model", name, "top1", cli_real(r->top1), "top1_err", cli_real(100 - r->top1),
-                     "top5", cli_real(r->top5), "top5_err", cli_real(100 - r->top5), "param_count", count, "img_size",
-                     (json_int_t)t.input_size[2], "crop_pct", t.crop_pct, "interpolation", t.interpolation ? t.interpolation : "");
+    const char *how = o.interpolation ? o.interpolation : t.interpolation;
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:s}", "model", name, "top1", rounded(r->top1, 4), "top1_err",
+                     rounded(100 - r->top1, 4), "top5", rounded(r->top5, 4), "top5_err", rounded(100 - r->top5, 4), "param_count",
+                     rounded((double)timm_num_params(m) / 1e6, 2), "img_size", (json_int_t)t.input_size[2], "crop_pct",
+                     cli_real(o.crop_pct ? strtod(o.crop_pct, NULL) : t.crop_pct), "interpolation", how ? how : "");
+}
+
+/* The best first, as timm orders several. */
+static json_t *by_top1(json_t *all)
+{
+    json_t *sorted = json_array();
+    while (json_array_size(all)) {
+        size_t best = 0;
+        for (size_t i = 1; i < json_array_size(all); i++)
+            if (top1_of(json_array_get(all, i)) > top1_of(json_array_get(all, best)))
+                best = i;
+        json_array_append(sorted, json_array_get(all, best));
+        json_array_remove(all, best);
+    }
+    json_decref(all);
+    return sorted;
+}
+
+/* A field of a CSV file: in quotes where it must be. */
+static void csv_text(FILE *f, const char *s)
+{
+    bool plain = s[strcspn(s, ",\"\r\n")] == 0;
+    for (fputs(plain ? "" : "\"", f); *s; s++)
+        fputs(*s == '"' ? "\"\"" : (char[]){ *s, 0 }, f);
+    fputs(plain ? "" : "\"", f);
 }
 
 static bool write_results(const char *path, json_t *all)
@@ -60,7 +94,7 @@ static bool write_results(const char *path, json_t *all)
     json_t *row, *v;
     const char *key;
     if (o.format && !strcmp(o.format, "json")) {
-        json_dumpf(all, f, JSON_INDENT(4) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+        json_dumpf(json_array_size(all) == 1 ? json_array_get(all, 0) : all, f, JSON_INDENT(4) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
         fputc('\n', f);
     } else {
         json_array_foreach(all, i, row) {
@@ -74,10 +108,11 @@ static bool write_results(const char *path, json_t *all)
             }
             comma = "";
             json_object_foreach(row, key, v) {
+                fputs(comma, f);
                 if (json_is_string(v))
-                    fprintf(f, "%s%s", comma, json_string_value(v));
+                    csv_text(f, json_string_value(v));
                 else
-                    fprintf(f, "%s%.9g", comma, json_number_value(v));
+                    fprintf(f, "%.9g", json_number_value(v));
                 comma = ",";
             }
             fputc('\n', f);
@@ -88,6 +123,8 @@ static bool write_results(const char *path, json_t *all)
     perror(path);
     return false;
 }
+
+static const char *class_of(const timm_trainer *t, int i) { return i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : ""; }
 
 static bool write_confusion(timm_ctx *ctx, const char *path, const timm_trainer *t, const timm_metrics *r)
 {
@@ -117,10 +154,13 @@ static bool write_confusion(timm_ctx *ctx, const char *path, const timm_trainer 
         perror(path);
         return false;
     }
-    for (int i = 0; i < n; i++)
-        fprintf(f, ",\"%s\"", i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : "");
     for (int i = 0; i < n; i++) {
-        fprintf(f, "\n\"%s\"", i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : "");
+        fputc(',', f);
+        csv_text(f, class_of(t, i));
+    }
+    for (int i = 0; i < n; i++) {
+        fputc('\n', f);
+        csv_text(f, class_of(t, i));
         for (int k = 0; k < n; k++)
             fprintf(f, ",%lld", (long long)r->confusion[i * n + k]);
     }
@@ -228,6 +268,7 @@ static int run(int argc, char **argv)
         }
     }
     free(names);
+    all = by_top1(all);
     if (o.results && json_array_size(all) && !write_results(o.results, all))
         worst = EXIT_FAILED;
     json_decref(all);

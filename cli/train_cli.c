@@ -1,5 +1,7 @@
 /* train_cli.c - options of training: the library's table as a command's, and YAML files of them. */
 #include "train_cli.h"
+#include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -12,6 +14,7 @@ struct train_cli {
     bool flag[MOST];
     const char *text[MOST];             /* as given; NULL: not */
     text_list words[MOST];
+    const char *file[MOST];             /* what the configuration says; the command line wins */
     const timm_train_option *of[MOST];
     size_t count, first;                /* of option; where the library's begin */
 };
@@ -60,7 +63,7 @@ static const char *joined(const text_list *l)
 
 static const char *given(const train_cli *t, size_t i)
 {
-    return t->flag[i] ? "true" : t->words[i].count ? joined(&t->words[i]) : t->text[i];
+    return t->flag[i] ? "true" : t->words[i].count ? joined(&t->words[i]) : t->text[i] ? t->text[i] : t->file[i];
 }
 
 static size_t index_of(const train_cli *t, const char *name)
@@ -74,7 +77,8 @@ static size_t index_of(const train_cli *t, const char *name)
 int64_t train_cli_int(const train_cli *t, const char *name, int64_t otherwise)
 {
     size_t i = index_of(t, name);
-    return i < t->count && t->text[i] ? strtoll(t->text[i], NULL, 10) : otherwise;
+    const char *text = i < t->count ? given(t, i) : NULL;
+    return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
 static const char *text_of(const train_cli *t, const char *name)
@@ -108,6 +112,7 @@ void train_cli_note(void *user, const char *text)
 
 /* -- YAML ------------------------------------------------------------------------------------------------------------------ */
 
+/* A copy that lives until the program ends. */
 static const char *keep(const char *text)
 {
     static text_list all;
@@ -118,94 +123,143 @@ static const char *keep(const char *text)
     return copy;
 }
 
+typedef struct config { train_cli *t; yaml_document_t d; const char *path; const option *own; size_t count; } config;
+
+static int tell(const config *c, const yaml_node_t *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int tell(const config *c, const yaml_node_t *at, const char *fmt, ...)
+{
+    va_list ap;
+    fprintf(stderr, "timm train: %s: line %zu: ", c->path, at ? at->start_mark.line + 1 : 1);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return EXIT_USAGE;
+}
+
+static const char *scalar(const yaml_node_t *n)
+{
+    return n && n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+}
+
 static bool is_null(const yaml_node_t *n)
 {
-    const char *s = (const char *)n->data.scalar.value;
-    return n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (!*s || !strcmp(s, "null") || !strcmp(s, "~"));
+    const char *s = scalar(n);
+    return s && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (!*s || !strcmp(s, "null") || !strcmp(s, "~"));
+}
+
+/* A scalar, or a list of them with blanks between; NULL: neither, or too long. */
+static const char *value_of(config *c, const yaml_node_t *n)
+{
+    char text[4096] = "";
+    size_t at = 0;
+    if (scalar(n))
+        return keep(scalar(n));
+    if (n->type != YAML_SEQUENCE_NODE)
+        return NULL;
+    for (yaml_node_item_t *item = n->data.sequence.items.start; item < n->data.sequence.items.top; item++) {
+        const char *word = scalar(yaml_document_get_node(&c->d, *item));
+        if (!word || at + strlen(word) + 2 > sizeof text)
+            return NULL;
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? " " : "", word);
+    }
+    return keep(text);
+}
+
+static const char *misfit(option_kind kind, const char *text)
+{
+    char *end;
+    (void)(kind == OPT_INT ? (double)strtoll(text, &end, 10) : strtod(text, &end));
+    if (kind == OPT_FLAG)
+        return strcmp(text, "true") != 0 && strcmp(text, "false") != 0 ? "true or false" : NULL;
+    return (kind == OPT_INT || kind == OPT_DOUBLE) && (end == text || *end) ? kind == OPT_INT ? "a whole number" : "a number" : NULL;
 }
 
 static void store_own(const option *p, const char *value)
 {
-    bool *flag = p->value;
-    if (p->kind == OPT_FLAG)
-        *flag = *flag || !strcmp(value, "true");
-    else if (p->kind == OPT_INT && !*(int64_t *)p->value)
-        *(int64_t *)p->value = strtoll(value, NULL, 10);
-    else if (p->kind == OPT_DOUBLE && *(double *)p->value == 0)
-        *(double *)p->value = strtod(value, NULL);
-    else if (p->kind == OPT_TEXT && !*(const char **)p->value)
-        *(const char **)p->value = keep(value);
+    switch (p->kind) {
+    case OPT_FLAG: *(bool *)p->value = !strcmp(value, "true"); break;
+    case OPT_INT: *(int64_t *)p->value = strtoll(value, NULL, 10); break;
+    case OPT_DOUBLE: *(double *)p->value = strtod(value, NULL); break;
+    default: *(const char **)p->value = value;
+    }
 }
 
-/* One "key: value"; false: no such option. */
-static bool take(train_cli *t, yaml_document_t *d, const char *key, yaml_node_t *value, const option *own, size_t count)
+static int unknown(const config *c, const yaml_node_t *at, const char *key, const char *name)
+{
+    const char *best = NULL;
+    for (const option *o = c->t->option; o->help; o++)
+        if (o->name && (!best || cli_distance(name, o->name) < cli_distance(name, best)))
+            best = o->name;
+    char like[64] = "";
+    snprintf(like, sizeof like, "%s", best ? best + 2 : "");
+    for (char *p = like; *p; p++)
+        *p = *p == '-' ? '_' : *p;
+    return tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like);
+}
+
+static const option_kind kinds[] = { [TIMM_FLAG] = OPT_FLAG, [TIMM_INT] = OPT_INT, [TIMM_NUMBER] = OPT_DOUBLE, [TIMM_TEXT] = OPT_TEXT,
+                                     [TIMM_LIST] = OPT_WORDS };
+
+/* One "key: value". */
+static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
 {
     char name[64];
-    snprintf(name, sizeof name, "--%s", key);
+    if (!scalar(key) || !value)
+        return tell(c, key, "a name of an option is wanted");
+    snprintf(name, sizeof name, "--%s", scalar(key));
     for (char *p = name; *p; p++)
         *p = *p == '_' ? '-' : *p;
-    bool scalar = value->type == YAML_SCALAR_NODE;
-    if (scalar && is_null(value))
-        return true;
-    for (size_t i = 0; i < count; i++)
-        if (own[i].name && !strcmp(own[i].name, name)) {
-            if (scalar)
-                store_own(&own[i], (const char *)value->data.scalar.value);
-            return scalar;
-        }
-    size_t i = index_of(t, name + 2);
-    if (i == t->count)
-        return false;
-    if (given(t, i))
-        return true;                                     /* the command line wins */
-    if (value->type == YAML_SEQUENCE_NODE) {
-        for (yaml_node_item_t *item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++) {
-            yaml_node_t *n = yaml_document_get_node(d, *item);
-            if (n && n->type == YAML_SCALAR_NODE)
-                cli_append(&t->words[i], keep((const char *)n->data.scalar.value));
-        }
-        return true;
-    }
-    if (scalar)
-        t->text[i] = keep((const char *)value->data.scalar.value);
-    return scalar;
+    const option *own = NULL;
+    for (size_t i = 0; i < c->count && !own; i++)
+        own = c->own[i].name && !strcmp(c->own[i].name, name) ? &c->own[i] : NULL;
+    size_t i = index_of(c->t, name + 2);
+    if (!own && i == c->t->count)
+        return unknown(c, key, scalar(key), name);
+    if (is_null(value))
+        return EXIT_OK;
+    option_kind kind = own ? own->kind : kinds[c->t->of[i]->kind];
+    const char *text = kind == OPT_WORDS || scalar(value) ? value_of(c, value) : NULL;
+    if (!text)
+        return tell(c, key, "%s takes %s", scalar(key), kind == OPT_WORDS ? "a list" : "one value");
+    if (misfit(kind, text))
+        return tell(c, key, "%s takes %s, not '%s'", scalar(key), misfit(kind, text), text);
+    if (own && own->most > own->least && (strtod(text, NULL) < (double)own->least || strtod(text, NULL) > (double)own->most))
+        return tell(c, key, "%s takes a number from %lld to %lld, not '%s'", scalar(key), (long long)own->least, (long long)own->most, text);
+    if (own)
+        store_own(own, text);
+    else
+        c->t->file[i] = text;
+    return EXIT_OK;
 }
 
 int train_cli_config(train_cli *t, const char *path, const option *own, size_t count)
 {
     yaml_parser_t parser;
-    yaml_document_t d;
+    config c = { .t = t, .path = path, .own = own, .count = count };
     FILE *f = fopen(path, "rb");
-    if (!f) {
-        perror(path);
+    if (!f || !yaml_parser_initialize(&parser)) {
+        fprintf(stderr, "timm train: %s: cannot open: %s\n", path, strerror(errno));
+        if (f)
+            fclose(f);
         return EXIT_FAILED;
     }
     int code = EXIT_OK;
-    if (!yaml_parser_initialize(&parser)) {
-        fclose(f);
-        return EXIT_FAILED;
-    }
     yaml_parser_set_input_file(&parser, f);
-    if (!yaml_parser_load(&parser, &d)) {
-        fprintf(stderr, "timm train: %s: line %zu: %s\n", path, parser.problem_mark.line + 1, parser.problem ? parser.problem : "no YAML");
+    if (!yaml_parser_load(&parser, &c.d)) {
+        fprintf(stderr, "timm train: %s: line %zu: no YAML: %s\n", path, parser.problem_mark.line + 1, parser.problem ? parser.problem : "");
         code = EXIT_USAGE;
     } else {
-        yaml_node_t *root = yaml_document_get_root_node(&d);
-        if (root && root->type != YAML_MAPPING_NODE) {
-            fprintf(stderr, "timm train: %s: not a list of options, 'name: value'\n", path);
-            code = EXIT_USAGE;
-        }
-        for (yaml_node_pair_t *p = root && !code ? root->data.mapping.pairs.start : NULL; p && p < root->data.mapping.pairs.top && !code; p++) {
-            yaml_node_t *key = yaml_document_get_node(&d, p->key), *value = yaml_document_get_node(&d, p->value);
-            const char *name = key && key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
-            if (!value || !take(t, &d, name, value, own, count)) {
-                fprintf(stderr, "timm train: %s: line %zu: no option '%s' with such a value\n", path, key ? key->start_mark.line + 1 : 0, name);
-                code = EXIT_USAGE;
-            }
-        }
-        yaml_document_delete(&d);
+        const yaml_node_t *root = yaml_document_get_root_node(&c.d);
+        if (root && root->type != YAML_MAPPING_NODE)
+            code = tell(&c, root, "a list of options is wanted, 'name: value' a line");
+        for (yaml_node_pair_t *p = root && !code ? root->data.mapping.pairs.start : NULL; p && p < root->data.mapping.pairs.top && !code; p++)
+            code = take(&c, yaml_document_get_node(&c.d, p->key), yaml_document_get_node(&c.d, p->value));
+        yaml_document_delete(&c.d);
     }
     yaml_parser_delete(&parser);
     fclose(f);
+    for (size_t i = 0; i < t->count; i++)
+        t->words[i].count = 0;                           /* the command line is read once more, over what the file says */
     return code;
 }

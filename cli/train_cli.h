@@ -9,7 +9,8 @@ typedef struct train_cli train_cli;
 /* own: the command's other options, which come first. */
 train_cli *train_cli_new(const option *own, size_t count);
 const option *train_cli_options(const train_cli *t);
-/* A YAML file of options, names with '_'; what the command line gave wins.  Exit code: 0 or that of a failure, told. */
+/* A YAML file of options, names with '_'.  Exit code: 0 or that of a failure, told.  The caller reads the command line again:
+ * what it says wins. */
 int train_cli_config(train_cli *t, const char *path, const option *own, size_t count);
 int64_t train_cli_int(const train_cli *t, const char *name, int64_t otherwise);
 /* How many classes the data have: 0 with a status. */

@@ -86,7 +86,7 @@ TEST(losses_say_what_makes_no_sense)
 TEST(schedules_say_what_makes_no_sense)
 {
     static const struct { const char *sched; schedule_arg arg[2]; int n; const char *says; } all[] = {
-        { "cosin", { { 0 } }, 0, "Unknown scheduler 'cosin'." },
+        { "cosin", { { 0 } }, 0, "Unknown scheduler 'cosin'; the nearest is 'cosine'" },
         { "step", { { "gamma", "1" } }, 1, "schedules have no option gamma" },
         { "cosine", { { "num_epochs", "1.5" } }, 1, "a schedule's num_epochs cannot be 1.5" },
         { "cosine", { { "warmup_prefix", "perhaps" } }, 1, "a schedule's warmup_prefix cannot be perhaps" },

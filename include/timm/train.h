@@ -40,6 +40,8 @@ TIMM_API void timm_trainer_close(timm_trainer *trainer);
  * before the first step. */
 TIMM_API timm_status timm_trainer_set(timm_trainer *trainer, const char *name, const char *value);
 TIMM_API const char *timm_trainer_get(const timm_trainer *trainer, const char *name);  /* as text; NULL: no such option */
+/* How the network was made, "in_chans", "1": what a run writes into args.yaml between the model and its options. */
+TIMM_API timm_status timm_trainer_made(timm_trainer *trainer, const char *name, const char *value);
 
 /* -- a loop of one's own ------------------------------------------------------------------------------------------------- */
 
@@ -88,7 +90,7 @@ typedef void timm_progress_fn(void *user, const timm_progress *p);
 
 typedef struct timm_epoch {
     int64_t epoch;                          /* from 0 */
-    double train_loss, lr, images_per_second;
+    double train_loss, lr, images_per_second;   /* lr: of the first group, at the epoch's end */
     bool validated, averaged;               /* eval is set; it is of the average (EMA) */
     timm_metrics eval;
 } timm_epoch;

@@ -41,7 +41,7 @@ void timm_trainer_close(timm_trainer *t)
         return;
     trainer_step_free(t);
     trainer_data_free(t);
-    free(t->speed);
+    trainer_run_free(t);
     train_options_free(&t->opts);
     forget(t);
     free(t);

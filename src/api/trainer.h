@@ -75,6 +75,9 @@ struct timm_trainer {
 
     /* The run (trainer_run.c). */
     char folder[1024];
+    int lock;                               /* of the folder, plus 1; 0: not taken */
+    char *made;                             /* how the network was made: lines for args.yaml */
+    size_t made_size;
     bool (*save)(timm_trainer *t);          /* within an epoch; NULL: nowhere to */
     int64_t epochs, run_epoch, run_batch, run_batches;     /* where this process began, and what it has done */
     double run_began;
@@ -90,8 +93,11 @@ float *trainer_gradient(const timm_trainer *t, int param);              /* dense
 bool trainer_own_gradients(timm_trainer *t);                            /* from now on they are in sum[] and may change */
 void trainer_step_free(timm_trainer *t);
 void trainer_data_free(timm_trainer *t);
+void trainer_run_free(timm_trainer *t);
 bool trainer_find_groups(timm_trainer *t);                             /* of every parameter, as the options say */
 const param_group *trainer_group(const timm_trainer *t, const nn_entry *e);
 double trainer_base_lr(const timm_trainer *t);
+bool trainer_finite(const float *v, int64_t n);                         /* no NaN, no infinity among them */
+bool trainer_finite_gradients(const timm_trainer *t);
 
 #endif

@@ -98,6 +98,21 @@ static dataset *open_split(timm_trainer *t, const char *split)
     return dataset_open(train_text(&t->opts, "dataset"), train_text(&t->opts, "data-dir"), split, &o, &t->m->ctx->st);
 }
 
+/* Class i of validation must be class i of training, and the head must have it. */
+static bool same_classes(timm_trainer *t)
+{
+    status *st = &t->m->ctx->st;
+    int n = status_ok(st) && t->eval_data ? dataset_classes(t->eval_data) : 0;
+    if (n > t->m->head.classes)
+        return status_fail(st, TIMM_MISMATCH, "the images to validate on have %d classes, the model's head %d; see --num-classes", n,
+                           t->m->head.classes);
+    for (int i = 0; i < n && i < t->n_labels; i++)
+        if (strcmp(dataset_class_name(t->eval_data, i), t->labels[i]) != 0)
+            return status_fail(st, TIMM_MISMATCH, "class %d is '%s' in training, '%s' in validation; a --class-map would name them", i,
+                               t->labels[i], dataset_class_name(t->eval_data, i));
+    return true;
+}
+
 timm_status timm_trainer_open_data(timm_trainer *t)
 {
     if (!t)
@@ -125,6 +140,7 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     else if (t->n_labels > t->m->head.classes)
         status_fail(st, TIMM_MISMATCH, "%s has %d classes, the model's head %d; see --num-classes", train_text(&t->opts, "data-dir"),
                     t->n_labels, t->m->head.classes);
+    same_classes(t);
     if (status_ok(st) && t->train_data && dataset_count(t->train_data) < size)
         status_fail(st, TIMM_BAD_ARG, "a batch of %lld is more than the %lld images to train on; see --batch-size", (long long)size,
                     (long long)dataset_count(t->train_data));
@@ -202,7 +218,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
     int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0;
     int64_t every = train_int(&t->opts, "recovery-interval");
     bool skip_nan = !strcmp(train_text(&t->opts, "on-nan"), "skip");
-    double began = now(), lr = timm_trainer_lr(t);
+    double began = now();
     loader_seek(t->train_loader, t->epoch, t->batch);
     for (int64_t i = t->batch, passes = 0; i < batches; i++) {
         timm_tensor x, y;
@@ -218,7 +234,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
             return status_fail(st, TIMM_DIVERGED, "the loss is no number (%g) in epoch %lld, batch %lld, at a rate of %g; "
                                "a lower --lr, --clip-grad or --warmup-epochs may help", loss, (long long)t->epoch, (long long)i,
                                timm_trainer_lr(t));
-        if (isfinite(loss)) {
+        if (isfinite(loss) && (!skip_nan || trainer_finite_gradients(t))) {
             passes++;
             images += b->count;
             t->loss_sum += loss * (double)b->count;
@@ -228,20 +244,21 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         }
         t->run_batches++;
         tell(t, "train", i + 1, batches, loss, t->loss_count ? t->loss_sum / (double)t->loss_count : 0, images, began);
-        if (passes < accumulate && i + 1 < batches)
+        if (passes && passes < accumulate && i + 1 < batches)
             continue;
         if (passes && timm_optimizer_step(t) != TIMM_OK)
             return false;
+        bool due = every && passes && t->updates % every == 0;
         passes = 0;
         t->batch = i + 1;
         if (t->stop && t->batch < batches)
             return false;
-        if (every && t->batch < batches && t->updates % every == 0 && t->save && !t->save(t))
+        if (due && t->batch < batches && t->save && !t->save(t))
             return false;
     }
     double spent = now() - began;
     if (out)
-        *out = (timm_epoch){ .epoch = t->epoch, .lr = lr, .train_loss = t->loss_count ? t->loss_sum / (double)t->loss_count : NAN,
+        *out = (timm_epoch){ .epoch = t->epoch, .lr = timm_trainer_lr(t), .train_loss = t->loss_count ? t->loss_sum / (double)t->loss_count : NAN,
                              .images_per_second = spent > 0 ? (double)images / spent : 0 };
     return true;
 }
@@ -272,7 +289,7 @@ static void count(timm_trainer *t, tally *s, const float *z, int classes, int64_
     for (int c = 0; c < classes; c++) {
         guess = z[c] > most ? c : guess;
         most = fmax(most, z[c]);
-        above += z[c] > z[label] || (z[c] == z[label] && c < label);
+        above += !(z[c] < z[label] || (z[c] == z[label] && c >= label));          /* what is no number is above all */
     }
     for (int c = 0; c < classes; c++)
         sum += exp(z[c] - most);
@@ -290,7 +307,7 @@ static bool validate(timm_trainer *t, tally *s)
     double began = now();
     int64_t batches = loader_batches(t->eval_loader);
     loader_seek(t->eval_loader, 0, 0);
-    for (int64_t i = 0; i < batches; i++) {
+    for (int64_t i = 0; i < batches && !(t->stop && t->save); i++) {              /* a run validates again when it goes on */
         timm_tensor x, y, z;
         const batch *b = loader_next(t->eval_loader, st);
         if (!b || !to_tensors(t, b, &x, &y))

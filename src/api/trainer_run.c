@@ -1,16 +1,19 @@
 /* trainer_run.c - a whole run: epochs, validation, checkpoints, logs.
  *
  * The folder holds last.safetensors, checkpoint-EPOCH.safetensors of the best epochs, model_best.safetensors (both are links to
- * what last.safetensors was then), args.yaml, summary.csv, report.html and TensorBoard's events.  last.safetensors is written
- * first and knows the list of the best; the links follow from it, so a run may be killed between any two of these.
+ * what last.safetensors was then), args.yaml, summary.csv, report.html and TensorBoard's events.  A run may be killed between
+ * any two of these: at an epoch's end the logs are written first, and what they tell of later epochs than last.safetensors is
+ * taken off when the run goes on; last.safetensors knows the list of the best, and the links follow from it.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,9 +46,37 @@ static bool make_folders(const char *path, status *st)
     return !mkdir(folder, 0777) || errno == EEXIST || status_errno(st, folder, "make the folder");
 }
 
+/* One run at a time writes to a folder; what a killed one left unfinished goes. */
+static bool take_folder(timm_trainer *t)
+{
+    char path[1200];
+    status *st = st_of(t);
+    if (t->lock || !make_folders(t->folder, st))
+        return status_ok(st);
+    int fd = open(t->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    t->lock = fd + 1;
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return status_fail(st, TIMM_IO, "%s: another run is writing there", t->folder);
+    if (!*train_text(&t->opts, "resume") && !access(in_folder(t, path, "last.safetensors"), F_OK))
+        return status_fail(st, TIMM_BAD_ARG, "%s holds a run; --resume auto goes on with it, another --experiment begins anew", t->folder);
+    DIR *d = opendir(t->folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        long pid;
+        unsigned nth;
+        int end = 0;
+        if (sscanf(e->d_name, ".timm-%ld-%u.tmp%n", &pid, &nth, &end) == 2 && end && !e->d_name[end])
+            unlink(in_folder(t, path, e->d_name));
+    }
+    if (d)
+        closedir(d);
+    return true;
+}
+
 static bool name_folder(timm_trainer *t)
 {
     const char *name = train_text(&t->opts, "experiment"), *output = train_text(&t->opts, "output");
+    if (!*name && !strcmp(train_text(&t->opts, "resume"), "auto"))
+        return status_fail(st_of(t), TIMM_BAD_ARG, "--resume auto finds a run by its name: --experiment");
     if (*name) {
         snprintf(t->folder, sizeof t->folder, "%s/%s", output, name);
     } else {
@@ -55,14 +86,44 @@ static bool name_folder(timm_trainer *t)
         strftime(when, sizeof when, "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
         snprintf(t->folder, sizeof t->folder, "%s/%s-%s-%" PRId64, output, when, t->m->cfg.architecture, t->m->opts.img_size[0]);
     }
-    return make_folders(t->folder, st_of(t));
+    return take_folder(t);
+}
+
+timm_status timm_trainer_made(timm_trainer *t, const char *name, const char *value)
+{
+    if (!t || !name || !value)
+        return TIMM_BAD_ARG;
+    char *line = args_line(name, value);
+    size_t n = line ? strlen(line) : 0;
+    char *more = line ? realloc(t->made, t->made_size + n + 1) : NULL;
+    if (more) {
+        memcpy(more + t->made_size, line, n + 1);
+        t->made = more;
+        t->made_size += n;
+    } else {
+        status_fail(st_of(t), TIMM_NO_MEMORY, "out of memory for %s", name);
+    }
+    free(line);
+    return st_of(t)->code;
+}
+
+void trainer_run_free(timm_trainer *t)
+{
+    if (t->lock)
+        close(t->lock - 1);
+    free(t->made);
+    free(t->speed);
 }
 
 /* -- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
 static bool smaller_is_better(const timm_trainer *t) { return !strcmp(train_text(&t->opts, "eval-metric"), "loss"); }
 
-static bool better(const timm_trainer *t, double a, double b) { return smaller_is_better(t) ? a < b : a > b; }
+/* What is no number is worse than any. */
+static bool better(const timm_trainer *t, double a, double b)
+{
+    return a == a && (b != b || (smaller_is_better(t) ? a < b : a > b));
+}
 
 /* The list of the best with this epoch in it, if it belongs there. */
 static void rank_epoch(timm_trainer *t, double metric)
@@ -122,13 +183,31 @@ static bool settle_links(timm_trainer *t)
     return true;
 }
 
+/* Keeps the last good checkpoint: weights that are no numbers are not saved. */
+static bool sound(timm_trainer *t)
+{
+    for (size_t i = 0; i < t->m->entries; i++) {
+        const nn_entry *e = t->m->entry[i];
+        if (e->owned && !trainer_finite(e->owned, tg_numel(e->shape)))
+            return status_fail(st_of(t), TIMM_DIVERGED, "%s is no number after update %" PRId64 ", at a rate of %g; a lower --lr, --clip-grad or "
+                               "--warmup-epochs may help", e->name, t->updates, timm_trainer_lr(t));
+    }
+    return true;
+}
+
 static bool save_last(timm_trainer *t)
 {
     char path[1200];
-    return timm_trainer_save(t, in_folder(t, path, "last.safetensors")) == TIMM_OK && settle_links(t);
+    return sound(t) && timm_trainer_save(t, in_folder(t, path, "last.safetensors")) == TIMM_OK && settle_links(t);
 }
 
 /* -- resuming -------------------------------------------------------------------------------------------------------------- */
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
 
 static bool resume(timm_trainer *t)
 {
@@ -143,9 +222,10 @@ static bool resume(timm_trainer *t)
     }
     if (timm_trainer_load(t, from) != TIMM_OK)
         return false;
-    char csv[1200];
+    char here[1200];
     ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
-    return summary_trim(in_folder(t, csv, "summary.csv"), t->epoch, st_of(t)) && (access(in_folder(t, csv, "last.safetensors"), F_OK) || settle_links(t));
+    return summary_trim(in_folder(t, here, "summary.csv"), t->epoch, st_of(t))
+           && (!same_file(from, in_folder(t, here, "last.safetensors")) || settle_links(t));
 }
 
 /* -- the run --------------------------------------------------------------------------------------------------------------- */
@@ -202,7 +282,7 @@ static bool one_epoch(timm_trainer *t, events *ev, timm_epoch *e)
         return false;
     if (t->eval_loader && ((e->epoch + 1) % interval == 0 || e->epoch + 1 == t->epochs)) {
         e->averaged = t->ema != NULL;
-        if (timm_trainer_validate(t, e->averaged, &e->eval) != TIMM_OK)
+        if (timm_trainer_validate(t, e->averaged, &e->eval) != TIMM_OK || t->stop)
             return false;
         e->validated = true;
     }
@@ -210,7 +290,7 @@ static bool one_epoch(timm_trainer *t, events *ev, timm_epoch *e)
     if (timm_trainer_end_epoch(t, metric) != TIMM_OK)
         return false;
     rank_epoch(t, metric);
-    return save_last(t) && remember_speed(t, e) && log_epoch(t, ev, e);
+    return remember_speed(t, e) && log_epoch(t, ev, e) && save_last(t);
 }
 
 static bool patience_is_over(const timm_trainer *t)
@@ -234,7 +314,7 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
     char path[1200];
     status *st = st_of(t);
     if (timm_trainer_open_data(t) != TIMM_OK || !name_folder(t) || !trainer_start(t)
-        || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, &t->opts, st) || !resume(t))
+        || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, t->made, &t->opts, st) || !resume(t))
         return st->code;
     t->epochs = schedule_epochs(t->schedule);
     t->save = save_last;
@@ -242,7 +322,7 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
     t->run_batch = t->batch;
     t->run_batches = 0;
     t->run_began = seconds_now();
-    events *ev = events_open(t->folder, st);
+    events *ev = events_open(t->folder, t->epoch, st);
     while (ev && t->epoch < t->epochs && !t->stop && !patience_is_over(t)) {
         timm_epoch e;
         if (!one_epoch(t, ev, &e)) {
@@ -254,5 +334,6 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
             each(user, &e);
     }
     events_close(ev);
+    t->save = NULL;
     return st->code;
 }

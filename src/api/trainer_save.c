@@ -181,6 +181,23 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
     return ok;
 }
 
+/* A place within an epoch means the same only in the same batches. */
+static bool same_batches(timm_trainer *t, const safetensors *f, const char *path)
+{
+    static const char *const names[] = { "batch-size", "grad-accum-steps", "seed" };
+    for (size_t i = 0; t->batch && i < sizeof names / sizeof *names; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "timm.option.%s", names[i]);
+        const char *then = safetensors_metadata(f, key), *now = train_text(&t->opts, names[i]);
+        train_options none = { { NULL } };
+        then = then ? then : train_text(&none, names[i]);
+        if (strtoll(then, NULL, 10) != strtoll(now, NULL, 10))
+            return status_fail(&t->m->ctx->st, TIMM_MISMATCH, "%s was saved within an epoch, with --%s %s: it can go on with that alone, not "
+                               "with %s", path, names[i], then, now);
+    }
+    return true;
+}
+
 timm_status timm_trainer_load(timm_trainer *t, const char *path)
 {
     if (!t || !path)
@@ -201,7 +218,7 @@ timm_status timm_trainer_load(timm_trainer *t, const char *path)
         ok = value && fetch(f, path, "", m->entry[i]->name, ST_DTYPES, tg_numel(m->entry[i]->shape), value, st);
     }
     if (ok && !train_flag(&t->opts, "no-resume-opt"))
-        read_state(t, f, path);
+        (void)(read_state(t, f, path) && same_batches(t, f, path));
     safetensors_close(f);
     model_drop_plans(m);
     return st->code;

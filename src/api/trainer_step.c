@@ -189,17 +189,14 @@ static bool make_schedule(timm_trainer *t)
     return t->schedule != NULL;
 }
 
-static bool make_clip(timm_trainer *t)
+static void make_clip(timm_trainer *t)
 {
     static const char *const names[] = { "", "norm", "value", "agc" };
     const char *mode = train_text(&t->opts, "clip-mode");
     t->clip_limit = train_number(&t->opts, "clip-grad");
-    if (!(t->clip_limit > 0))
-        return true;
-    for (int i = CLIP_NORM; i <= CLIP_AGC; i++)
+    for (int i = CLIP_NORM; i <= CLIP_AGC && t->clip_limit > 0; i++)
         if (!strcmp(names[i], mode))
             t->clip_mode = (clip_mode)i;
-    return t->clip_mode || status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--clip-mode is norm, value or agc, not '%s'", mode);
 }
 
 static bool make_average(timm_trainer *t)
@@ -230,7 +227,26 @@ bool trainer_start(timm_trainer *t)
     if (t->started)
         return status_ok(&t->m->ctx->st);
     t->started = true;
-    return trainer_needs_plan(t) && list_trained(t) && make_optimizer(t) && make_schedule(t) && make_clip(t) && make_average(t);
+    if (train_int(&t->opts, "lr-base-size") < 1)
+        return status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--lr-base-size is 1 at least");
+    make_clip(t);
+    return trainer_needs_plan(t) && list_trained(t) && make_optimizer(t) && make_schedule(t) && make_average(t);
+}
+
+bool trainer_finite(const float *v, int64_t n)
+{
+    float sum = 0;                          /* 0 times what is no number, or infinite, is no number */
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i] * 0.f;
+    return sum == 0;
+}
+
+bool trainer_finite_gradients(const timm_trainer *t)
+{
+    for (int i = 0; i < t->params; i++)
+        if (t->gradient[i] && !trainer_finite(trainer_gradient(t, i), tg_numel(t->param[i]->shape)))
+            return false;
+    return true;
 }
 
 void trainer_step_free(timm_trainer *t)

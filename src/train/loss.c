@@ -1,4 +1,5 @@
 /* loss.c - losses by name, their options, and the few expressions they share. */
+#include "base/edits.h"
 #include "train/loss_class.h"
 #include <stdlib.h>
 #include <string.h>
@@ -129,10 +130,13 @@ static const char *misfit(const loss_class *k, const loss_spec *s, bool labels)
 static tg *unknown(const loss_spec *s, tg_graph *g)
 {
     char text[800] = "";
+    const char *best = names[0];
     size_t at = 0;
-    for (int i = 0; names[i] && at < sizeof text; i++)
+    for (int i = 0; names[i] && at < sizeof text; i++) {
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : "", names[i]);
-    return tg_poison(g, TIMM_BAD_ARG, "Unknown loss (%s); there are %s", s->name, text);
+        best = edits(s->name, names[i]) < edits(s->name, best) ? names[i] : best;
+    }
+    return tg_poison(g, TIMM_BAD_ARG, "Unknown loss (%s); there are %s; the nearest is %s", s->name, text, best);
 }
 
 tg *loss_build(const loss_spec *s, tg *logits, tg *target, bool labels)

@@ -2,6 +2,7 @@
 #include "train/optim_kind.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/edits.h"
 
 #define OPTIMIZER(name, kind, bound, about) extern const optim_kind optim_##kind;
 #include "train/optimizers.list"
@@ -62,25 +63,6 @@ static const named *find(const char *name)
         if (!strcmp(table[i].name, last))
             return &table[i];
     return NULL;
-}
-
-static int edits(const char *a, const char *b)
-{
-    int row[40], nb = (int)strnlen(b, 39);
-    for (int j = 0; j <= nb; j++)
-        row[j] = j;
-    for (int i = 0; a[i]; i++) {
-        int diagonal = row[0];
-        row[0] = i + 1;
-        for (int j = 1; j <= nb; j++) {
-            int best = diagonal + (a[i] != b[j - 1]);
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[nb];
 }
 
 static void unknown_name(const char *name, status *st)

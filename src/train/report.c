@@ -54,8 +54,9 @@ static void chart(FILE *f, const char *title, const timm_epoch *rows, int n, con
     double lo = INFINITY, hi = -INFINITY;
     for (int k = 0; k < curves; k++)
         for (int i = 0; i < n; i++) {
-            lo = fmin(lo, c[k].of(&rows[i]));
-            hi = fmax(hi, c[k].of(&rows[i]));
+            double v = c[k].of(&rows[i]);
+            lo = isfinite(v) ? fmin(lo, v) : lo;
+            hi = isfinite(v) ? fmax(hi, v) : hi;
         }
     if (!(hi >= lo))
         return;
@@ -66,7 +67,8 @@ static void chart(FILE *f, const char *title, const timm_epoch *rows, int n, con
         hi = lo + tick;
     fprintf(f, "<svg viewBox=\"0 0 %d %d\" role=\"img\"><text x=\"%d\" y=\"18\" style=\"font-weight:600;fill:#1a2733\">%s</text>\n", W, H,
             LEFT, title);
-    for (double v = lo; v <= hi + tick / 2; v += tick) {
+    for (int k = 0; k <= (int)lround((hi - lo) / tick); k++) {
+        double v = lo + k * tick;
         double y = TOP + (hi - v) / (hi - lo) * (H - TOP - BOTTOM);
         fprintf(f, "<path d=\"M%d %.1fH%d\" stroke=\"#eef1f4\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT, y,
                 W - RIGHT, LEFT - 6, y + 4, fabs(v) < tick / 1e6 ? 0 : v);
@@ -78,7 +80,7 @@ static void chart(FILE *f, const char *title, const timm_epoch *rows, int n, con
         fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\" d=\"", c[k].colour);
         for (int i = 0; i < n; i++) {
             double v = c[k].of(&rows[i]), x = LEFT + (n > 1 ? (double)i / (n - 1) : .5) * (W - LEFT - RIGHT);
-            if (v == v) {
+            if (isfinite(v)) {
                 fprintf(f, "%s%.1f %.1f", pen, x, TOP + (hi - v) / (hi - lo) * (H - TOP - BOTTOM));
                 pen = "L";
             }

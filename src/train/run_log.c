@@ -34,16 +34,39 @@ static bool yaml_item(void *user, const char *word)
     return true;
 }
 
-bool write_args(const char *path, const char *model, const train_options *o, status *st)
+static void yaml_pair(FILE *f, const char *name, const char *value)
+{
+    fprintf(f, "%s: ", name);
+    yaml_text(f, value);
+    fputc('\n', f);
+}
+
+char *args_line(const char *name, const char *value)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    if (!strcmp(value, "true") || !strcmp(value, "false"))
+        fprintf(f, "%s: %s\n", name, value);
+    else
+        yaml_pair(f, name, value);
+    if (!fclose(f))
+        return text;
+    free(text);
+    return NULL;
+}
+
+bool write_args(const char *path, const char *model, const char *made, const train_options *o, status *st)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return status_errno(st, path, "write");
-    fputs("model: ", f);
-    yaml_text(f, model);
-    fputc('\n', f);
+    yaml_pair(f, "model", model);
+    fputs(made ? made : "", f);
     for (const timm_train_option *t = timm_train_options(); t->help; t++) {
         if (!t->name)
             continue;

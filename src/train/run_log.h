@@ -5,8 +5,10 @@
 #include "timm/train.h"
 #include "train/train_options.h"
 
-/* options in force, in the table's order: args.yaml as timm's. */
-bool write_args(const char *path, const char *model, const train_options *o, status *st);
+/* "name: value\n" as YAML, to be freed; NULL: out of memory. */
+char *args_line(const char *name, const char *value);
+/* options in force, in the table's order: args.yaml as timm's.  made: lines about the network, or NULL. */
+bool write_args(const char *path, const char *model, const char *made, const train_options *o, status *st);
 
 /* summary.csv: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr.  Rows of epochs from `epoch` on are taken off: a resumed run
  * writes them again.  Appends one row; the header comes with the first. */
@@ -15,9 +17,10 @@ bool summary_add(const char *path, const timm_epoch *e, status *st);
 /* The rows so far; *rows for free().  No file: none. */
 int summary_read(const char *path, timm_epoch **rows, status *st);
 
-/* TensorBoard: an event file in `folder`, scalars by tag. */
+/* TensorBoard: an event file in `folder`, scalars by tag.  step above 0: the run goes on from there, and TensorBoard forgets
+ * what earlier files tell of that step and later ones. */
 typedef struct events events;
-events *events_open(const char *folder, status *st);
+events *events_open(const char *folder, int64_t step, status *st);
 bool events_scalar(events *e, const char *tag, int64_t step, double value, status *st);
 void events_close(events *e);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/edits.h"
 #include "train/schedule_kind.h"
 
 struct schedule {
@@ -307,7 +308,10 @@ schedule *schedule_new(const char *sched, const schedule_arg *arg, int args, dou
     while (k->name && strcmp(k->name, sched) != 0)
         k++;
     if (!k->name) {
-        status_fail(st, TIMM_BAD_ARG, "Unknown scheduler '%s'.", sched);
+        const char *best = schedule_kinds->name;
+        for (k = schedule_kinds; k->name; k++)
+            best = edits(sched, k->name) < edits(sched, best) ? k->name : best;
+        status_fail(st, TIMM_BAD_ARG, "Unknown scheduler '%s'; the nearest is '%s'", sched, best);
         return NULL;
     }
     schedule *s = calloc(1, sizeof *s);

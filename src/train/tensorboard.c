@@ -1,6 +1,6 @@
 /* tensorboard.c - event files: records of length, masked CRC-32C of it, an Event message, masked CRC-32C of that.
  *
- * Event: 1 wall_time double, 2 step int64, 3 file_version string, 5 summary.  Summary: repeated 1 value, of 1 tag string,
+ * Event: 1 wall_time double, 2 step int64, 3 file_version string, 5 summary, 7 session_log of 1 status (START is 1).  Summary: repeated 1 value, of 1 tag string,
  * 2 simple_value float.  The fields of tensorboard/compat/proto/event.proto and summary.proto; wire format of protobuf.
  */
 #include <inttypes.h>
@@ -61,7 +61,7 @@ static bool write_record(events *e, const message *m, status *st)
     return ok || status_errno(st, e->path, "write");
 }
 
-static message begin(void)
+static message begin(int64_t step)
 {
     struct timespec t;
     message m = { .n = 0 };
@@ -69,10 +69,14 @@ static message begin(void)
     double wall = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
     put_key(&m, 1, FIXED64);
     put_bytes(&m, &wall, sizeof wall);
+    if (step)
+        put_key(&m, 2, VARINT);
+    if (step)
+        put_varint(&m, (uint64_t)step);
     return m;
 }
 
-events *events_open(const char *folder, status *st)
+events *events_open(const char *folder, int64_t step, status *st)
 {
     char host[200] = "localhost";
     events *e = calloc(1, sizeof *e);
@@ -89,9 +93,10 @@ events *events_open(const char *folder, status *st)
     gethostname(host, sizeof host - 1);
     snprintf(e->path, sizeof e->path, "%s/events.out.tfevents.%lld.%s.%ld", folder, (long long)time(NULL), host, (long)getpid());
     e->f = fopen(e->path, "wb");
-    message m = begin();
+    message m = begin(0), start = begin(step);
     put_block(&m, 3, "brain.Event:2", 13);
-    if (e->f ? write_record(e, &m, st) : status_errno(st, e->path, "create"))
+    put_block(&start, 7, (unsigned char[]){ 8, 1 }, 2);
+    if (e->f ? write_record(e, &m, st) && (!step || write_record(e, &start, st)) : status_errno(st, e->path, "create"))
         return e;
     events_close(e);
     return NULL;
@@ -99,14 +104,12 @@ events *events_open(const char *folder, status *st)
 
 bool events_scalar(events *e, const char *tag, int64_t step, double value, status *st)
 {
-    message v = { .n = 0 }, s = { .n = 0 }, m = begin();
+    message v = { .n = 0 }, s = { .n = 0 }, m = begin(step);
     float number = (float)value;
     put_block(&v, 1, tag, strlen(tag) < 200 ? strlen(tag) : 200);
     put_key(&v, 2, FIXED32);
     put_bytes(&v, &number, sizeof number);
     put_block(&s, 1, v.byte, v.n);
-    put_key(&m, 2, VARINT);
-    put_varint(&m, (uint64_t)step);
     put_block(&m, 5, s.byte, s.n);
     return write_record(e, &m, st);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/edits.h"
 
 #define F TIMM_FLAG
 #define I TIMM_INT
@@ -140,16 +141,51 @@ static bool fits(timm_option_kind kind, const char *text)
     }
 }
 
+/* Options that take one of a few words; "" is each one's own default. */
+static const char *const choices[][2] = {
+    { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss" }, { "lr-base-scale", "linear, sqrt" },
+    { "on-nan", "stop, skip" }, { "train-interpolation", "bilinear, bicubic, random" },
+};
+
+/* The words of the choice that `value` is none of; NULL: it may be. */
+static const char *not_among(const char *name, const char *value)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const char *p = choices[i][1];
+        if (strcmp(choices[i][0], name) != 0 || !*value)
+            continue;
+        for (size_t n; *p; p += n + strspn(p + n, ", ")) {
+            n = strcspn(p, ",");
+            if (strlen(value) == n && !strncmp(p, value, n))
+                return NULL;
+        }
+        return choices[i][1];
+    }
+    return NULL;
+}
+
+static bool unknown(const char *name, status *st)
+{
+    const char *best = NULL;
+    for (int i = 0; table[i].help; i++)
+        if (table[i].name && (!best || edits(name, table[i].name) < edits(name, best)))
+            best = table[i].name;
+    return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'; did you mean '%s'?", name, best);
+}
+
 bool train_set(train_options *o, const char *name, const char *value, status *st)
 {
     static const char *const takes[] = { "true or false", "a whole number", "a number" };
     int i = index_of(name);
     if (i < 0)
-        return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'", name);
+        return unknown(name, st);
     timm_option_kind kind = table[i].kind;
     bool none = kind != TIMM_FLAG && kind != TIMM_TEXT && (!*value || !strcmp(value, "null") || !strcmp(value, "none"));
     if (!none && !fits(kind, value))
         return status_fail(st, TIMM_BAD_ARG, "%s takes %s, not '%s'", table[i].name, takes[kind], value);
+    const char *among = not_among(table[i].name, value);
+    if (among)
+        return status_fail(st, TIMM_BAD_ARG, "%s is one of %s, not '%s'", table[i].name, among, value);
     char *copy = strdup(none ? "" : value);
     if (!copy)
         return status_fail(st, TIMM_NO_MEMORY, "out of memory for option %s", name);
