@@ -3,6 +3,7 @@ BUILD ?= build
 CMAKE_FLAGS ?=
 T ?=
 FUZZ_SECONDS ?= 60
+KILLS ?= 100
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -21,6 +22,9 @@ demo: build      ## classify the bundled photograph with the bundled ImageNet we
 
 test: build      ## build and run every test; T=resize runs those whose name or file has that in it
 	@$(BUILD)/tests/run $(T)
+
+check-resume: build ## kill training KILLS times (100) at random moments; every run must end with the same bytes
+	@TIMM_KILLS=$(KILLS) $(BUILD)/tests/run runs_killed
 
 check-zoo: build ## every model against real timm's figures (an hour); T=resnet runs some
 	@$(BUILD)/tests/check_zoo tests/data/golden.jsonl.xz $(T)
@@ -45,5 +49,5 @@ bench: build     ## against ONNX Runtime, OpenVINO and PyTorch, into docs/SPEED.
 	    echo '  make bench PEERS_PYTHON=~/peers/bin/python'; exit 1; }
 	@$(PEERS_PYTHON) bench/run.py $(BUILD)/timm docs/SPEED.md --cache $(BUILD)/bench $(T)
 
-.PHONY: help setup build demo test man install check-zoo fuzz bench
+.PHONY: help setup build demo test check-resume man install check-zoo fuzz bench
 .DEFAULT_GOAL := help

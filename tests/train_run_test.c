@@ -1,0 +1,188 @@
+/* train_run_test.c - whole runs: the same bytes at the end, whatever stopped them on the way. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "command.h"
+#include "io/safetensors.h"
+#include "made_run.h"
+#include "test.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+/* Runs that hold all that a step depends on: momentum, averages, dropout, accumulation, schedules with memory. */
+static const char *const kinds[] = {
+    "-m test_vit --opt adamw --lr 1e-3 --weight-decay 0.05 --sched cosine --warmup-epochs 1 --model-ema --drop 0.1 --drop-path 0.1 "
+    "--grad-accum-steps 2 --layer-decay 0.7",
+    "-m test_resnet --opt sgd --lr 0.05 --sched cosine --sched-on-updates --warmup-epochs 1 --clip-grad 1 --drop 0.2 --reprob 0.5 "
+    "--model-ema --model-ema-warmup",
+    "-m test_vit --opt lookahead_lamb --lr 1e-2 --sched plateau --patience-epochs 0 --warmup-epochs 0 --lr-noise 0.3 0.9 "
+    "--eval-metric loss --checkpoint-hist 2 --clip-grad 0.1 --clip-mode agc",
+    "-m test_resnet --opt muon --lr 1e-2 --sched step --decay-epochs 1 --warmup-epochs 0 --bce-loss --mixup 0.4 --cutmix 1 --mixup-off-epoch 2",
+};
+
+static void command_of(char line[4096], const char *kind, const char *output, const char *more)
+{
+    snprintf(line, 4096, "train --dataset idx --data-dir %s %s --in-chans 1 --img-size 32 --batch-size 8 --epochs 3 --threads 1 "
+             "--recovery-interval 1 --experiment r --output %s %s", made_idx(44, 20, 4), kind, output, more);
+}
+
+static void in_run(char path[1200], const char *output, const char *name) { snprintf(path, 1200, "%s/r/%s", output, name); }
+
+static bool readable(const char *path)
+{
+    status st = { 0 };
+    safetensors *f = safetensors_open(path, &st);
+    bool ok = f && safetensors_count(f) > 0;
+    CHECK(ok, "%s: %s", path, st.text);
+    safetensors_close(f);
+    return ok;
+}
+
+/* Every checkpoint of the first run is in the second, with the same tensors; and the same summary. */
+static void same_runs(const char *what, const char *a, const char *b)
+{
+    char one[1200], other[1200], why[4096];
+    int checkpoints = 0, more = 0;
+    in_run(one, a, "");
+    DIR *d = opendir(one);
+    REQUIRE(d, "%s: no %s", what, one);
+    for (struct dirent *e; (e = readdir(d));)
+        if (strstr(e->d_name, ".safetensors")) {
+            in_run(one, a, e->d_name);
+            in_run(other, b, e->d_name);
+            CHECK(same_tensors(one, other, why, sizeof why), "%s: %s", what, why);
+            checkpoints++;
+        }
+    closedir(d);
+    in_run(other, b, "");
+    d = opendir(other);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        more += strstr(e->d_name, ".safetensors") != NULL;
+        CHECK(!strstr(e->d_name, ".tmp"), "%s: %s is left", what, e->d_name);
+    }
+    if (d)
+        closedir(d);
+    CHECK(checkpoints > 2 && checkpoints == more, "%s: %d checkpoints, %d", what, checkpoints, more);
+    in_run(one, a, "summary.csv");
+    in_run(other, b, "summary.csv");
+    char *x = command_slurp(one), *y = command_slurp(other);
+    CHECK(x && y && !strcmp(x, y), "%s: summary.csv\n%s\n%s", what, x ? x : "(none)", y ? y : "(none)");
+    free(x);
+    free(y);
+}
+
+static unsigned draw(void)
+{
+    static unsigned long long s = 88172645463325252ull;
+    s ^= s << 13;
+    s ^= s >> 7;
+    s ^= s << 17;
+    return (unsigned)(s >> 20);
+}
+
+static const char *some_workers(void)
+{
+    static const char *const some[] = { "--workers 0", "--workers 1", "--workers 2", "--workers 5" };
+    return some[draw() % COUNT(some)];
+}
+
+/* TIMM_KILLS=100 makes it a long one (make check-resume). */
+TEST(runs_killed_anywhere_end_the_same)
+{
+    const char *text = getenv("TIMM_KILLS");
+    int wanted = text ? atoi(text) : 12, kills = 0, finished = 0;
+    for (size_t k = 0; k < COUNT(kinds) || kills < wanted; k++) {
+        const char *kind = kinds[k % COUNT(kinds)];
+        char whole[1024], broken[1024], line[4096], more[128], last[1200];
+        int mine = 0;
+        snprintf(whole, sizeof whole, "%s", made_output());
+        snprintf(broken, sizeof broken, "%s", made_output());
+        command_of(line, kind, whole, "--workers 2");
+        double began = clock_seconds();
+        int code = run_end(run_begin(NULL, test_temp("err"), "%s", line));
+        double spent = clock_seconds() - began;
+        if (code) {
+            char *err = command_slurp(test_temp("err"));
+            CHECK(0, "%s: exit %d: %s", line, code, err);
+            free(err);
+            return;
+        }
+        in_run(last, broken, "last.safetensors");
+        for (code = -1; code;) {
+            snprintf(more, sizeof more, "--resume auto %s", some_workers());
+            command_of(line, kind, broken, more);
+            pid_t pid = run_begin(NULL, test_temp("err"), "%s", line);
+            if (mine < 3 + wanted / 8) {
+                wait_seconds(spent * (draw() % 1000) * 8e-4);
+                kill(pid, SIGKILL);
+            }
+            code = run_end(pid);
+            mine += code == 128 + SIGKILL;
+            if (code && code != 128 + SIGKILL) {
+                char *err = command_slurp(test_temp("err"));
+                CHECK(0, "%s: exit %d: %s", line, code, err);
+                free(err);
+                return;
+            }
+            if (!access(last, F_OK) && !readable(last))
+                return;
+        }
+        kills += mine;
+        finished++;
+        same_runs(kind, whole, broken);
+    }
+    printf("     %d kills over %d runs\n", kills, finished);
+}
+
+/* Waits until a file has the text in it; false: ten seconds have passed. */
+static bool wait_for(const char *path, const char *text)
+{
+    for (double end = clock_seconds() + 10; clock_seconds() < end; wait_seconds(.002)) {
+        char *now = command_slurp(path);
+        bool there = command_has(now, text);
+        free(now);
+        if (there)
+            return true;
+    }
+    return false;
+}
+
+TEST(runs_stop_at_a_signal_and_go_on)
+{
+    static const int signals[] = { SIGTERM, SIGUSR1, SIGINT, SIGTERM };
+    for (size_t k = 0; k < 2; k++) {
+        char whole[1024], broken[1024], line[4096], last[1200];
+        char err[1024];
+        int stops = 0, code = 75;
+        snprintf(err, sizeof err, "%s", test_temp("signal.err"));
+        snprintf(whole, sizeof whole, "%s", made_output());
+        snprintf(broken, sizeof broken, "%s", made_output());
+        command_of(line, kinds[k], whole, "--epochs 6 --recovery-interval 0");
+        double began = clock_seconds();
+        CHECK(!run_end(run_begin(NULL, NULL, "%s", line)), "%s", line);
+        double spent = clock_seconds() - began;
+        in_run(last, broken, "last.safetensors");
+        while (code == 75 && stops < 20) {
+            command_of(line, kinds[k], broken, "--epochs 6 --recovery-interval 0 --resume auto");
+            unlink(err);
+            pid_t pid = run_begin(NULL, err, "%s", line);
+            if (stops < 4 && wait_for(err, "Train: ")) {
+                wait_seconds(spent * (draw() % 1000) * 2e-4);
+                kill(pid, signals[(k + (size_t)stops) % COUNT(signals)]);
+            }
+            code = run_end(pid);
+            char *said = command_slurp(err);
+            CHECK(code == 0 || code == 75, "%s: exit %d: %s", line, code, said);
+            if (code == 75) {
+                CHECK(command_has(said, "stopped; go on with --resume"), "%s", said);
+                CHECK(readable(last), "nothing to go on with");
+                stops++;
+            }
+            free(said);
+        }
+        CHECK(!code && stops, "%s: exit %d after %d stops", kinds[k], code, stops);
+        same_runs(kinds[k], whole, broken);
+    }
+}
