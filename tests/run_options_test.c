@@ -1,0 +1,305 @@
+/* run_options_test.c - options of a run that show in what it leaves: checkpoints, stops, what is trained; and timm validate. */
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "command.h"
+#include "jsonl.h"
+#include "made_run.h"
+#include "test.h"
+#include "timm/timm.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+enum { MOST = 64 };
+
+typedef struct trained { char folder[1200]; int code, epochs; double loss[MOST], top1[MOST], train_loss[MOST], lr[MOST]; char *err; } trained;
+
+static double value(const json_t *row, const char *key)
+{
+    const json_t *v = json_object_get(row, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+/* A run of test_vit; its figures are those of stdout. */
+static trained train(const char *more)
+{
+    trained t = { .code = 0 };
+    const char *output = made_output();
+    command_result r = command_run("timm train --dataset idx --data-dir %s -m test_vit --in-chans 1 --img-size 32 --threads 1 --batch-size 8 "
+                                   "--warmup-epochs 0 --experiment r --output %s %s", made_idx(44, 20, 4), output, more);
+    snprintf(t.folder, sizeof t.folder, "%s/r", output);
+    t.code = r.code;
+    for (char *p = r.out; *p && t.epochs < MOST; p = strchr(p, '\n') + 1) {
+        json_t *row = json_loads(p, JSON_DISABLE_EOF_CHECK, NULL);
+        CHECK(row && value(row, "epoch") >= 0, "%s: no JSON: %s", more, p);
+        t.loss[t.epochs] = value(row, "eval_loss");
+        t.top1[t.epochs] = value(row, "eval_top1");
+        t.train_loss[t.epochs] = value(row, "train_loss");
+        t.lr[t.epochs++] = value(row, "lr");
+        json_decref(row);
+    }
+    t.err = r.err;
+    r.err = NULL;
+    command_free(&r);
+    return t;
+}
+
+static trained good_train(const char *more)
+{
+    trained t = train(more);
+    CHECK(t.code == 0 && t.epochs, "%s: exit %d: %s", more, t.code, t.err);
+    return t;
+}
+
+static void path_in(char path[1400], const trained *t, const char *name) { snprintf(path, 1400, "%s/%s", t->folder, name); }
+
+static bool has_epoch(const trained *t, int epoch)
+{
+    char path[1400], name[64];
+    snprintf(name, sizeof name, "checkpoint-%d.safetensors", epoch);
+    path_in(path, t, name);
+    return !access(path, F_OK);
+}
+
+/* The epochs that are kept are the best `keep`, earlier ones first among equals; model_best is the best of all. */
+static void check_history(const trained *t, const double *metric, bool smaller, int keep)
+{
+    int best = 0;
+    char one[1400], other[1400], name[64], why[4096];
+    for (int i = 0; i < t->epochs; i++) {
+        int ahead = 0;
+        for (int k = 0; k < t->epochs; k++)
+            ahead += (smaller ? metric[k] < metric[i] : metric[k] > metric[i]) || (metric[k] == metric[i] && k < i);
+        CHECK(has_epoch(t, i) == (ahead < keep), "checkpoint of epoch %d, %dth best of %d", i, ahead, keep);
+        best = ahead ? best : i;
+    }
+    snprintf(name, sizeof name, "checkpoint-%d.safetensors", best);
+    path_in(one, t, name);
+    path_in(other, t, "model_best.safetensors");
+    CHECK(same_tensors(one, other, why, sizeof why), "%s", why);
+}
+
+TEST(run_options_keep_the_best)
+{
+    trained t = good_train("--epochs 7 --checkpoint-hist 3 --lr 0.05");
+    check_history(&t, t.top1, false, 3);
+    free(t.err);
+    t = good_train("--epochs 7 --checkpoint-hist 2 --lr 0.05 --eval-metric loss");
+    check_history(&t, t.loss, true, 2);
+    free(t.err);
+    t = good_train("--epochs 4 --checkpoint-hist 1 --lr 0.05 --val-split ''");
+    check_history(&t, t.train_loss, true, 1);
+    free(t.err);
+}
+
+TEST(run_options_patience)
+{
+    trained t = good_train("--epochs 60 --patience-epochs 2 --eval-metric loss --sched constant --lr 0.3 --opt adamw");
+    int best = 0;
+    for (int i = 0; i < t.epochs; i++)
+        best = t.loss[i] < t.loss[best] ? i : best;
+    CHECK(t.epochs < 60 && t.epochs == best + 3, "%d epochs, the best was %d", t.epochs, best);
+    free(t.err);
+}
+
+TEST(run_options_validation_interval)
+{
+    trained t = good_train("--epochs 5 --val-interval 3");
+    for (int i = 0; i < t.epochs; i++)
+        CHECK(isfinite(t.loss[i]) == (i == 2 || i == 4), "epoch %d: %g", i, t.loss[i]);
+    CHECK(t.epochs == 5, "%d epochs", t.epochs);
+    free(t.err);
+}
+
+/* -- what is trained --------------------------------------------------------------------------------------------------------------- */
+
+/* How far a tensor is between two files: the greatest difference. */
+static double moved(const char *a, const char *b, const char *name)
+{
+    size_t n = 0, m = 0;
+    float *x = tensor_of(a, name, &n), *y = tensor_of(b, name, &m);
+    double most = x && y && n == m ? 0 : NAN;
+    for (size_t i = 0; most == most && i < n; i++)
+        most = fmax(most, fabs((double)x[i] - (double)y[i]));
+    free(x);
+    free(y);
+    return most;
+}
+
+static const char *const some_tensors[] = { "patch_embed.proj.weight", "cls_token", "blocks.0.attn.qkv.weight", "blocks.0.mlp.fc1.bias",
+                                            "blocks.3.attn.qkv.weight", "blocks.3.norm2.weight", "head.weight", "head.bias" };
+
+TEST(run_options_freeze)
+{
+    /* A rate of nothing leaves the first weights: what the others are compared with. */
+    trained zero = good_train("--epochs 1 --lr 0 --weight-decay 0"), t;
+    char first[1400], last[1400];
+    path_in(first, &zero, "last.safetensors");
+    static const struct { const char *options, *still; } cases[] = {
+        { "", "" },
+        { "--head-only", "patch_embed.proj.weight cls_token blocks.0.attn.qkv.weight blocks.0.mlp.fc1.bias blocks.3.attn.qkv.weight "
+                         "blocks.3.norm2.weight" },
+        { "--freeze 'blocks.0*' cls_token", "cls_token blocks.0.attn.qkv.weight blocks.0.mlp.fc1.bias" },
+        { "--freeze patch_embed head", "patch_embed.proj.weight head.weight head.bias" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char options[256];
+        snprintf(options, sizeof options, "--epochs 2 --opt adamw --lr 0.01 --weight-decay 0.1 %s", cases[i].options);
+        t = good_train(options);
+        path_in(last, &t, "last.safetensors");
+        for (size_t k = 0; k < COUNT(some_tensors); k++) {
+            bool still = strstr(cases[i].still, some_tensors[k]);
+            double by = moved(first, last, some_tensors[k]);
+            CHECK(still ? by == 0 : by > 0, "%s: %s moved by %g", cases[i].options, some_tensors[k], by);
+        }
+        free(t.err);
+    }
+    free(zero.err);
+    t = train("--freeze '*'");
+    CHECK(t.code == 2 && command_has(t.err, "no parameter is left to train"), "exit %d: %s", t.code, t.err);
+    free(t.err);
+}
+
+/* One update of SGD without momentum is rate times gradient: the difference of the weights tells rates and clipping. */
+static double update_of(const char *first, const char *options, const char *tensor)
+{
+    char all[512], last[1400];
+    snprintf(all, sizeof all, "--epochs 1 --batch-size 44 --opt momentum --momentum 0 --weight-decay 0 --no-aug --smoothing 0 --sched constant --lr 0.01 %s", options);
+    trained t = good_train(all);
+    path_in(last, &t, "last.safetensors");
+    free(t.err);
+    return moved(first, last, tensor);
+}
+
+TEST(run_options_rates_and_clipping)
+{
+    trained zero = good_train("--epochs 1 --lr 0 --weight-decay 0");
+    char first[1400];
+    path_in(first, &zero, "last.safetensors");
+    free(zero.err);
+    /* Layers of test_vit, from the stem up: embedding, six blocks, head. */
+    static const struct { const char *tensor; double layers; } decayed[] = {
+        { "head.weight", 0 }, { "blocks.5.attn.qkv.weight", 1 }, { "blocks.0.attn.qkv.weight", 6 }, { "patch_embed.proj.weight", 7 },
+    };
+    for (size_t i = 0; i < COUNT(decayed); i++) {
+        double plain = update_of(first, "", decayed[i].tensor), half = update_of(first, "--layer-decay 0.5", decayed[i].tensor);
+        CHECK(plain > 0 && fabs(half / plain / pow(.5, decayed[i].layers) - 1) < 2e-3, "%s: %g, %g", decayed[i].tensor, plain, half);
+    }
+    /* No gradient above the limit, so the largest step is rate times limit; and by norm all shrink alike. */
+    double plain = update_of(first, "", "head.weight"), small = update_of(first, "", "blocks.0.attn.qkv.weight");
+    double most = plain / .01 / 4;
+    char options[128];
+    snprintf(options, sizeof options, "--clip-mode value --clip-grad %.9g", most);
+    CHECK(fabs(update_of(first, options, "head.weight") / (.01 * most) - 1) < 2e-3, "clipping by value");
+    double a = update_of(first, "--clip-mode norm --clip-grad 1e-2", "head.weight");
+    double b = update_of(first, "--clip-mode norm --clip-grad 1e-2", "blocks.0.attn.qkv.weight");
+    CHECK(a < plain && a <= 1.001e-4 && fabs(a / plain / (b / small) - 1) < 2e-2, "clipping by norm: %g of %g, %g of %g", a, plain, b, small);
+    /* timm leaves the head out of adaptive clipping. */
+    static const char agc[] = "--clip-mode agc --clip-grad 1e-4";
+    CHECK(update_of(first, agc, "head.weight") == plain && update_of(first, agc, "blocks.0.attn.qkv.weight") < small / 10, "adaptive clipping");
+}
+
+/* -- a loss that is no number -------------------------------------------------------------------------------------------------------- */
+
+TEST(run_options_on_nan)
+{
+    char last[1400];
+    trained t = train("--epochs 4 --lr 1e38 --sched none");
+    CHECK(t.code == 1 && command_has(t.err, "is no number") && command_has(t.err, "--lr"), "exit %d: %s", t.code, t.err);
+    path_in(last, &t, "last.safetensors");
+    CHECK(access(last, F_OK), "weights of no worth were saved");
+    free(t.err);
+    /* Fine for an epoch, wild after it: what was good is kept. */
+    t = train("--epochs 6 --sched constant --warmup-epochs 4 --lr 1e38 --recovery-interval 1");
+    CHECK(t.code == 1 && t.epochs == 1 && command_has(t.err, "is no number"), "exit %d: %s", t.code, t.err);
+    path_in(last, &t, "last.safetensors");
+    size_t n = 0;
+    float *w = tensor_of(last, "blocks.0.attn.qkv.weight", &n);
+    CHECK(w, "nothing was kept");
+    for (size_t i = 0; w && i < n; i++)
+        if (!isfinite(w[i])) {
+            CHECK(0, "a weight of %g was saved", w[i]);
+            break;
+        }
+    free(w);
+    free(t.err);
+    /* Pixels out of all measure: every batch is skipped, nothing moves, no answer is right, and the files can be written. */
+    t = train("--epochs 2 --on-nan skip --std 1e-40 --val-interval 2 --recovery-interval 1 --lr 0.01");
+    CHECK(t.code == 0 && t.epochs == 2 && t.top1[1] == 0 && t.train_loss[0] != t.train_loss[0], "exit %d: %s", t.code, t.err);
+    free(t.err);
+    char moved_to[1400];
+    path_in(moved_to, &t, "last.safetensors");
+    t = good_train("--epochs 1 --lr 0 --weight-decay 0");
+    path_in(last, &t, "last.safetensors");
+    for (size_t k = 0; k < COUNT(some_tensors); k++)
+        CHECK(moved(last, moved_to, some_tensors[k]) == 0, "%s moved", some_tensors[k]);
+    free(t.err);
+}
+
+/* -- timm validate -------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *json_of(const command_result *r, const char *what)
+{
+    json_t *v = json_loads(r->out, 0, NULL);
+    CHECK(r->code == 0 && v, "%s: exit %d: %s%s", what, r->code, r->out, r->err);
+    return v;
+}
+
+TEST(run_options_validate)
+{
+    trained t = good_train("--epochs 3 --lr 0.05 --model-ema --model-ema-decay 0.5");
+    const char *data = made_idx(44, 20, 4);
+    char results[1200], matrix[1200], png[1200];
+    snprintf(results, sizeof results, "%s", test_temp("results"));
+    snprintf(matrix, sizeof matrix, "%s", test_temp("confusion.csv"));
+    snprintf(png, sizeof png, "%s", test_temp("confusion.png"));
+    for (int e = 0; e < t.epochs; e++) {
+        command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/checkpoint-%d.safetensors --use-ema --json "
+                                       "--batch-size %d", data, t.folder, e, 3 + 8 * e);
+        json_t *v = json_of(&r, "validate");
+        CHECK(fabs(value(v, "top1") - t.top1[e]) < 1e-4, "epoch %d: %g, not %g", e, value(v, "top1"), t.top1[e]);
+        json_decref(v);
+        command_free(&r);
+    }
+    static const char header[] = "model,top1,top1_err,top5,top5_err,param_count,img_size,crop_pct,interpolation\n";
+    command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --crop-pct 0.8 --interpolation bilinear "
+                                   "--results-file %s --per-class --confusion %s", data, t.folder, results, matrix);
+    CHECK(r.code == 0 && command_has(r.out, "test_vit: top-1 ") && command_has(r.out, "recall %"), "exit %d: %s%s", r.code, r.out, r.err);
+    command_free(&r);
+    char *csv = command_slurp(results);
+    double top1 = 0, error = 0;
+    CHECK(csv && !strncmp(csv, header, sizeof header - 1) && sscanf(csv + sizeof header - 1, "test_vit,%lf,%lf,100,0,0.27,32,0.8,bilinear\n",
+          &top1, &error) == 2 && fabs(top1 + error - 100) < 1e-9 && strstr(csv, ",0.8,bilinear\n"), "%s", csv);
+    free(csv);
+    /* Rows of the matrix sum up to the images of a class, the diagonal to the right ones. */
+    csv = command_slurp(matrix);
+    const char *p = csv ? strchr(csv, '\n') : NULL;
+    REQUIRE(p && !strncmp(csv, ",0,1,2,3\n", 9), "confusion.csv");
+    double right = 0;
+    for (int i = 0; p && i < 4; i++) {
+        int v[4] = { 0 }, name = -1;
+        CHECK(sscanf(p + 1, "%d,%d,%d,%d,%d", &name, &v[0], &v[1], &v[2], &v[3]) == 5 && name == i && v[0] + v[1] + v[2] + v[3] == 5, "%s", csv);
+        right += v[i];
+        p = strchr(p + 1, '\n');
+    }
+    CHECK(fabs(right / 20 * 100 - top1) < 1e-3, "%g right, top-1 %g", right, top1);
+    free(csv);
+    r = command_run("timm validate %s --dataset idx -m test_vit,test_vit --checkpoint %s/last.safetensors --results-file %s --results-format json "
+                    "--confusion %s", data, t.folder, results, png);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    char *text = command_slurp(results);
+    json_t *all = json_loads(text ? text : "", 0, NULL);
+    CHECK(json_array_size(all) == 2 && value(json_array_get(all, 0), "param_count") == .27 && value(json_array_get(all, 0), "img_size") == 32,
+          "%s", text);
+    json_decref(all);
+    free(text);
+    timm_ctx *ctx = timm_open(NULL);
+    timm_image image = { 0 };
+    CHECK(timm_image_load(ctx, png, 3, &image) == TIMM_OK && image.width == 512 && image.height == 512, "%s", timm_message(ctx));
+    timm_image_free(&image);
+    timm_close(ctx);
+    free(t.err);
+}
