@@ -175,6 +175,7 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     timm_model *m = t->m;
     nn_build b;
     forget(t);
+    t->mixed = trainer_mixes(t);
     if (!trainer_find_groups(t) || !nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
         return false;
     nn_build_train(&b);

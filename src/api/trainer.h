@@ -1,7 +1,8 @@
 /* trainer.h - what a trainer holds.
  *
  * trainer.c makes the plan and runs it; trainer_step.c turns gradients into new parameters; trainer_save.c writes all of it
- * to a file and reads it back; trainer_data.c runs epochs and validation; trainer_run.c a whole run with its folder.
+ * to a file and reads it back; trainer_data.c runs epochs and validation; trainer_mix.c mixes the images of a batch; trainer_run.c
+ * a whole run with its folder.
  */
 #ifndef API_TRAINER_H
 #define API_TRAINER_H
@@ -10,6 +11,7 @@
 #include "api/model.h"
 #include "data/loader.h"
 #include "train/clip.h"
+#include "train/mixup.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/train_options.h"
@@ -68,6 +70,9 @@ struct timm_trainer {
     int n_labels;
     float *pixels, *targets;                /* of one batch */
     int64_t room;
+    uint8_t *blended;                       /* pixels of one batch, mixed */
+    mixup_row *mix;                         /* how */
+    int64_t mix_room;
     int64_t *confusion;
     timm_progress_fn *progress;
     void *progress_user;
@@ -94,6 +99,10 @@ bool trainer_own_gradients(timm_trainer *t);                            /* from 
 void trainer_step_free(timm_trainer *t);
 void trainer_data_free(timm_trainer *t);
 void trainer_run_free(timm_trainer *t);
+bool trainer_mixes(const timm_trainer *t);                              /* the options ask for mixed images */
+bool trainer_can_mix(timm_trainer *t);                                  /* they make sense */
+bool trainer_mix(timm_trainer *t, int64_t nth, batch *b);               /* batch nth of the epoch: its pixels become mixed ones */
+bool trainer_mix_targets(timm_trainer *t, int64_t n, int64_t classes, float *target);      /* the same with its rows, in place */
 bool trainer_find_groups(timm_trainer *t);                             /* of every parameter, as the options say */
 const param_group *trainer_group(const timm_trainer *t, const nn_entry *e);
 double trainer_base_lr(const timm_trainer *t);

@@ -123,6 +123,7 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     int64_t size = train_int(&t->opts, "batch-size");
     if (size < 1 || train_int(&t->opts, "grad-accum-steps") < 1)
         status_fail(st, TIMM_BAD_ARG, "--batch-size and --grad-accum-steps are 1 at least");
+    trainer_can_mix(t);
     const char *val = train_text(&t->opts, "val-split"), *train = train_text(&t->opts, "train-split");
     if (status_ok(st) && *train)
         t->train_data = open_split(t, train);
@@ -165,13 +166,18 @@ void trainer_data_free(timm_trainer *t)
     free(t->pixels);
     free(t->targets);
     free(t->confusion);
+    free(t->blended);
+    free(t->mix);
 }
 
 /* -- batches ----------------------------------------------------------------------------------------------------------------- */
 
-/* Normalised pixels and one-hot rows of a batch, in the trainer's memory. */
-static bool to_tensors(timm_trainer *t, const batch *b, timm_tensor *x, timm_tensor *y)
+/* Normalised pixels and one-hot rows of a batch, in the trainer's memory; nth: of the epoch, mixed where the options say so;
+ * -1: of validation. */
+static bool to_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_tensor *x, timm_tensor *y)
 {
+    batch given = *made, *b = &given;
+    bool mixed = nth >= 0 && t->mixed;
     int classes = t->m->head.classes;
     timm_transform tr;
     *x = (timm_tensor){ .rank = 4, .dim = { b->count, b->channels, b->height, b->width } };
@@ -185,7 +191,7 @@ static bool to_tensors(timm_trainer *t, const batch *b, timm_tensor *x, timm_ten
         if (!t->room)
             return status_fail(&t->m->ctx->st, TIMM_NO_MEMORY, "out of memory for a batch of %lld images", (long long)b->count);
     }
-    if (!eval_transform(t, &tr))
+    if (!eval_transform(t, &tr) || (mixed && !trainer_mix(t, nth, b)))
         return false;
     x->data = t->pixels;
     y->data = t->targets;
@@ -193,7 +199,7 @@ static bool to_tensors(timm_trainer *t, const batch *b, timm_tensor *x, timm_ten
     memset(t->targets, 0, (size_t)timm_numel(y) * sizeof *t->targets);
     for (int64_t i = 0; i < b->count; i++)
         t->targets[i * classes + b->label[i]] = 1;
-    return true;
+    return !mixed || trainer_mix_targets(t, b->count, classes, t->targets);
 }
 
 static void tell(timm_trainer *t, const char *phase, int64_t nth, int64_t batches, double loss, double mean, int64_t images, double since)
@@ -224,7 +230,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         timm_tensor x, y;
         double loss = 0;
         const batch *b = loader_next(t->train_loader, st);
-        if (!b || !to_tensors(t, b, &x, &y))
+        if (!b || !to_tensors(t, b, i, &x, &y))
             return status_fail(st, TIMM_INTERNAL, "batch %lld of %lld is missing", (long long)i, (long long)batches);
         if (passes)
             timm_keep_gradients(t);
@@ -310,7 +316,7 @@ static bool validate(timm_trainer *t, tally *s)
     for (int64_t i = 0; i < batches && !(t->stop && t->save); i++) {              /* a run validates again when it goes on */
         timm_tensor x, y, z;
         const batch *b = loader_next(t->eval_loader, st);
-        if (!b || !to_tensors(t, b, &x, &y))
+        if (!b || !to_tensors(t, b, -1, &x, &y))
             return status_fail(st, TIMM_INTERNAL, "batch %lld of %lld is missing", (long long)i, (long long)batches);
         z = timm_forward(t->m, &x);
         if (!z.data)

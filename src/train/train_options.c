@@ -36,8 +36,10 @@ static const timm_train_option table[] = {
     { "std", L, NULL, "S...", "likewise, their deviation" },
     { "mixup", N, "0", "A", "mix pairs of images: Beta(A, A)" },
     { "cutmix", N, "0", "A", "paste a rectangle of another image: Beta(A, A)" },
+    { "cutmix-minmax", L, NULL, "A B", "its sides are A to B of the image's, in place of Beta" },
     { "mixup-prob", N, "1", "P", "how often a batch is mixed" },
     { "mixup-switch-prob", N, "0.5", "P", "how often with cutmix when both are on" },
+    { "mixup-mode", T, "batch", "MODE", "one draw for a batch, a pair of images, or each image (elem)" },
     { "mixup-off-epoch", I, "0", "N", "no mixing from epoch N on; 0: to the end" },
 
     { NULL, F, NULL, NULL, "Loss:" },
@@ -144,7 +146,7 @@ static bool fits(timm_option_kind kind, const char *text)
 /* Options that take one of a few words; "" is each one's own default. */
 static const char *const choices[][2] = {
     { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss" }, { "lr-base-scale", "linear, sqrt" },
-    { "on-nan", "stop, skip" }, { "train-interpolation", "bilinear, bicubic, random" },
+    { "mixup-mode", "batch, pair, elem" }, { "on-nan", "stop, skip" }, { "train-interpolation", "bilinear, bicubic, random" },
 };
 
 /* The words of the choice that `value` is none of; NULL: it may be. */
