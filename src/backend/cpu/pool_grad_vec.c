@@ -1,0 +1,42 @@
+/* pool_grad_vec.c - what one window of a pool sends back, channels in the lanes. */
+#include "simd.h"
+#include "vec.h"
+
+INLINE vf some(const float *p, int n) { return n == VW ? vload(p) : vload_n(p, n); }
+INLINE void add_to(float *p, vf v, int n)
+{
+    if (n == VW)
+        vstore(p, vload(p) + v);
+    else
+        vstore_n(p, vload_n(p, n) + v, n);
+}
+
+/* The first of equals takes dy, as does a first that is not a number. */
+static void max_back(const float *const *x, float *const *dx, int places, const float *dy, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VW) {
+        const int left = n - j < VW ? (int)(n - j) : VW;
+        vf most = some(x[0] + j, left), d = some(dy + j, left);
+        vi place = vseti(0);
+        for (int i = 1; i < places; i++) {
+            vf v = some(x[i] + j, left);
+            vi more = v > most;
+            most = vpick(more, v, most);
+            place = (more & vseti(i)) | (~more & place);
+        }
+        for (int i = 0; i < places; i++)
+            add_to(dx[i] + j, (vf)((vi)d & (place == vseti(i))), left);
+    }
+}
+
+static void mean_back(float *const *dx, int places, const float *dy, float share, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VW) {
+        const int left = n - j < VW ? (int)(n - j) : VW;
+        vf d = some(dy + j, left) * vset(share);
+        for (int i = 0; i < places; i++)
+            add_to(dx[i] + j, d, left);
+    }
+}
+
+const pool_grad_vec VEC(pool_grad_vec) = { .max_back = max_back, .mean_back = mean_back };
