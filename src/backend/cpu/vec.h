@@ -42,6 +42,28 @@ typedef struct gemm_vec {
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
 
+/* -- sums of outer products: outer_vec.c --------------------------------------------------------------------------- */
+
+/* out (rows x vecs vectors) = sum over pixels of left's numbers times right's vectors; pixels come in runs. */
+typedef struct outer_tile {
+    const float *left;                      /* packed: rows numbers a pixel */
+    const float *right;                     /* packed: vecs vectors a pixel */
+    const int64_t *place;                   /* where each run begins in right, in pixels */
+    int64_t runs, run;
+    float *out;
+    int64_t step;                           /* from row to row of out */
+    bool add;                               /* to what out holds */
+} outer_tile;
+typedef struct outer_vec {
+    int width;
+    int rows[TILE_VECS + 1];                /* as gemm_vec's */
+    void (*tile[TILE_VECS + 1][TILE_ROWS + 1])(const outer_tile *t);
+    /* Packs `rows` numbers of n pixels; `columns` numbers, filled up with zeros to `width`. */
+    void (*left)(const float *x, int64_t step, int64_t n, int rows, float *to);
+    void (*right)(const float *x, int64_t step, int64_t n, int columns, int width, float *to);
+} outer_vec;
+VEC_TABLE(outer_vec, outer_vec)
+
 /* -- depthwise convolution: depthwise_vec.c ------------------------------------------------------------------------ */
 
 typedef struct depthwise {
