@@ -152,6 +152,15 @@ static void tell_made(timm_trainer *trainer, int classes)
     }
 }
 
+/* Where the last checkpoint is, if there is one. */
+static void tell_where(const char *folder, bool stopped, bool fine)
+{
+    char last[1200];
+    snprintf(last, sizeof last, "%s/last.safetensors", folder);
+    if (*folder && !access(last, F_OK))
+        fprintf(stderr, "timm train: %s %s\n", stopped ? "stopped; go on with --resume" : fine ? "the run is in" : "what was saved last is in", last);
+}
+
 static void list_optimizers(void)
 {
     for (const char *const *n = timm_list_optimizers(); *n; n++)
@@ -207,9 +216,7 @@ static int run(int argc, char **argv)
         stopped = timm_trainer_stopped(trainer) && timm_ctx_status(ctx) == TIMM_OK;
         if (s.terminal)
             fputs("\r\033[K", stderr);
-        if (timm_trainer_folder(trainer)[0] && timm_trainer_updates(trainer))
-            fprintf(stderr, "timm train: %s %s/last.safetensors\n", stopped ? "stopped; go on with --resume" : "the run is in",
-                    timm_trainer_folder(trainer));
+        tell_where(timm_trainer_folder(trainer), stopped, timm_ctx_status(ctx) == TIMM_OK);
         signal(SIGTERM, SIG_DFL);
         signal(SIGUSR1, SIG_DFL);
         signal(SIGINT, SIG_DFL);

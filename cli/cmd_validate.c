@@ -1,4 +1,5 @@
 /* cmd_validate.c - timm validate: how often a network is right. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,12 @@ static const option options[] = {
 };
 
 /* -- results --------------------------------------------------------------------------------------------------------------- */
+
+static bool tell_errno(const char *path)
+{
+    fprintf(stderr, "timm validate: %s: %s\n", path, strerror(errno));
+    return false;
+}
 
 static json_t *rounded(double v, int digits)
 {
@@ -87,8 +94,7 @@ static bool write_results(const char *path, json_t *all)
 {
     FILE *f = fopen(path, "w");
     if (!f) {
-        perror(path);
-        return false;
+        return tell_errno(path);
     }
     size_t i;
     json_t *row, *v;
@@ -120,8 +126,7 @@ static bool write_results(const char *path, json_t *all)
     }
     if (!ferror(f) && !fclose(f))
         return true;
-    perror(path);
-    return false;
+    return tell_errno(path);
 }
 
 static const char *class_of(const timm_trainer *t, int i) { return i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : ""; }
@@ -151,8 +156,7 @@ static bool write_confusion(timm_ctx *ctx, const char *path, const timm_trainer 
     }
     FILE *f = fopen(path, "w");
     if (!f) {
-        perror(path);
-        return false;
+        return tell_errno(path);
     }
     for (int i = 0; i < n; i++) {
         fputc(',', f);
@@ -167,8 +171,7 @@ static bool write_confusion(timm_ctx *ctx, const char *path, const timm_trainer 
     fputc('\n', f);
     if (!ferror(f) && !fclose(f))
         return true;
-    perror(path);
-    return false;
+    return tell_errno(path);
 }
 
 static void print_classes(const timm_trainer *t, const timm_metrics *r)

@@ -106,6 +106,7 @@ static int unknown(const char *word)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);                            /* a file that may not grow is a failed write, which is told */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;

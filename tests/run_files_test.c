@@ -60,7 +60,7 @@ static void read_summary(row rows[EPOCHS])
         row *r = &rows[i];
         p++;
         CHECK(number(&p, &r->epoch) && number(&p, &r->train_loss), "%s", text);
-        r->validated = number(&p, &r->loss) & number(&p, &r->top1) & number(&p, &r->top5);
+        r->validated = number(&p, &r->loss) + number(&p, &r->top1) + number(&p, &r->top5) == 3;
         CHECK(number(&p, &r->lr) && *p == '\n', "%s", text);
     }
     CHECK(p && !p[1], "%s", text);

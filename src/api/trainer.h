@@ -18,7 +18,6 @@
 
 /* Inputs of the plan, before the parameters. */
 enum { IN_IMAGE, IN_TARGET };
-enum { TRAINER_BEST = 100 };             /* most checkpoints kept */
 
 struct timm_trainer {
     timm_model *m;
@@ -88,7 +87,7 @@ struct timm_trainer {
     double run_began;
     double *speed;                          /* images per second, by epoch */
     int64_t n_speed;
-    double best[2 * TRAINER_BEST];          /* metric, epoch; best first */
+    double best[2 * TRAIN_HISTORY];          /* metric, epoch; best first */
     int n_best;
 };
 

@@ -63,6 +63,9 @@ static bool eval_transform(timm_trainer *t, timm_transform *tr)
                                (int)tr->input_size[0], n);
         for (int c = 0; n && c < 3; c++)
             stats[s].to[c] = v[n == 1 ? 0 : c];
+        for (int c = 0; s && c < 3; c++)
+            if (!(tr->std[c] > 0))
+                return status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--std is above 0, not %g", tr->std[c]);
     }
     return true;
 }
@@ -84,6 +87,11 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
     };
     if (train_numbers(&t->opts, "scale", scale, 2) != 2 || train_numbers(&t->opts, "ratio", ratio, 2) != 2) {
         status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--scale and --ratio take two numbers each");
+        return NULL;
+    }
+    if (!(scale[0] > 0 && scale[0] <= scale[1] && scale[1] <= 1 && ratio[0] > 0 && ratio[0] <= ratio[1])) {
+        status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--scale is 0 < A <= B <= 1, --ratio 0 < A <= B; not %g %g and %g %g", scale[0], scale[1],
+                    ratio[0], ratio[1]);
         return NULL;
     }
     memcpy(o.augment.scale, scale, sizeof scale);
@@ -121,8 +129,6 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     if (!status_ok(st) || t->eval_data || t->train_data)
         return st->code;
     int64_t size = train_int(&t->opts, "batch-size");
-    if (size < 1 || train_int(&t->opts, "grad-accum-steps") < 1)
-        status_fail(st, TIMM_BAD_ARG, "--batch-size and --grad-accum-steps are 1 at least");
     trainer_can_mix(t);
     const char *val = train_text(&t->opts, "val-split"), *train = train_text(&t->opts, "train-split");
     if (status_ok(st) && *train)
@@ -237,8 +243,8 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         if (timm_backward(t, &x, &y, &loss) != TIMM_OK)
             return false;
         if (!isfinite(loss) && !skip_nan)
-            return status_fail(st, TIMM_DIVERGED, "the loss is no number (%g) in epoch %lld, batch %lld, at a rate of %g; "
-                               "a lower --lr, --clip-grad or --warmup-epochs may help", loss, (long long)t->epoch, (long long)i,
+            return status_fail(st, TIMM_DIVERGED, "the loss is no number (%s) in epoch %lld, batch %lld, at a rate of %g; "
+                               "a lower --lr, --clip-grad or --warmup-epochs may help", loss == loss ? "infinite" : "NaN", (long long)t->epoch, (long long)i,
                                timm_trainer_lr(t));
         if (isfinite(loss) && (!skip_nan || trainer_finite_gradients(t))) {
             passes++;
@@ -355,7 +361,7 @@ timm_status timm_trainer_validate(timm_trainer *t, bool average, timm_metrics *o
         swap_average(t);
     if (out && status_ok(st)) {
         double n = (double)s.images;
-        *out = (timm_metrics){ .images = s.images, .loss = s.loss / n, .top1 = 100 * (double)s.first / n, .top5 = 100 * (double)s.five / n,
+        *out = (timm_metrics){ .images = s.images, .loss = s.loss == s.loss ? s.loss / n : NAN, .top1 = 100 * (double)s.first / n, .top5 = 100 * (double)s.five / n,
                                .seconds = now() - began, .classes = (int)classes, .confusion = t->confusion };
     }
     return st->code;

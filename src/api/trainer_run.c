@@ -129,7 +129,6 @@ static bool better(const timm_trainer *t, double a, double b)
 static void rank_epoch(timm_trainer *t, double metric)
 {
     int keep = (int)train_int(&t->opts, "checkpoint-hist"), at = t->n_best;
-    keep = keep < 1 ? 1 : keep > TRAINER_BEST ? TRAINER_BEST : keep;
     while (at && better(t, metric, t->best[2 * at - 2]))
         at--;
     if (at >= keep)
@@ -145,7 +144,9 @@ static bool link_to(const char *from, const char *to, const char *temporary, sta
     unlink(temporary);
     if (link(from, temporary))
         return status_errno(st, to, "link");
-    return !rename(temporary, to) || status_errno(st, to, "rename to");
+    bool ok = !rename(temporary, to) || status_errno(st, to, "rename to");
+    unlink(temporary);                                   /* rename does nothing where `to` is that file already */
+    return ok;
 }
 
 static bool in_list(const timm_trainer *t, int64_t epoch)
@@ -313,7 +314,7 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
         return TIMM_BAD_ARG;
     char path[1200];
     status *st = st_of(t);
-    if (timm_trainer_open_data(t) != TIMM_OK || !name_folder(t) || !trainer_start(t)
+    if (timm_trainer_open_data(t) != TIMM_OK || !trainer_start(t) || !name_folder(t)
         || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, t->made, &t->opts, st) || !resume(t))
         return st->code;
     t->epochs = schedule_epochs(t->schedule);

@@ -175,7 +175,7 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
     size_t best = safetensors_find(f, "trainer/best");
     if (ok && best < safetensors_count(f)) {
         const safetensors_entry *e = safetensors_get(f, best);
-        t->n_best = e->dtype == ST_F64 && e->count <= 2 * TRAINER_BEST ? (int)(e->count / 2) : 0;
+        t->n_best = e->dtype == ST_F64 && e->count <= 2 * TRAIN_HISTORY ? (int)(e->count / 2) : 0;
         memcpy(t->best, e->data, (size_t)t->n_best * 2 * sizeof *t->best);
     }
     return ok;

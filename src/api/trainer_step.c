@@ -227,8 +227,6 @@ bool trainer_start(timm_trainer *t)
     if (t->started)
         return status_ok(&t->m->ctx->st);
     t->started = true;
-    if (train_int(&t->opts, "lr-base-size") < 1)
-        return status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--lr-base-size is 1 at least");
     make_clip(t);
     return trainer_needs_plan(t) && list_trained(t) && make_optimizer(t) && make_schedule(t) && make_average(t);
 }

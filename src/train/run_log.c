@@ -107,7 +107,7 @@ static int by_epoch_row(const char *line, timm_epoch *e)
     }
     if (v[0] != v[0])
         return 0;
-    *e = (timm_epoch){ .epoch = (int64_t)v[0], .train_loss = v[1], .lr = v[5], .validated = v[2] == v[2],
+    *e = (timm_epoch){ .epoch = (int64_t)v[0], .train_loss = v[1], .lr = v[5], .validated = v[3] == v[3],
                        .eval = { .loss = v[2], .top1 = v[3], .top5 = v[4] } };
     return 1;
 }

@@ -143,9 +143,30 @@ static bool fits(timm_option_kind kind, const char *text)
     }
 }
 
+/* Numbers that make no sense beyond these. */
+static const struct { const char *name; double least, most; } limits[] = {
+    { "batch-size", 1, 1e6 }, { "validation-batch-size", 1, 1e6 }, { "workers", 0, 256 }, { "hflip", 0, 1 }, { "vflip", 0, 1 },
+    { "crop-padding", 0, 1e4 }, { "reprob", 0, 1 }, { "crop-pct", 1e-3, 10 }, { "mixup", 0, 1e3 }, { "cutmix", 0, 1e3 },
+    { "mixup-prob", 0, 1 }, { "mixup-switch-prob", 0, 1 }, { "mixup-off-epoch", 0, 1e9 }, { "smoothing", 0, 1 }, { "weight-decay", 0, 1e3 },
+    { "layer-decay", 1e-9, 1e3 }, { "clip-grad", 0, 1e38 }, { "grad-accum-steps", 1, 1e6 }, { "lr", 0, 1e38 }, { "lr-base", 0, 1e38 },
+    { "lr-base-size", 1, 1e9 }, { "warmup-lr", 0, 1e38 }, { "min-lr", 0, 1e38 }, { "epochs", 1, 1e9 }, { "warmup-epochs", 0, 1e9 },
+    { "cooldown-epochs", 0, 1e9 }, { "patience-epochs", 0, 1e9 }, { "model-ema-decay", 0, 1 }, { "log-interval", 1, 1e9 },
+    { "val-interval", 1, 1e9 }, { "recovery-interval", 0, 1e9 }, { "checkpoint-hist", 1, TRAIN_HISTORY },
+};
+
+static bool within(const char *name, const char *text, status *st)
+{
+    double v = strtod(text, NULL);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits && *text; i++)
+        if (!strcmp(limits[i].name, name) && (v < limits[i].least || v > limits[i].most))
+            return status_fail(st, TIMM_BAD_ARG, "%s takes a number from %g to %g, not '%s'", name, limits[i].least, limits[i].most, text);
+    return true;
+}
+
 /* Options that take one of a few words; "" is each one's own default. */
 static const char *const choices[][2] = {
     { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss" }, { "lr-base-scale", "linear, sqrt" },
+    { "interpolation", "nearest, box, bilinear, hamming, bicubic, lanczos" },
     { "mixup-mode", "batch, pair, elem" }, { "on-nan", "stop, skip" }, { "train-interpolation", "bilinear, bicubic, random" },
 };
 
@@ -188,6 +209,8 @@ bool train_set(train_options *o, const char *name, const char *value, status *st
     const char *among = not_among(table[i].name, value);
     if (among)
         return status_fail(st, TIMM_BAD_ARG, "%s is one of %s, not '%s'", table[i].name, among, value);
+    if (!within(table[i].name, none ? "" : value, st))
+        return false;
     char *copy = strdup(none ? "" : value);
     if (!copy)
         return status_fail(st, TIMM_NO_MEMORY, "out of memory for option %s", name);

@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "timm/train.h"
 
-enum { TRAIN_OPTIONS = 128 };           /* room; the table is shorter */
+enum { TRAIN_OPTIONS = 128, TRAIN_HISTORY = 100 };      /* room, the table is shorter; most checkpoints kept */
 
 typedef struct train_options {
     char *value[TRAIN_OPTIONS];         /* as set; NULL: the default */

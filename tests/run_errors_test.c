@@ -1,0 +1,263 @@
+/* run_errors_test.c - runs that cannot be: each says why in a sentence, with its exit code, and nothing that was there is lost. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "command.h"
+#include "made_run.h"
+#include "test.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define MODEL "-m test_vit --in-chans 1 --img-size 32 --threads 1 "
+#define RUN MODEL "--batch-size 8 --warmup-epochs 0 --experiment r "
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    if (f) {
+        fputs(text, f);
+        fclose(f);
+    }
+}
+
+/* stderr, but for the lines of progress, is this text and nothing else. */
+static void says(const command_result *r, int code, const char *what, const char *text)
+{
+    const char *said = r->err;
+    while (!strncmp(said, "Train: ", 7) || !strncmp(said, "epoch ", 6))
+        said += strcspn(said, "\n") + 1;
+    size_t n = strlen(said);
+    CHECK(r->code == code && n && said[n - 1] == '\n' && !command_crashed(r), "%s: exit %d: %s", what, r->code, r->err);
+    CHECK(strstr(said, text) && !strncmp(said, "timm train: ", 12), "%s: not '%s', but: %s", what, text, said);
+}
+
+static void fails(const char *output, const char *options, int code, const char *text)
+{
+    command_result r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 1 --output %s %s", made_idx(44, 20, 4), output, options);
+    says(&r, code, options, text);
+    command_free(&r);
+}
+
+TEST(run_errors_configurations)
+{
+    static const struct { const char *text, *says; } cases[] = {
+        { "model: test_vit\n\nweihgt_decay: 0.1\n", "line 3: no option is called 'weihgt_decay'; did you mean 'weight_decay'?\n" },
+        { "model: test_vit\nepochs: many\n", "line 2: epochs takes a whole number, not 'many'\n" },
+        { "lr: [1, 2]\n", "line 1: lr takes one value\n" },
+        { "drop: 3\n", "line 1: drop takes a number from 0 to 1, not '3'\n" },
+        { "model_ema: maybe\n", "line 1: model_ema takes true or false, not 'maybe'\n" },
+        { "freeze: { a: b }\n", "line 1: freeze takes a list\n" },
+        { "- a\n- b\n", "line 1: a list of options is wanted, 'name: value' a line\n" },
+        { "model: [test_vit\nlr: 1: 2\n", "line 2: no YAML: " },
+        { "\x01\x02", "line 1: no YAML: " },
+        { "opt: adamv\n", "no optimizer is called 'adamv'; the nearest is 'adam'\n" },
+    };
+    char options[1200], path[1024], want[1400];
+    const char *output = made_output();
+    snprintf(path, sizeof path, "%s", test_temp("run.yaml"));
+    snprintf(options, sizeof options, "--config %s", path);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        write_text(path, cases[i].text);
+        snprintf(want, sizeof want, "%s%s%s", strncmp(cases[i].says, "line", 4) ? "" : path, strncmp(cases[i].says, "line", 4) ? "" : ": ",
+                 cases[i].says);
+        fails(output, options, 2, want);
+    }
+    fails(output, "--config no/such.yaml", 1, "no/such.yaml: cannot open: No such file or directory\n");
+    CHECK(access(output, F_OK), "a folder was made");
+}
+
+TEST(run_errors_options)
+{
+    static const struct { const char *options; int code; const char *says; } cases[] = {
+        { "--weihgt-decay 1", 2, "no option is called '--weihgt-decay'; did you mean '--weight-decay'?\n" },
+        { "--opt adamv", 2, "no optimizer is called 'adamv'; the nearest is 'adam'\n" },
+        { "--sched cosin", 2, "Unknown scheduler 'cosin'; the nearest is 'cosine'\n" },
+        { "--loss BinaryCrossEntrop", 2, "; the nearest is BinaryCrossEntropy\n" },
+        { "--eval-metric top3", 2, "eval-metric is one of top1, top5, loss, not 'top3'\n" },
+        { "--on-nan go", 2, "on-nan is one of stop, skip, not 'go'\n" },
+        { "--clip-mode norms", 2, "clip-mode is one of norm, value, agc, not 'norms'\n" },
+        { "--interpolation cubic", 2, "interpolation is one of nearest, box, " },
+        { "--lr fast", 2, "lr takes a number, not 'fast'\n" },
+        { "--seed 1.5", 2, "seed takes a whole number, not '1.5'\n" },
+        { "--epochs 0", 2, "epochs takes a number from 1 to " },
+        { "--batch-size 0", 2, "batch-size takes a number from 1 to " },
+        { "--hflip 7", 2, "hflip takes a number from 0 to 1, not '7'\n" },
+        { "--scale 1", 2, "--scale and --ratio take two numbers each\n" },
+        { "--scale 2 3", 2, "--scale is 0 < A <= B <= 1" },
+        { "--std 0", 2, "--std is above 0, not 0\n" },
+        { "--mean 1 2 3", 2, "--mean takes 1 numbers, one a channel, not 3\n" },
+        { "--opt-kwargs speed=1", 2, "optimizer sgd has no option 'speed'" },
+        { "--opt-kwargs speed", 2, "--opt-kwargs takes KEY=VALUE, not 'speed'\n" },
+        { "--batch-size 45", 2, "a batch of 45 is more than the 44 images to train on; see --batch-size\n" },
+        { "--num-classes 3", 1, " has 4 classes, the model's head 3; see --num-classes\n" },
+        { "--train-split ''", 2, "no --train-split is named\n" },
+        { "--train-split weekday", 2, "no split is called 'weekday'; there are train and test\n" },
+        { "--dataset fashon", 2, "no kind of data set is called 'fashon'; there are folder, fashion-mnist, idx, " },
+        { "--data-dir /no/such", 1, "/no/such/train-images-idx3-ubyte: cannot open: No such file or directory\n" },
+        { "-m test_vitt", 1, "Unknown model (test_vitt); did you mean test_vit" },
+        { "--resume auto --experiment ''", 2, "--resume auto finds a run by its name: --experiment\n" },
+        { "--resume no/such", 1, "no/such: no such file\n" },
+        { "--initial-checkpoint no/such", 1, "no/such: no such file\n" },
+        { "--lr 1e38 --sched none", 1, "is no number" },
+        { "--output /proc/none", 1, "/proc/none: cannot make the folder: " },
+        { "--output /dev/null", 1, "/dev/null/r: cannot make the folder: Not a directory\n" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        fails(made_output(), cases[i].options, cases[i].code, cases[i].says);
+}
+
+/* A split whose classes are not those of training would be counted wrong in silence. */
+TEST(run_errors_classes_of_validation)
+{
+    char data[1200];
+    const char *four = made_idx(44, 20, 4), *more = made_idx(48, 30, 6);
+    snprintf(data, sizeof data, "%s", test_temp("mixed"));
+    command_result r = command_run("mkdir -p %s && cp %s/train* %s && cp %s/t10k* %s", data, four, data, more, data);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 1 --output %s", data, made_output());
+    says(&r, 1, "six classes after four", "the images to validate on have 6 classes, the model's head 4; see --num-classes\n");
+    command_free(&r);
+    /* Folders: class 1 is another one. */
+    snprintf(data, sizeof data, "%s", test_temp("folders"));
+    r = command_run("for d in train/cat train/dog val/cat val/eel; do mkdir -p %s/$d; for i in 1 2 3 4; do cp %s %s/$d/$i.jpg; done; done", data,
+                    TEST_DATA "/../share/chelsea.jpg", data);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s", data, made_output());
+    says(&r, 1, "cat, eel after cat, dog", "class 1 is 'dog' in training, 'eel' in validation; a --class-map would name them\n");
+    command_free(&r);
+}
+
+/* -- a run that is there ------------------------------------------------------------------------------------------------------------- */
+
+static void run_there(char last[1200], char kept[1200], const char *output, const char *options)
+{
+    command_result r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 1 --output %s %s && cp %s/r/last.safetensors %s.kept",
+                                   made_idx(44, 20, 4), output, options, output, output);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    snprintf(last, 1200, "%s/r/last.safetensors", output);
+    snprintf(kept, 1200, "%s.kept", output);
+}
+
+static void nothing_lost(const char *what, const char *last, const char *kept)
+{
+    char why[4096], folder[1200];
+    CHECK(same_tensors(last, kept, why, sizeof why), "%s: %s", what, why);
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(last, '/') - last), last);
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));)
+        CHECK(!strstr(e->d_name, ".tmp") && strcmp(e->d_name, ".link"), "%s: %s is left", what, e->d_name);
+    if (d)
+        closedir(d);
+}
+
+TEST(run_errors_resume)
+{
+    char last[1200], kept[1200], other[1200], bad[1200], options[4096];
+    const char *output = made_output(), *strange = made_output();
+    run_there(last, kept, output, "");
+    fails(output, "--epochs 2", 2, " holds a run; --resume auto goes on with it, another --experiment begins anew\n");
+    nothing_lost("begun again", last, kept);
+    fails(output, "--epochs 2 --resume auto --opt adamw", 1, "it is no checkpoint of such a run\n");
+    fails(output, "--epochs 2 --resume auto --model-ema", 1, "it is no checkpoint of such a run\n");
+    fails(output, "--epochs 2 --resume auto -m test_resnet", 1, "is a checkpoint of test_vit, not of test_resnet\n");
+    fails(output, "--epochs 2 --resume auto --img-size 64", 1, "pos_embed' holds ");
+    nothing_lost("resumed as something else", last, kept);
+    run_there(other, bad, strange, "-m test_resnet");
+    snprintf(options, sizeof options, "--epochs 2 --resume %s", other);
+    fails(output, options, 1, "is a checkpoint of test_resnet, not of test_vit\n");
+    snprintf(bad, sizeof bad, "%s", test_temp("bad.safetensors"));
+    snprintf(options, sizeof options, "--epochs 2 --resume %s", bad);
+    write_text(bad, "these are words and no checkpoint of anything\n");
+    fails(output, options, 1, "bad.safetensors: not a safetensors file");
+    /* Cut anywhere it is refused. */
+    for (int size = 0; size < 4000000; size = 3 * size + 7) {
+        command_result r = command_run("head -c %d %s >%s", size, last, bad);
+        command_free(&r);
+        fails(output, options, 1, "bad.safetensors: ");
+    }
+    nothing_lost("resumed from what is none", last, kept);
+    /* Within an epoch the place means the same in the same batches only: stopped there, and gone on with others. */
+    const char *part = made_output();
+    double place = 0;
+    snprintf(other, sizeof other, "%s/r/last.safetensors", part);
+    for (int i = 0; i < 20 && place == 0; i++) {
+        pid_t pid = run_begin(NULL, NULL, "train --dataset idx --data-dir %s " RUN "--batch-size 1 --epochs 1000 --recovery-interval 7 --resume auto "
+                              "--output %s", made_idx(44, 20, 4), part);
+        wait_seconds(.3 + .05 * i);
+        kill(pid, SIGTERM);
+        int code = run_end(pid);
+        size_t n = 0;
+        float *position = code == 75 ? tensor_of(other, "trainer/position", &n) : NULL;
+        place = position && n > 2 ? (double)position[2] : 0;
+        free(position);
+    }
+    CHECK(place > 0, "never stopped within an epoch");
+    fails(part, "--batch-size 2 --resume auto", 1, "was saved within an epoch, with --batch-size 1: it can go on with that alone, not with 2\n");
+}
+
+/* Two runs into one folder would ruin each other. */
+TEST(run_errors_folder_in_use)
+{
+    const char *output = made_output(), *data = made_idx(44, 20, 4);
+    char last[1200];
+    snprintf(last, sizeof last, "%s/r/last.safetensors", output);
+    pid_t first = run_begin(NULL, NULL, "train --dataset idx --data-dir %s " RUN "--epochs 100000 --output %s", data, output);
+    for (double end = clock_seconds() + 20; access(last, F_OK) && clock_seconds() < end;)
+        wait_seconds(.01);
+    fails(output, "--resume auto", 1, ": another run is writing there\n");
+    kill(first, SIGTERM);
+    CHECK(run_end(first) == 75, "the first run");
+}
+
+/* -- no room ------------------------------------------------------------------------------------------------------------------------ */
+
+TEST(run_errors_disk_full)
+{
+    char last[1200], kept[1200], why[4096], end[1200];
+    const char *output = made_output(), *whole = made_output();
+    run_there(last, kept, output, "");
+    command_result r = command_run("ulimit -f 1000; %s train --dataset idx --data-dir %s " RUN "--epochs 2 --resume auto --output %s", TEST_TIMM,
+                                   made_idx(44, 20, 4), output);
+    CHECK(r.code == 1 && command_has(r.err, "last.safetensors: cannot write: File too large\n")
+          && command_has(r.err, "timm train: what was saved last is in "), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    nothing_lost("a full disk", last, kept);
+    /* With room again it goes on as if nothing had been. */
+    for (int i = 0; i < 2; i++) {
+        r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 2 --resume auto --output %s", made_idx(44, 20, 4), i ? whole : output);
+        CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+        command_free(&r);
+    }
+    snprintf(end, sizeof end, "%s/r/last.safetensors", whole);
+    CHECK(!same_tensors(last, kept, why, sizeof why), "nothing was trained");
+}
+
+/* Whatever memory there is: an answer, or a sentence; with --retry smaller batches are tried. */
+TEST(run_errors_memory)
+{
+    if (command_sanitized) {
+        test_skip("the address sanitizer needs all addresses");
+        return;
+    }
+    int retried = 0, refused = 0;
+    char last[1200], kept[1200];
+    const char *output = made_output(), *many = made_idx(44, 3000, 4);
+    run_there(last, kept, output, "");
+    for (int kib = 16000; kib < 200000 && !(retried && refused); kib += kib / 5) {
+        command_result r = command_run("ulimit -v %d; %s validate %s --dataset idx -m test_vit --checkpoint %s --batch-size 3000 --threads 1 "
+                                       "--workers 0 --retry", kib, TEST_TIMM, many, last);
+        CHECK((r.code == 0 || command_has(r.err, "memory")) && !command_has(r.err, "egmentation"), "%d KiB: exit %d: %s", kib, r.code, r.err);
+        retried += r.code == 0 && command_has(r.err, "timm validate: out of memory; trying again with batches of 1500\n");
+        command_free(&r);
+        r = command_run("ulimit -v %d; %s train --dataset idx --data-dir %s " RUN "--epochs 1 --train-split test --val-split '' --batch-size 3000 "
+                        "--workers 0 --output %s.%d", kib, TEST_TIMM, many, output, kib);
+        CHECK((r.code == 0 || command_has(r.err, "memory")) && !command_has(r.err, "egmentation"), "%d KiB: exit %d: %s", kib, r.code, r.err);
+        refused += r.code == 1 && command_has(r.err, "out of memory");
+        command_free(&r);
+    }
+    CHECK(retried && refused, "%d tried again, %d refused", retried, refused);
+}
