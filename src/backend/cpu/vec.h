@@ -84,6 +84,20 @@ typedef struct depthwise_vec {
 } depthwise_vec;
 VEC_TABLE(depthwise_vec, depthwise_vec)
 
+/* -- its gradient in the weights: depthwise_grad_vec.c --------------------------------------------------------------- */
+
+typedef struct depthwise_row {
+    const float *dy, *x;                    /* a row of each */
+    int64_t dstep, xstep, ow, w;            /* from pixel to pixel; pixels */
+    int64_t stride, pad, dilation, taps, channels;
+    float *sum;                             /* [tap][room], added to */
+    int64_t room;
+} depthwise_row;
+typedef struct depthwise_grad_vec {
+    void (*weight_row)(const depthwise_row *r);
+} depthwise_grad_vec;
+VEC_TABLE(depthwise_grad_vec, depthwise_grad_vec)
+
 /* -- elementwise: elementwise_vec.c -------------------------------------------------------------------------------- */
 
 typedef enum binary_kind { BIN_ADD, BIN_SUB, BIN_MUL, BIN_DIV, BIN_MAX, BIN_MIN, BIN_GREATER, BIN_KINDS } binary_kind;
