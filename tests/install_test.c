@@ -38,4 +38,19 @@ TEST(examples_run)
     snprintf(command, sizeof command, "%s/examples/features resnet18 2>&1", TEST_BUILD);
     text = output(command, &status);
     CHECK(!status && strstr(text, "layer4       512 channels, 1/32: 7 x 7\n"), "%s", text);
+    static const char *const nets[] = { "test_vit", "test_resnet" };
+    for (int i = 0; i < 2; i++) {
+        char made[1024];
+        int right = 0;
+        snprintf(made, sizeof made, "%s", test_temp("trained.safetensors"));
+        snprintf(command, sizeof command, "%s/examples/train %s %s 2>&1", TEST_BUILD, nets[i], made);
+        text = output(command, &status);
+        const char *last = strstr(text, " of 16 right\n");
+        while (last && last > text && last[-1] != '\n')
+            last--;
+        CHECK(!status && last && sscanf(last, "%d of 16 right", &right) == 1 && right >= 15, "%s: %s", nets[i], text);
+        snprintf(command, sizeof command, "%s info %s 2>&1", TEST_TIMM, made);
+        text = output(command, &status);
+        CHECK(!status && strstr(text, "trained.safetensors"), "%s", text);
+    }
 }
