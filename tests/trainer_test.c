@@ -1,0 +1,176 @@
+/* trainer_test.c - include/timm/train.h as a C program uses it: a loop of one's own, epochs, misuse. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "made_run.h"
+#include "test.h"
+#include "timm/train.h"
+
+enum { N = 4, SIDE = 32, CLASSES = 4 };
+
+static const char *const adamw[] = { "opt", "adamw", "lr", "0.003", "warmup-epochs", "0", "model-ema", "true", "sched", "constant", NULL };
+static const char *const plain[] = { "opt", "momentum", "momentum", "0", "lr", "0.1", "warmup-epochs", "0", "sched", "constant", "weight-decay", "0",
+                                     NULL };
+
+typedef struct loop { timm_ctx *ctx; timm_model *m; timm_trainer *t; } loop;
+
+static loop begin(const char *const *options)
+{
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    l.m = timm_create(l.ctx, "test_vit", &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE }, .drop_rate = options == adamw ? .1f : 0 });
+    l.t = timm_trainer_open(l.m);
+    for (; options && *options; options += 2)
+        CHECK(timm_trainer_set(l.t, options[0], options[1]) == TIMM_OK, "%s", timm_message(l.ctx));
+    return l;
+}
+
+static void end(loop *l)
+{
+    timm_trainer_close(l->t);
+    timm_close(l->ctx);
+}
+
+/* Images and targets of step k, from image `first` on. */
+static void draw(int k, int first, int n, float *pixels, float *truth, timm_tensor *x, timm_tensor *y)
+{
+    *x = (timm_tensor){ .rank = 4, .dim = { n, 1, SIDE, SIDE }, .data = pixels };
+    *y = (timm_tensor){ .rank = 2, .dim = { n, CLASSES }, .data = truth };
+    for (int i = 0; i < n; i++)
+        for (int p = 0; p < SIDE * SIDE; p++)
+            pixels[i * SIDE * SIDE + p] = (float)((p * (first + i + 3) + 7 * k) % 23) / 11 - 1;
+    for (int i = 0; i < n * CLASSES; i++)
+        truth[i] = i % CLASSES == (first + i / CLASSES + k) % CLASSES;
+}
+
+static double step(loop *l, int k, int parts)
+{
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES];
+    timm_tensor x, y;
+    double loss = NAN;
+    for (int i = 0; i < parts; i++) {
+        draw(k, i * N / parts, N / parts, pixels, truth, &x, &y);
+        if (i)
+            timm_keep_gradients(l->t);
+        timm_backward(l->t, &x, &y, &loss);
+    }
+    timm_optimizer_step(l->t);
+    CHECK(timm_ctx_status(l->ctx) == TIMM_OK, "%s", timm_message(l->ctx));
+    return loss;
+}
+
+TEST(trainer_goes_on_from_a_file)
+{
+    char middle[1024], one[1024], other[1024], why[4096];
+    snprintf(middle, sizeof middle, "%s", test_temp("middle.safetensors"));
+    snprintf(one, sizeof one, "%s", test_temp("one.safetensors"));
+    snprintf(other, sizeof other, "%s", test_temp("other.safetensors"));
+    loop a = begin(adamw), b = begin(adamw);
+    for (int k = 0; k < 6; k++) {
+        if (k == 3)
+            CHECK(timm_trainer_save(a.t, middle) == TIMM_OK, "%s", timm_message(a.ctx));
+        step(&a, k, 1);
+    }
+    CHECK(timm_trainer_load(b.t, middle) == TIMM_OK && timm_trainer_updates(b.t) == 3, "%s", timm_message(b.ctx));
+    for (int k = 3; k < 6; k++)
+        step(&b, k, 1);
+    timm_trainer_save(a.t, one);
+    timm_trainer_save(b.t, other);
+    CHECK(same_tensors(one, other, why, sizeof why), "%s", why);
+    end(&a);
+    end(&b);
+}
+
+/* Gradients of parts, summed and divided by their number, are those of the whole. */
+TEST(trainer_accumulates)
+{
+    const char *names[] = { "head.weight", "blocks.2.mlp.fc1.weight", "patch_embed.proj.weight", "cls_token" };
+    loop whole = begin(plain), parts = begin(plain);
+    timm_tensor x, y;
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES];
+    for (int i = 0; i < N; i++) {
+        draw(0, i, 1, pixels, truth, &x, &y);
+        if (i)
+            timm_keep_gradients(parts.t);
+        timm_backward(parts.t, &x, &y, NULL);
+    }
+    draw(0, 0, N, pixels, truth, &x, &y);
+    timm_backward(whole.t, &x, &y, NULL);
+    for (int i = 0; i < 4; i++) {
+        timm_tensor g = timm_gradient(whole.t, names[i]), s = timm_gradient(parts.t, names[i]);
+        CHECK(g.data && s.data && timm_numel(&g) == timm_numel(&s), "no gradient of %s", names[i]);
+        double most = 0, off = 0;
+        for (int64_t k = 0; g.data && s.data && k < timm_numel(&g); k++) {
+            most = fmax(most, fabs(g.data[k]));
+            off = fmax(off, fabs(s.data[k] / N - g.data[k]));
+        }
+        CHECK(most > 0 && off < 2e-5 * most, "%s: %g off, of %g", names[i], off, most);
+    }
+    CHECK(timm_gradient(whole.t, "no.such").rank == 0, "a gradient of nothing");
+    end(&whole);
+    end(&parts);
+}
+
+static void says(loop *l, timm_status code, const char *text)
+{
+    CHECK(timm_ctx_status(l->ctx) == code && strstr(timm_message(l->ctx), text), "not '%s' but: %s", text, timm_message(l->ctx));
+    timm_clear(l->ctx);
+}
+
+TEST(trainer_misuse)
+{
+    timm_tensor x = { .rank = 4, .dim = { 1, 1, SIDE, SIDE } }, y = { .rank = 2, .dim = { 1, CLASSES } };
+    double loss;
+    timm_metrics r;
+    CHECK(!timm_trainer_open(NULL) && timm_backward(NULL, &x, &y, &loss) == TIMM_BAD_ARG && timm_optimizer_step(NULL) == TIMM_BAD_ARG
+          && timm_trainer_run(NULL, NULL, NULL) == TIMM_BAD_ARG && !timm_trainer_epoch(NULL, NULL) && timm_trainer_updates(NULL) == 0
+          && timm_trainer_load(NULL, "x") == TIMM_BAD_ARG && !timm_trainer_stopped(NULL) && timm_trainer_lr(NULL) == 0, "NULL");
+    timm_keep_gradients(NULL);
+    timm_trainer_stop(NULL);
+    timm_trainer_close(NULL);
+    loop l = begin(NULL);
+    timm_trainer_set(l.t, "learning-rate", "1");
+    says(&l, TIMM_BAD_ARG, "no training option is called 'learning-rate'; did you mean '");
+    timm_trainer_set(l.t, "lr", "much");
+    says(&l, TIMM_BAD_ARG, "lr takes a number, not 'much'");
+    CHECK(!timm_trainer_set(l.t, "weight_decay", "0.5") && !strcmp(timm_trainer_get(l.t, "weight-decay"), "0.5"), "get");
+    timm_optimizer_step(l.t);
+    says(&l, TIMM_BAD_ARG, "an optimizer step needs gradients: call timm_backward first");
+    timm_backward(l.t, &x, &y, &loss);
+    says(&l, TIMM_SHAPE, "training takes images (N, C, H, W) and targets (N, classes) of the same N");
+    timm_trainer_validate(l.t, false, &r);
+    CHECK(timm_ctx_status(l.ctx) != TIMM_OK, "validated nothing");
+    timm_clear(l.ctx);
+    step(&l, 0, 1);
+    timm_trainer_set(l.t, "lr", "1");
+    says(&l, TIMM_BAD_ARG, "option lr comes too late: training has begun");
+    CHECK(timm_trainer_updates(l.t) == 1 && isfinite(step(&l, 1, 1)), "it cannot go on after a mistake");
+    end(&l);
+}
+
+static void count(void *user, const timm_progress *p)
+{
+    int *seen = user;
+    seen[p->phase[0] == 'v']++;
+    CHECK(p->batch >= 1 && p->batch <= p->batches && isfinite(p->loss), "%s %lld of %lld", p->phase, (long long)p->batch, (long long)p->batches);
+}
+
+TEST(trainer_epochs)
+{
+    const char *const options[] = { "dataset", "idx", "data-dir", made_idx(44, 20, 4), "batch-size", "8", "epochs", "2", "model-ema", "true", NULL };
+    loop l = begin(options);
+    timm_epoch e = { 0 };
+    timm_metrics now, average;
+    int seen[2] = { 0, 0 };
+    timm_trainer_progress(l.t, count, seen);
+    for (int i = 0; i < 2; i++) {
+        CHECK(timm_trainer_epoch(l.t, &e) && e.epoch == i && e.train_loss > 0, "%s", timm_message(l.ctx));
+        CHECK(timm_trainer_end_epoch(l.t, 0) == TIMM_OK, "%s", timm_message(l.ctx));
+    }
+    CHECK(timm_trainer_validate(l.t, false, &now) == TIMM_OK && timm_trainer_validate(l.t, true, &average) == TIMM_OK, "%s", timm_message(l.ctx));
+    CHECK(seen[0] == 10 && seen[1] == 6 && timm_trainer_updates(l.t) == 10, "%d batches, %d, %lld updates", seen[0], seen[1],
+          (long long)timm_trainer_updates(l.t));
+    CHECK(now.images == 20 && average.images == 20 && now.loss != average.loss && timm_trainer_classes(l.t) == 4
+          && !strcmp(timm_trainer_class(l.t, 3), "3") && !timm_trainer_class(l.t, 4), "validation");
+    CHECK(!*timm_trainer_folder(l.t), "a folder of no run");
+    end(&l);
+}
