@@ -1,0 +1,191 @@
+/* conv2d_grad_input_cpu.c - dx of a convolution as products: pixels of dy by packed weights.
+ *
+ * Pixels of dx at the same place between strides meet the same taps, each at a fixed distance in dy; each such phase is a
+ * convolution of dy, and like the forward kernel its rows are pointers into dy, one per tap, to zeros where a tap falls
+ * outside.  A phase that no tap meets is a product over no taps: zeros.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "kernels.h"
+#include "ops/conv2d_grad.h"
+#include "packed_product.h"
+
+enum { MOST_TAPS = 16, FEW_CHANNELS = 8 };
+
+/* The taps that pixels s i + at meet along one axis: dy's place is i + move. */
+typedef struct phase { int64_t size; int taps, tap[MOST_TAPS]; int64_t move[MOST_TAPS]; } phase;
+
+typedef struct state {
+    const gemm_vec *v;
+    int vecs;
+    int64_t in, out, kh, kw, padded;        /* channels of a group; padded: in, in whole vectors */
+    size_t packed, zeros;                   /* bytes of scratch, in this order; then gemm's */
+} state;
+
+static const conv2d_attr *conv_of(const tg_call *c) { return &((const conv2d_grad_attr *)c->attr)->conv; }
+
+static const char *declines(const tg_call *c)
+{
+    const conv2d_attr *a = conv_of(c);
+    const tg_shape w = c->in[1].shape;
+    if (!all_f32(c))
+        return "not float";
+    if (a->groups > 1 && w.dim[1] < FEW_CHANNELS)
+        return "narrow groups";
+    if (w.dim[2] > MOST_TAPS || w.dim[3] > MOST_TAPS)
+        return "a big kernel";
+    for (int i = 0; i < 2; i++) {
+        const tg_tensor *t = i ? &c->out : &c->in[0];
+        if (t->stride[1] != 1 && t->shape.dim[1] > 1)
+            return "not channels-last";
+    }
+    return NULL;
+}
+
+static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
+{
+    (void)c;
+    if (in[0].stride[1] != 1)
+        tg_channels_last(&in[0]);
+    tg_channels_last(out);
+}
+
+static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
+
+static bool prepare(const tg_call *c, tg_prep *prep)
+{
+    const tg_shape w = c->in[1].shape, x = c->out.shape;
+    const gemm most = { .taps = w.dim[2] * w.dim[3] };
+    int64_t pixels = x.dim[0] * x.dim[2] * x.dim[3] / conv_of(c)->stride[0] / conv_of(c)->stride[1];
+    state *s = malloc(sizeof *s);
+    if (!s)
+        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
+    *s = (state){ .v = VEC_PICK(gemm_vec), .in = w.dim[1], .out = w.dim[0] / conv_of(c)->groups, .kh = w.dim[2], .kw = w.dim[3] };
+    s->vecs = gemm_panel(s->v, pixels < 2 ? 2 : pixels, s->in);
+    s->padded = gemm_packed(s->v, 1, s->in);
+    s->packed = lines(conv_of(c)->groups * s->padded * s->out * s->kh * s->kw);
+    s->zeros = lines(s->out);
+    prep->scratch = s->packed + s->zeros + gemm_scratch(&most, pool_threads(c->pool));
+    prep->state = s;
+    return true;
+}
+
+static phase phase_of(const tg_call *c, int axis, int64_t at)
+{
+    const conv2d_attr *a = conv_of(c);
+    const int64_t s = a->stride[axis], n = c->out.shape.dim[2 + axis];
+    phase p = { .size = at < n ? (n - at + s - 1) / s : 0 };
+    for (int k = 0; k < c->in[1].shape.dim[2 + axis]; k++) {
+        int64_t move = at + a->pad[axis] - k * a->dilation[axis];
+        if (move % s)
+            continue;
+        p.tap[p.taps] = k;
+        p.move[p.taps++] = move / s;
+    }
+    return p;
+}
+
+/* -- weights: of one phase after the other [group][panel][tap][o][column] -------------------------------------------- */
+
+typedef struct packing { const tg_call *c; const state *s; phase y, x; float *to; } packing;
+
+/* Channels [from, to) of dy. */
+static void pack_weights(void *arg, int64_t from, int64_t to)
+{
+    const packing *p = arg;
+    const state *s = p->s;
+    const tg_tensor *w = &p->c->in[1];
+    const int64_t taps = p->y.taps * p->x.taps, panel = s->vecs * s->v->width;
+    for (int64_t i = from; i < to; i++)
+        for (int64_t first = 0; first < s->in; first += panel) {
+            int64_t width = s->padded - first < panel ? s->padded - first : panel;
+            int64_t columns = s->in - first < width ? s->in - first : width;
+            float *at = p->to + taps * s->out * (i / s->out * s->padded + first) + i % s->out * width;
+            for (int64_t t = 0; t < taps; t++, at += s->out * width) {
+                const float *tap = (const float *)w->data + i * w->stride[0] + first * w->stride[1]
+                                   + p->y.tap[t / p->x.taps] * w->stride[2] + p->x.tap[t % p->x.taps] * w->stride[3];
+                for (int64_t j = 0; j < columns; j++)
+                    at[j] = tap[j * w->stride[1]];
+                for (int64_t j = columns; j < width; j++)
+                    at[j] = 0;
+            }
+        }
+}
+
+/* -- rows ---------------------------------------------------------------------------------------------------------- */
+
+struct image { const float *dy, *zeros; int64_t stride[3], h, w; phase y, x; };
+
+static void rows(const void *ctx, int64_t from, int count, const float **row)
+{
+    const struct image *m = ctx;
+    int64_t x = from % m->x.size, y = from / m->x.size % m->y.size, n = from / m->x.size / m->y.size;
+    for (int i = 0; i < count; i++) {
+        const float *image = m->dy + n * m->stride[0], **p = row + i;
+        for (int k = 0; k < m->y.taps; k++) {
+            int64_t r = y + m->y.move[k];
+            for (int l = 0; l < m->x.taps; l++, p += count) {
+                int64_t q = x + m->x.move[l];
+                *p = r >= 0 && r < m->h && q >= 0 && q < m->w ? image + r * m->stride[1] + q * m->stride[2] : m->zeros;
+            }
+        }
+        if (++x == m->x.size) {
+            x = 0;
+            if (++y == m->y.size)
+                y = 0, n++;
+        }
+    }
+}
+
+static void run_phase(const tg_call *c, int at_y, int at_x)
+{
+    const state *s = c->state;
+    const conv2d_attr *a = conv_of(c);
+    const tg_tensor *dy = &c->in[0], *dx = &c->out;
+    char *room = c->scratch;
+    packing p = { c, s, phase_of(c, 0, at_y), phase_of(c, 1, at_x), c->scratch };
+    struct image m = { dy->data, (float *)(void *)(room + s->packed), { dy->stride[0], dy->stride[2], dy->stride[3] },
+                       dy->shape.dim[2], dy->shape.dim[3], p.y, p.x };
+    rowmap pixel = rowmap_nhw(dy);
+    struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0 };
+    gemm g = { .v = s->v, .m = dx->shape.dim[0] * p.y.size * p.x.size, .n = s->in, .taps = p.y.taps * p.x.taps,
+               .run = s->out, .vecs = s->vecs, .b = c->scratch, .rows = rows, .ctx = &m, .scratch = room + s->packed + s->zeros,
+               .out = (float *)dx->data + at_y * dx->stride[2] + at_x * dx->stride[3] };
+    bool pointwise = s->kh == 1 && s->kw == 1 && dy->shape.dim[2] == p.y.size && dy->shape.dim[3] == p.x.size
+                     && !p.y.move[0] && !p.x.move[0] && g.taps && pixel.rank <= 1;
+
+    if (!g.m)
+        return;
+    if (pointwise) {
+        g.rows = gemm_rows;
+        g.ctx = &lines_of_dy;
+    }
+    tg_tensor to = *dx;
+    to.shape.dim[2] = p.y.size, to.stride[2] *= a->stride[0];
+    to.shape.dim[3] = p.x.size, to.stride[3] *= a->stride[1];
+    g.out_rows = rowmap_nhw(&to);
+    pool_run(c->pool, a->groups * s->out, 1, pack_weights, &p);
+    for (int i = 0; i < a->groups; i++) {
+        gemm_run(&g, c->pool);
+        g.b += g.taps * s->out * s->padded;
+        g.out += s->in;
+        m.dy += s->out;
+        lines_of_dy.x += s->out;
+    }
+}
+
+static void run(const tg_call *c)
+{
+    const state *s = c->state;
+    memset((char *)c->scratch + s->packed, 0, s->zeros);
+    for (int i = 0; i < conv_of(c)->stride[0]; i++)
+        for (int j = 0; j < conv_of(c)->stride[1]; j++)
+            run_phase(c, i, j);
+}
+
+static void release(void *s) { free(s); }
+
+const tg_kernel kernel_conv2d_grad_input = {
+    .op = "conv2d_grad_input", .name = "cpu.conv2d_grad_input", .declines = declines, .prefers = prefers,
+    .prepare = prepare, .run = run, .release = release,
+};
