@@ -103,15 +103,16 @@ static void each_epoch(void *user, const timm_epoch *e)
         fputs("\r\033[K", stderr);
     fprintf(stderr, "epoch %lld: train loss %.4f", (long long)e->epoch, e->train_loss);
     if (e->validated)
-        fprintf(stderr, ", validation%s loss %.4f, top-1 %.2f %%, top-5 %.2f %%", e->averaged ? " (average)" : "", e->eval.loss, e->eval.top1,
-                e->eval.top5);
+        fprintf(stderr, ", validation%s loss %.4f", e->averaged ? " (average)" : "", e->eval.loss);
+    for (const timm_metric *m = timm_metrics_of(e->eval.task) + 1; m->name && e->validated; m++)
+        fprintf(stderr, *m->unit ? ", %s %.2f%s" : ", %s %.4g%s", m->label, timm_metric_value(m, &e->eval), m->unit);
     fprintf(stderr, ", %.0f img/s\n", e->images_per_second);
     printf("{\"epoch\": %lld", (long long)e->epoch);
     print_number("train_loss", e->train_loss);
-    if (e->validated) {
-        print_number("eval_loss", e->eval.loss);
-        print_number("eval_top1", e->eval.top1);
-        print_number("eval_top5", e->eval.top5);
+    for (const timm_metric *m = timm_metrics_of(e->eval.task); m->name && e->validated; m++) {
+        char key[64];
+        snprintf(key, sizeof key, "eval_%s", m->name);
+        print_number(key, timm_metric_value(m, &e->eval));
     }
     print_number("lr", e->lr);
     puts("}");
@@ -231,10 +232,14 @@ const command cmd_train = {
     "Trains from scratch, or on from given weights, with the options of timm's train.py.  DIR holds train and val (or\n"
     "validation), and those a folder for each class.  The run goes to a folder of its own: checkpoints, args.yaml,\n"
     "summary.csv, TensorBoard's events and report.html.  An epoch's figures go to stdout, a JSON object a line.\n"
+    "With --task multilabel or regression DIR/train/labels.csv, or DIR/train.csv, tells what is in the images: a header, then\n"
+    "a row an image, its path first.  Multilabel: one more column, labels with ';' between, or a column a label, 0 or 1.\n"
+    "Regression: a column a number.  Likewise val/labels.csv or val.csv.\n"
     "SIGTERM, SIGUSR1 or Ctrl-C: the update is finished and saved, exit 75; --resume goes on as if nothing had been.",
     "  $ timm train photos --model resnet18 --pretrained --epochs 20 --lr 0.01\n"
     "  $ timm train photos -m vit_tiny_patch16_224 --opt adamw --lr 5e-4 --weight-decay 0.05 --sched cosine --model-ema\n"
     "  $ timm train --dataset fashion-mnist -m resnet18 --in-chans 1 --img-size 28 --epochs 5\n"
+    "  $ timm train photos --task multilabel -m resnet18 --pretrained --loss asl --epochs 20 --lr 0.01\n"
     "  $ timm train photos --resume auto --experiment mine\n",
     run,
 };

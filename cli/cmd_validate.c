@@ -7,7 +7,7 @@
 #include "timm/train.h"
 
 static struct {
-    const char *model, *checkpoint, *backend, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct;
+    const char *model, *checkpoint, *backend, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
     int64_t classes, chans, size, threads, batch, workers;
     bool ema, retry, json, per_class, pretrained;
 } o = { .batch = 256, .workers = 2 };
@@ -21,6 +21,7 @@ static const option options[] = {
     { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
     { "--data-dir", 0, OPT_TEXT, &o.dir, "DIR", "the images, as DIR", 0, 0 },
     { "--dataset", 0, OPT_TEXT, &o.dataset, "KIND", "folder, fashion-mnist, idx, cifar10, cifar100 (folder)", 0, 0 },
+    { "--task", 0, OPT_TEXT, &o.task, "TASK", "classification, multilabel, regression: see timm train (classification)", 0, 0 },
     { "--split", 0, OPT_TEXT, &o.split, "NAME", "which part (validation)", 0, 0 },
     { "--class-map", 0, OPT_TEXT, &o.class_map, "FILE", "class names, a line each, in the order of their numbers", 0, 0 },
     { "--interpolation", 0, OPT_TEXT, &o.interpolation, "I", "of the resize (the model's own)", 0, 0 },
@@ -53,12 +54,25 @@ static json_t *rounded(double v, int digits)
     return json_real(strtod(text, NULL));
 }
 
-static double top1_of(const json_t *row) { return json_number_value(json_object_get(row, "top1")); }
+/* What models are ordered by, larger before smaller. */
+static double rank_of(const json_t *row)
+{
+    const json_t *error = json_object_get(row, "rmse"), *map = json_object_get(row, "map");
+    return error ? -json_number_value(error) : json_number_value(map ? map : json_object_get(row, "top1"));
+}
 
 static json_t *result_of(const timm_model *m, const char *name, const timm_metrics *r)
 {
     timm_transform t = timm_model_transform(m, false);
     const char *how = o.interpolation ? o.interpolation : t.interpolation;
+    if (r->task != TIMM_CLASSIFICATION) {
+        json_t *row = json_pack("{s:s}", "model", name);
+        for (const timm_metric *k = timm_metrics_of(r->task); k->name; k++)
+            json_object_set_new(row, k->name, rounded(timm_metric_value(k, r), *k->unit ? 4 : 6));
+        json_object_set_new(row, "param_count", rounded((double)timm_num_params(m) / 1e6, 2));
+        json_object_set_new(row, "img_size", json_integer((json_int_t)t.input_size[2]));
+        return row;
+    }
     return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:s}", "model", name, "top1", rounded(r->top1, 4), "top1_err",
                      rounded(100 - r->top1, 4), "top5", rounded(r->top5, 4), "top5_err", rounded(100 - r->top5, 4), "param_count",
                      rounded((double)timm_num_params(m) / 1e6, 2), "img_size", (json_int_t)t.input_size[2], "crop_pct",
@@ -66,13 +80,13 @@ static json_t *result_of(const timm_model *m, const char *name, const timm_metri
 }
 
 /* The best first, as timm orders several. */
-static json_t *by_top1(json_t *all)
+static json_t *by_rank(json_t *all)
 {
     json_t *sorted = json_array();
     while (json_array_size(all)) {
         size_t best = 0;
         for (size_t i = 1; i < json_array_size(all); i++)
-            if (top1_of(json_array_get(all, i)) > top1_of(json_array_get(all, best)))
+            if (rank_of(json_array_get(all, i)) > rank_of(json_array_get(all, best)))
                 best = i;
         json_array_append(sorted, json_array_get(all, best));
         json_array_remove(all, best);
@@ -197,11 +211,20 @@ static void progress(void *user, const timm_progress *p)
         fprintf(stderr, "\r%lld/%lld  %.0f img/s\033[K", (long long)p->batch, (long long)p->batches, p->images_per_second);
 }
 
+static void print_metrics(const char *name, const timm_metrics *r)
+{
+    printf("%s: ", name);
+    for (const timm_metric *m = timm_metrics_of(r->task) + 1; m->name; m++)
+        printf(*m->unit ? "%s %.3f%s, " : "%s %.6g%s, ", m->label, timm_metric_value(m, r), m->unit);
+    printf("loss %.5f, %lld images, %.0f img/s\n", r->loss, (long long)r->images, (double)r->images / r->seconds);
+}
+
 static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all)
 {
     char text[32];
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, name);
-    int classes = o.classes ? (int)o.classes : o.checkpoint ? timm_count_classes(ctx, o.dataset, o.dir, o.split, o.class_map) : 0;
+    bool plain = !o.task || !strcmp(o.task, "classification");
+    int classes = o.classes ? (int)o.classes : o.checkpoint ? timm_count_classes(ctx, plain ? o.dataset : o.task, o.dir, o.split, o.class_map) : 0;
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK
         ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
                                                      .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema }) : NULL;
@@ -210,7 +233,7 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
     if (t) {
         const struct { const char *name, *value; } set[] = {
             { "data-dir", o.dir }, { "dataset", o.dataset }, { "train-split", "" }, { "val-split", o.split ? o.split : "validation" },
-            { "class-map", o.class_map }, { "interpolation", o.interpolation }, { "crop-pct", o.crop_pct },
+            { "class-map", o.class_map }, { "task", o.task }, { "interpolation", o.interpolation }, { "crop-pct", o.crop_pct },
         };
         for (size_t i = 0; i < sizeof set / sizeof *set; i++)
             if (set[i].value)
@@ -228,13 +251,15 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
         json_t *row = result_of(m, name, &r);
         if (o.json)
             cli_json(json_incref(row));
+        else if (r.task != TIMM_CLASSIFICATION)
+            print_metrics(name, &r);
         else
             printf("%s: top-1 %.3f %% (%.3f), top-5 %.3f %% (%.3f), loss %.5f, %lld images, %.0f img/s\n", name, r.top1, 100 - r.top1, r.top5,
                    100 - r.top5, r.loss, (long long)r.images, (double)r.images / r.seconds);
         json_array_append_new(all, row);
-        if (o.per_class)
+        if (o.per_class && r.confusion)
             print_classes(t, &r);
-        ok = !o.confusion || write_confusion(ctx, o.confusion, t, &r);
+        ok = !o.confusion || !r.confusion || write_confusion(ctx, o.confusion, t, &r);
     }
     timm_trainer_close(t);
     timm_free(m);
@@ -251,6 +276,8 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_validate, "one folder of images, not %zu", operands.count);
     if (o.format && strcmp(o.format, "csv") && strcmp(o.format, "json"))
         return cli_usage(&cmd_validate, "--results-format is csv or json, not '%s'", o.format);
+    if (o.task && strcmp(o.task, "classification") && (o.per_class || o.confusion))
+        return cli_usage(&cmd_validate, "--per-class and --confusion are of classification, not of --task %s", o.task);
     o.dir = operands.count ? operands.text[0] : o.dir;
     timm_ctx *ctx = cli_open(o.threads, o.backend, 0);
     json_t *all = json_array();
@@ -271,7 +298,7 @@ static int run(int argc, char **argv)
         }
     }
     free(names);
-    all = by_top1(all);
+    all = by_rank(all);
     if (o.results && json_array_size(all) && !write_results(o.results, all))
         worst = EXIT_FAILED;
     json_decref(all);

@@ -90,7 +90,9 @@ static const char *text_of(const train_cli *t, const char *name)
 int train_cli_classes(const train_cli *t, timm_ctx *ctx, const char *dir)
 {
     const char *train = text_of(t, "train-split"), *val = text_of(t, "val-split"), *named = text_of(t, "data-dir");
-    return timm_count_classes(ctx, text_of(t, "dataset"), dir ? dir : named, train && !*train ? val ? val : "validation" : train, text_of(t, "class-map"));
+    const char *task = text_of(t, "task"), *kind = text_of(t, "dataset");
+    kind = task && (!strcmp(task, "multilabel") || !strcmp(task, "regression")) ? task : kind;
+    return timm_count_classes(ctx, kind, dir ? dir : named, train && !*train ? val ? val : "validation" : train, text_of(t, "class-map"));
 }
 
 void train_cli_apply(const train_cli *t, timm_trainer *trainer, const char *dir)

@@ -74,7 +74,7 @@ TEST(run_errors_options)
         { "--opt adamv", 2, "no optimizer is called 'adamv'; the nearest is 'adam'\n" },
         { "--sched cosin", 2, "Unknown scheduler 'cosin'; the nearest is 'cosine'\n" },
         { "--loss BinaryCrossEntrop", 2, "; the nearest is BinaryCrossEntropy\n" },
-        { "--eval-metric top3", 2, "eval-metric is one of top1, top5, loss, not 'top3'\n" },
+        { "--eval-metric top3", 2, "eval-metric is one of top1, top5, loss, map, micro_f1, macro_f1, sample_f1, rmse, mae, r2, not 'top3'\n" },
         { "--on-nan go", 2, "on-nan is one of stop, skip, not 'go'\n" },
         { "--clip-mode norms", 2, "clip-mode is one of norm, value, agc, not 'norms'\n" },
         { "--interpolation cubic", 2, "interpolation is one of nearest, box, " },

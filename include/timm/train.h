@@ -30,7 +30,8 @@ TIMM_API const timm_train_option *timm_train_options(void);
 /* timm's names of optimizers, NULL-ended, and a line about each (NULL: no such name). */
 TIMM_API const char *const *timm_list_optimizers(void);
 TIMM_API const char *timm_optimizer_about(const char *name);
-/* How many classes the data set has that "dataset", "data-dir", "train-split" and "class-map" name; 0 with a status. */
+/* How many classes the data set has that "dataset", "data-dir", "train-split" and "class-map" name; kind may be a "task", too:
+ * labels of "multilabel", numbers of "regression".  0 with a status. */
 TIMM_API int timm_count_classes(timm_ctx *ctx, const char *kind, const char *dir, const char *split, const char *class_map);
 
 /* Close it before the model. */
@@ -71,13 +72,23 @@ TIMM_API timm_status timm_trainer_load(timm_trainer *trainer, const char *path);
 
 /* -- over a data set ----------------------------------------------------------------------------------------------------- */
 
+typedef enum timm_task { TIMM_CLASSIFICATION, TIMM_MULTILABEL, TIMM_REGRESSION } timm_task;
 typedef struct timm_metrics {
+    timm_task task;
     int64_t images;
-    double loss, top1, top5;                /* mean cross entropy; per cent */
+    double loss;                            /* mean cross entropy; binary, of multilabel; mean squared error of regression */
+    double top1, top5;                      /* per cent */
+    double map, micro_f1, macro_f1, sample_f1;      /* multilabel: per cent, as timm's evaluator */
+    double rmse, mae, r2;                   /* regression: over all numbers; r2: the mean over the columns */
     double seconds;
     int classes;
-    const int64_t *confusion;               /* (classes, classes): row the truth, column the guess; the trainer's, until its next validation */
+    const int64_t *confusion;               /* classification: (classes, classes): row the truth, column the guess; the trainer's, until its next validation */
 } timm_metrics;
+
+/* The figures of a task, "loss" first and then what the best epoch goes by; a name of NULL ends them. */
+typedef struct timm_metric { const char *name, *label, *unit; bool less_is_better; } timm_metric;
+TIMM_API const timm_metric *timm_metrics_of(timm_task task);
+TIMM_API double timm_metric_value(const timm_metric *metric, const timm_metrics *of);
 
 typedef struct timm_progress {
     const char *phase;                      /* "train", "validate" */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/trainer.h"
-#include "train/loss.h"
+#include "train/task.h"
 
 enum { LOSS, LOGITS, FIRST_GRADIENT };
 
@@ -109,79 +109,19 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
     return ok;
 }
 
-/* -- the loss -------------------------------------------------------------------------------------------------------------- */
-
-enum { LOSS_ARGS = 16 };
-typedef struct loss_args { loss_arg arg[LOSS_ARGS]; char text[LOSS_ARGS][128]; int n; } loss_args;
-
-static void add_arg(loss_args *a, const char *key, const char *value)
-{
-    if (!*value || a->n == LOSS_ARGS)
-        return;
-    snprintf(a->text[a->n], sizeof *a->text, "%s", value);
-    a->arg[a->n] = (loss_arg){ key, a->text[a->n] };
-    a->n++;
-}
-
-static bool add_kwarg(void *user, const char *word)
-{
-    loss_args *a = user;
-    const char *eq = strchr(word, '=');
-    if (!eq || a->n == LOSS_ARGS)
-        return false;
-    snprintf(a->text[a->n], sizeof *a->text, "%s", word);
-    a->text[a->n][eq - word] = 0;
-    a->arg[a->n] = (loss_arg){ a->text[a->n], a->text[a->n] + (eq - word) + 1 };
-    a->n++;
-    return true;
-}
-
-/* As timm's train.py chooses: a loss by name, else binary or plain cross entropy, smoothed here unless the targets are mixed. */
-static tg *loss_of(timm_trainer *t, tg *logits, tg *target)
-{
-    const train_options *o = &t->opts;
-    loss_args a = { .n = 0 };
-    loss_spec spec = { .name = train_text(o, "loss"), .arg = a.arg };
-    bool smooth = train_number(o, "smoothing") > 0 && !t->mixed;
-    float *weight = NULL;
-    if (*spec.name) {
-        if (!train_words(o, "loss-kwargs", add_kwarg, &a))
-            return tg_poison(logits->graph, TIMM_BAD_ARG, "--loss-kwargs takes KEY=VALUE, not '%s'", train_text(o, "loss-kwargs"));
-    } else if (train_flag(o, "bce-loss")) {
-        double w = train_number(o, "bce-pos-weight");
-        int64_t classes = tg_dim(logits, 1);
-        spec.name = "BinaryCrossEntropy";
-        add_arg(&a, "smoothing", smooth ? train_text(o, "smoothing") : "0");
-        add_arg(&a, "target_threshold", train_text(o, "bce-target-thresh"));
-        add_arg(&a, "sum_classes", train_text(o, "bce-sum"));
-        weight = w == w ? malloc((size_t)classes * sizeof *weight) : NULL;
-        for (int64_t i = 0; weight && i < classes; i++)
-            weight[i] = (float)w;
-    } else if (smooth) {
-        spec.name = "LabelSmoothingCrossEntropy";
-        add_arg(&a, "smoothing", train_text(o, "smoothing"));
-    } else {
-        spec.name = "SoftTargetCrossEntropy";
-    }
-    spec.args = a.n;
-    spec.pos_weight = weight;
-    tg *loss = loss_build(&spec, logits, target, strcmp(spec.name, "SoftTargetCrossEntropy") && !t->mixed);
-    free(weight);
-    return loss;
-}
-
 static bool build(timm_trainer *t, tg_shape image, tg_shape target)
 {
     timm_model *m = t->m;
     nn_build b;
     forget(t);
     t->mixed = trainer_mixes(t);
+    t->task = task_of(&t->opts);
     if (!trainer_find_groups(t) || !nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
         return false;
     nn_build_train(&b);
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);
     tg *logits = m->family->head(nn_root(&b), x, m->variant, m->head);
-    tg *loss = loss_of(t, logits, tg_input(b.graph, IN_TARGET, target));
+    tg *loss = trainer_loss(t, logits, tg_input(b.graph, IN_TARGET, target));
     bool ok = status_ok(&m->ctx->st) && make_plan(t, &b, loss, logits);
     nn_build_close(&b);
     t->image = image;

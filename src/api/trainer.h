@@ -1,8 +1,8 @@
 /* trainer.h - what a trainer holds.
  *
  * trainer.c makes the plan and runs it; trainer_step.c turns gradients into new parameters; trainer_save.c writes all of it
- * to a file and reads it back; trainer_data.c runs epochs and validation; trainer_mix.c mixes the images of a batch; trainer_run.c
- * a whole run with its folder.
+ * to a file and reads it back; trainer_data.c runs epochs, trainer_validate.c validation; trainer_mix.c mixes
+ * the images of a batch; trainer_loss.c chooses the loss; trainer_run.c runs all of it with a folder.
  */
 #ifndef API_TRAINER_H
 #define API_TRAINER_H
@@ -34,6 +34,7 @@ struct timm_trainer {
     int buffers, first_update;
     const float **input;
     float key[NN_KEY_SIZE];                 /* of this update: what dropout leaves out */
+    timm_task task;
     bool mixed;                             /* targets are mixtures of classes, smoothed already */
 
     /* Gradients of the trainer's own: sums over several passes, or what clipping may change. */
@@ -92,9 +93,15 @@ struct timm_trainer {
 };
 
 bool trainer_start(timm_trainer *t);        /* fixes the options; optimizer, schedule, average.  Needs param[] */
+tg *trainer_loss(timm_trainer *t, tg *logits, tg *target);              /* trainer_loss.c */
 bool trainer_needs_plan(timm_trainer *t);   /* param[], before any image was seen */
 float *trainer_gradient(const timm_trainer *t, int param);              /* dense; NULL: none */
 bool trainer_own_gradients(timm_trainer *t);                            /* from now on they are in sum[] and may change */
+double trainer_now(void);                                               /* seconds */
+/* Normalised pixels and rows of targets of a batch, in the trainer's memory; nth: of the epoch, mixed where the options say so;
+ * -1: of validation. */
+bool trainer_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_tensor *x, timm_tensor *y);
+void trainer_tell(timm_trainer *t, const char *phase, int64_t nth, int64_t batches, double loss, double mean, int64_t images, double since);
 void trainer_step_free(timm_trainer *t);
 void trainer_data_free(timm_trainer *t);
 void trainer_run_free(timm_trainer *t);

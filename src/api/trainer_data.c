@@ -1,12 +1,13 @@
-/* trainer_data.c - a trainer over a data set: epochs and validation. */
+/* trainer_data.c - a trainer over a data set: its batches, its epochs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "api/trainer.h"
+#include "train/task.h"
 
-static double now(void)
+double trainer_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -102,8 +103,13 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
 static dataset *open_split(timm_trainer *t, const char *split)
 {
     const char *map = train_text(&t->opts, "class-map");
-    dataset_opts o = { .channels = t->m->opts.in_chans, .class_map = *map ? map : NULL };
-    return dataset_open(train_text(&t->opts, "dataset"), train_text(&t->opts, "data-dir"), split, &o, &t->m->ctx->st);
+    const char *kind = train_text(&t->opts, "dataset"), *task = train_text(&t->opts, "task");
+    dataset_opts o = { .channels = t->m->opts.in_chans, .class_map = *map ? map : NULL, .n_classes = t->n_labels, .classes = t->labels };
+    if (task_of(&t->opts) != TIMM_CLASSIFICATION && *kind && strcmp(kind, "folder") != 0) {
+        status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--task %s reads images of a folder, and not of --dataset %s", task, kind);
+        return NULL;
+    }
+    return dataset_open(task_of(&t->opts) ? task : kind, train_text(&t->opts, "data-dir"), split, &o, &t->m->ctx->st);
 }
 
 /* Class i of validation must be class i of training, and the head must have it. */
@@ -114,10 +120,23 @@ static bool same_classes(timm_trainer *t)
     if (n > t->m->head.classes)
         return status_fail(st, TIMM_MISMATCH, "the images to validate on have %d classes, the model's head %d; see --num-classes", n,
                            t->m->head.classes);
+    if (n && n != t->n_labels && task_of(&t->opts))
+        return status_fail(st, TIMM_MISMATCH, "the images to train on have %d columns, those to validate on %d", t->n_labels, n);
     for (int i = 0; i < n && i < t->n_labels; i++)
         if (strcmp(dataset_class_name(t->eval_data, i), t->labels[i]) != 0)
             return status_fail(st, TIMM_MISMATCH, "class %d is '%s' in training, '%s' in validation; a --class-map would name them", i,
                                t->labels[i], dataset_class_name(t->eval_data, i));
+    return true;
+}
+
+static bool list_labels(timm_trainer *t, const dataset *d)
+{
+    int n = dataset_classes(d);
+    t->labels = calloc((size_t)n + 1, sizeof *t->labels);
+    if (!t->labels)
+        return status_fail(&t->m->ctx->st, TIMM_NO_MEMORY, "out of memory for class names");
+    for (t->n_labels = 0; t->n_labels < n; t->n_labels++)
+        t->labels[t->n_labels] = dataset_class_name(d, t->n_labels);
     return true;
 }
 
@@ -133,21 +152,21 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     const char *val = train_text(&t->opts, "val-split"), *train = train_text(&t->opts, "train-split");
     if (status_ok(st) && *train)
         t->train_data = open_split(t, train);
+    bool named = !t->train_data || list_labels(t, t->train_data);
     if (status_ok(st) && *val)
         t->eval_data = open_split(t, val);
     dataset *d = t->train_data ? t->train_data : t->eval_data;
     if (!status_ok(st) || !d)
         return status_fail(st, TIMM_BAD_ARG, "neither a --train-split nor a --val-split is named"), st->code;
-    t->n_labels = dataset_classes(d);
-    t->labels = calloc((size_t)t->n_labels + 1, sizeof *t->labels);
-    for (int i = 0; t->labels && i < t->n_labels; i++)
-        t->labels[i] = dataset_class_name(d, i);
-    if (!t->labels)
-        status_fail(st, TIMM_NO_MEMORY, "out of memory for class names");
-    else if (t->n_labels > t->m->head.classes)
+    named = named && (t->train_data || list_labels(t, d));
+    if (named && t->n_labels > t->m->head.classes)
         status_fail(st, TIMM_MISMATCH, "%s has %d classes, the model's head %d; see --num-classes", train_text(&t->opts, "data-dir"),
                     t->n_labels, t->m->head.classes);
+    else if (named && task_of(&t->opts) && t->n_labels < t->m->head.classes)
+        status_fail(st, TIMM_MISMATCH, "%s: %d columns, but %d outputs of the model; see --num-classes", train_text(&t->opts, "data-dir"),
+                    t->n_labels, t->m->head.classes);
     same_classes(t);
+    task_best_metric(&t->opts, st);
     if (status_ok(st) && t->train_data && dataset_count(t->train_data) < size)
         status_fail(st, TIMM_BAD_ARG, "a batch of %lld is more than the %lld images to train on; see --batch-size", (long long)size,
                     (long long)dataset_count(t->train_data));
@@ -178,9 +197,7 @@ void trainer_data_free(timm_trainer *t)
 
 /* -- batches ----------------------------------------------------------------------------------------------------------------- */
 
-/* Normalised pixels and one-hot rows of a batch, in the trainer's memory; nth: of the epoch, mixed where the options say so;
- * -1: of validation. */
-static bool to_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_tensor *x, timm_tensor *y)
+bool trainer_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_tensor *x, timm_tensor *y)
 {
     batch given = *made, *b = &given;
     bool mixed = nth >= 0 && t->mixed;
@@ -203,19 +220,24 @@ static bool to_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_ten
     y->data = t->targets;
     batch_to_float(b, tr.mean, tr.std, t->pixels, ctx_pool(t->m->ctx));
     memset(t->targets, 0, (size_t)timm_numel(y) * sizeof *t->targets);
-    for (int64_t i = 0; i < b->count; i++)
-        t->targets[i * classes + b->label[i]] = 1;
+    for (int64_t i = 0; i < b->count; i++) {
+        const float *row = dataset_target(nth < 0 ? t->eval_data : t->train_data, b->index[i]);
+        if (row)
+            memcpy(t->targets + i * classes, row, (size_t)classes * sizeof *row);
+        else
+            t->targets[i * classes + b->label[i]] = 1;
+    }
     return !mixed || trainer_mix_targets(t, b->count, classes, t->targets);
 }
 
-static void tell(timm_trainer *t, const char *phase, int64_t nth, int64_t batches, double loss, double mean, int64_t images, double since)
+void trainer_tell(timm_trainer *t, const char *phase, int64_t nth, int64_t batches, double loss, double mean, int64_t images, double since)
 {
-    double spent = now() - since, rate = spent > 0 ? (double)images / spent : 0;
+    double spent = trainer_now() - since, rate = spent > 0 ? (double)images / spent : 0;
     int64_t epochs = t->epochs ? t->epochs : train_int(&t->opts, "epochs");
     timm_progress p = { .phase = phase, .epoch = t->epoch, .epochs = epochs, .batch = nth, .batches = batches, .loss = loss,
                         .mean_loss = mean, .images_per_second = rate, .lr = timm_trainer_lr(t) };
     double done = (double)t->run_batches, all = (double)(batches * (epochs - t->run_epoch)) - (double)t->run_batch;
-    p.seconds_left = done > 0 && phase[0] == 't' ? (now() - t->run_began) / done * (all - done) : 0;
+    p.seconds_left = done > 0 && phase[0] == 't' ? (trainer_now() - t->run_began) / done * (all - done) : 0;
     if (t->progress)
         t->progress(t->progress_user, &p);
 }
@@ -230,13 +252,13 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
     int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0;
     int64_t every = train_int(&t->opts, "recovery-interval");
     bool skip_nan = !strcmp(train_text(&t->opts, "on-nan"), "skip");
-    double began = now();
+    double began = trainer_now();
     loader_seek(t->train_loader, t->epoch, t->batch);
     for (int64_t i = t->batch, passes = 0; i < batches; i++) {
         timm_tensor x, y;
         double loss = 0;
         const batch *b = loader_next(t->train_loader, st);
-        if (!b || !to_tensors(t, b, i, &x, &y))
+        if (!b || !trainer_tensors(t, b, i, &x, &y))
             return status_fail(st, TIMM_INTERNAL, "batch %lld of %lld is missing", (long long)i, (long long)batches);
         if (passes)
             timm_keep_gradients(t);
@@ -255,7 +277,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
             passes = t->calls = 0;                       /* its gradients are none */
         }
         t->run_batches++;
-        tell(t, "train", i + 1, batches, loss, t->loss_count ? t->loss_sum / (double)t->loss_count : 0, images, began);
+        trainer_tell(t, "train", i + 1, batches, loss, t->loss_count ? t->loss_sum / (double)t->loss_count : 0, images, began);
         if (passes && passes < accumulate && i + 1 < batches)
             continue;
         if (passes && timm_optimizer_step(t) != TIMM_OK)
@@ -268,101 +290,9 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         if (due && t->batch < batches && t->save && !t->save(t))
             return false;
     }
-    double spent = now() - began;
+    double spent = trainer_now() - began;
     if (out)
         *out = (timm_epoch){ .epoch = t->epoch, .lr = timm_trainer_lr(t), .train_loss = t->loss_count ? t->loss_sum / (double)t->loss_count : NAN,
                              .images_per_second = spent > 0 ? (double)images / spent : 0 };
     return true;
-}
-
-/* -- validation ------------------------------------------------------------------------------------------------------------ */
-
-/* Parameters and their averages change places; called twice. */
-static void swap_average(timm_trainer *t)
-{
-    for (size_t i = 0; i < t->m->entries; i++) {
-        float *a = t->m->entry[i]->owned, *b = t->ema[i];
-        for (int64_t k = 0, n = tg_numel(t->m->entry[i]->shape); k < n; k++) {
-            float v = a[k];
-            a[k] = b[k];
-            b[k] = v;
-        }
-    }
-    model_drop_plans(t->m);
-}
-
-typedef struct tally { double loss; int64_t images, first, five; } tally;
-
-/* One row of logits: its loss and its place among the classes. */
-static void count(timm_trainer *t, tally *s, const float *z, int classes, int64_t label)
-{
-    double most = -INFINITY, sum = 0;
-    int above = 0, guess = 0;
-    for (int c = 0; c < classes; c++) {
-        guess = z[c] > most ? c : guess;
-        most = fmax(most, z[c]);
-        above += !(z[c] < z[label] || (z[c] == z[label] && c >= label));          /* what is no number is above all */
-    }
-    for (int c = 0; c < classes; c++)
-        sum += exp(z[c] - most);
-    s->loss += log(sum) - (z[label] - most);
-    s->first += above < 1;
-    s->five += above < 5;
-    s->images++;
-    t->confusion[label * classes + guess]++;
-}
-
-static bool validate(timm_trainer *t, tally *s)
-{
-    status *st = &t->m->ctx->st;
-    int classes = t->m->head.classes;
-    double began = now();
-    int64_t batches = loader_batches(t->eval_loader);
-    loader_seek(t->eval_loader, 0, 0);
-    for (int64_t i = 0; i < batches && !(t->stop && t->save); i++) {              /* a run validates again when it goes on */
-        timm_tensor x, y, z;
-        const batch *b = loader_next(t->eval_loader, st);
-        if (!b || !to_tensors(t, b, -1, &x, &y))
-            return status_fail(st, TIMM_INTERNAL, "batch %lld of %lld is missing", (long long)i, (long long)batches);
-        z = timm_forward(t->m, &x);
-        if (!z.data)
-            return false;
-        for (int64_t k = 0; k < b->count; k++)
-            count(t, s, z.data + k * classes, classes, b->label[k]);
-        tell(t, "validate", i + 1, batches, s->loss / (double)s->images, s->loss / (double)s->images, s->images, began);
-    }
-    return true;
-}
-
-timm_status timm_trainer_validate(timm_trainer *t, bool average, timm_metrics *out)
-{
-    if (!t)
-        return TIMM_BAD_ARG;
-    status *st = &t->m->ctx->st;
-    if (timm_trainer_open_data(t) != TIMM_OK)
-        return st->code;
-    size_t classes = (size_t)t->m->head.classes;
-    double began = now();
-    tally s = { 0 };
-    if (!t->eval_loader)
-        status_fail(st, TIMM_BAD_ARG, "no --val-split is named");
-    else if (average && !t->ema)
-        status_fail(st, TIMM_BAD_ARG, "there is no average of the weights: it needs --model-ema");
-    free(t->confusion);
-    t->confusion = calloc(classes * classes + 1, sizeof *t->confusion);
-    if (!t->confusion)
-        status_fail(st, TIMM_NO_MEMORY, "out of memory for a confusion matrix");
-    if (!status_ok(st))
-        return st->code;
-    if (average)
-        swap_average(t);
-    validate(t, &s);
-    if (average)
-        swap_average(t);
-    if (out && status_ok(st)) {
-        double n = (double)s.images;
-        *out = (timm_metrics){ .images = s.images, .loss = s.loss == s.loss ? s.loss / n : NAN, .top1 = 100 * (double)s.first / n, .top5 = 100 * (double)s.five / n,
-                               .seconds = now() - began, .classes = (int)classes, .confusion = t->confusion };
-    }
-    return st->code;
 }

@@ -65,7 +65,8 @@ bool trainer_mix_targets(timm_trainer *t, int64_t n, int64_t classes, float *tar
         lam[i] = t->mix[i].lam;
     if (ok) {
         memcpy(plain, target, (size_t)(n * classes) * sizeof *plain);
-        mixup_target(plain, n, classes, lam, train_number(&t->opts, "smoothing"), false, target);
+        mixup_target(plain, n, classes, lam, t->task == TIMM_REGRESSION ? 0 : train_number(&t->opts, "smoothing"), t->task != TIMM_CLASSIFICATION,
+                     target);
     }
     free(lam);
     free(plain);

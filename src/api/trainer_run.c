@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "api/trainer.h"
 #include "train/run_log.h"
+#include "train/task.h"
 
 static status *st_of(timm_trainer *t) { return &t->m->ctx->st; }
 const char *timm_trainer_folder(const timm_trainer *t) { return t ? t->folder : ""; }
@@ -117,10 +118,10 @@ void trainer_run_free(timm_trainer *t)
 
 /* -- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
-static bool smaller_is_better(const timm_trainer *t) { return !strcmp(train_text(&t->opts, "eval-metric"), "loss"); }
+static bool smaller_is_better(timm_trainer *t) { return task_best_metric(&t->opts, st_of(t))->less_is_better; }
 
 /* What is no number is worse than any. */
-static bool better(const timm_trainer *t, double a, double b)
+static bool better(timm_trainer *t, double a, double b)
 {
     return a == a && (b != b || (smaller_is_better(t) ? a < b : a > b));
 }
@@ -225,18 +226,17 @@ static bool resume(timm_trainer *t)
         return false;
     char here[1200];
     ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
-    return summary_trim(in_folder(t, here, "summary.csv"), t->epoch, st_of(t))
+    return summary_trim(in_folder(t, here, "summary.csv"), t->task, t->epoch, st_of(t))
            && (!same_file(from, in_folder(t, here, "last.safetensors")) || settle_links(t));
 }
 
 /* -- the run --------------------------------------------------------------------------------------------------------------- */
 
-static double metric_of(const timm_trainer *t, const timm_epoch *e)
+static double metric_of(timm_trainer *t, const timm_epoch *e)
 {
-    const char *name = train_text(&t->opts, "eval-metric");
     if (!e->validated)
         return smaller_is_better(t) ? e->train_loss : -e->train_loss;
-    return !strcmp(name, "loss") ? e->eval.loss : !strcmp(name, "top5") ? e->eval.top5 : e->eval.top1;
+    return task_metric_value(task_best_metric(&t->opts, st_of(t)), &e->eval);
 }
 
 static bool log_epoch(timm_trainer *t, events *ev, const timm_epoch *e)
@@ -246,14 +246,19 @@ static bool log_epoch(timm_trainer *t, events *ev, const timm_epoch *e)
     timm_epoch *rows;
     const struct { const char *tag; double value; bool have; } scalars[] = {
         { "train/loss", e->train_loss, true }, { "train/lr", e->lr, true }, { "train/images_per_second", e->images_per_second, true },
-        { "eval/loss", e->eval.loss, e->validated }, { "eval/top1", e->eval.top1, e->validated }, { "eval/top5", e->eval.top5, e->validated },
     };
     for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
         if (scalars[i].have && !events_scalar(ev, scalars[i].tag, e->epoch, scalars[i].value, st))
             return false;
-    if (!summary_add(in_folder(t, path, "summary.csv"), e, st))
+    for (const timm_metric *m = timm_metrics_of(t->task); m->name && e->validated; m++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "eval/%s", m->name);
+        if (!events_scalar(ev, tag, e->epoch, task_metric_value(m, &e->eval), st))
+            return false;
+    }
+    if (!summary_add(in_folder(t, path, "summary.csv"), t->task, e, st))
         return false;
-    int n = summary_read(path, &rows, st);
+    int n = summary_read(path, t->task, &rows, st);
     for (int i = 0; i < n; i++)
         rows[i].images_per_second = rows[i].epoch < t->n_speed ? t->speed[rows[i].epoch] : 0;
     bool ok = write_report(in_folder(t, path, "report.html"), strrchr(t->folder, '/') + 1, &t->opts, t->m->cfg.architecture, rows, n,

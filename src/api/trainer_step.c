@@ -5,6 +5,7 @@
 #include "api/names.h"
 #include "api/trainer.h"
 #include "train/ema.h"
+#include "train/task.h"
 
 /* -- what is trained, and how ------------------------------------------------------------------------------------------- */
 
@@ -180,7 +181,8 @@ static bool make_schedule(timm_trainer *t)
     bool by_update = train_flag(&t->opts, "sched-on-updates") && t->updates_per_epoch;
     add(a, "step_on_epochs", by_update ? "false" : "true");
     add(a, "updates_per_epoch", by_update ? updates : "");
-    add(a, "plateau_mode", !strcmp(train_text(&t->opts, "eval-metric"), "loss") ? "min" : "max");
+    const timm_metric *best = task_best_metric(&t->opts, &t->m->ctx->st);
+    add(a, "plateau_mode", best && best->less_is_better ? "min" : "max");
     schedule_arg arg[ARGS];
     for (int i = 0; i < a->n; i++)
         arg[i] = (schedule_arg){ a->arg[i].key, a->arg[i].value };

@@ -37,6 +37,8 @@ dataset *dataset_open(const char *kind, const char *dir, const char *split, cons
         ok = dataset_idx(d, dir, split, st);
     else if (!strcmp(kind, "cifar10") || !strcmp(kind, "cifar100"))
         ok = dataset_cifar(d, dir, split, !strcmp(kind, "cifar100"), st);
+    else if (!strcmp(kind, "multilabel") || !strcmp(kind, "regression"))
+        ok = dataset_table(d, dir, split, kind[0] == 'm', o ? o : &(dataset_opts){ 0 }, st);
     else
         ok = status_fail(st, TIMM_BAD_ARG, "no kind of data set is called '%s'; there are folder, fashion-mnist, idx, cifar10, cifar100", kind);
     if (ok)
@@ -56,6 +58,7 @@ void dataset_close(dataset *d)
     free(d->class_name);
     free(d->path);
     free(d->label);
+    free(d->target);
     free(d->pixels);
     free(d->file);
     free(d);
@@ -65,6 +68,7 @@ int64_t dataset_count(const dataset *d) { return d->count; }
 int dataset_classes(const dataset *d) { return d->classes; }
 const char *dataset_class_name(const dataset *d, int i) { return i >= 0 && i < d->classes ? d->class_name[i] : NULL; }
 int64_t dataset_label(const dataset *d, int64_t i) { return d->label[i]; }
+const float *dataset_target(const dataset *d, int64_t i) { return d->target ? d->target + i * d->classes : NULL; }
 const char *dataset_sample_name(const dataset *d, int64_t i) { return d->name(d, i); }
 bool dataset_read(const dataset *d, int64_t i, timm_image *out, status *st) { return d->read(d, i, out, st); }
 

@@ -11,16 +11,19 @@ typedef struct dataset dataset;
 typedef struct dataset_opts {
     int channels;               /* of the images given: 1 or 3; 0: 3 */
     const char *class_map;      /* folder: a file with the class names, a line each; NULL: the sub-folders in natural order */
+    const char *const *classes; /* multilabel: the n_classes names that there are, in order; NULL: those in the file */
+    int n_classes;
 } dataset_opts;
 
 /* kind: "folder" (or ""), "idx", "fashion-mnist" (idx files; dir "" is where Debian's dataset-fashion-mnist puts them), "cifar10",
- * "cifar100".  split: "train", "validation", "test" and timm's other names for them. */
+ * "cifar100"; "multilabel", "regression" (DIR/SPLIT/labels.csv or DIR/SPLIT.csv).  split: "train", "validation", "test" and timm's other names for them. */
 dataset *dataset_open(const char *kind, const char *dir, const char *split, const dataset_opts *o, status *st);
 void dataset_close(dataset *d);
 int64_t dataset_count(const dataset *d);
 int dataset_classes(const dataset *d);
 const char *dataset_class_name(const dataset *d, int i);
 int64_t dataset_label(const dataset *d, int64_t i);
+const float *dataset_target(const dataset *d, int64_t i);                /* of multilabel and regression: a number a class; else NULL */
 const char *dataset_sample_name(const dataset *d, int64_t i);            /* a path, or that of the file it lies in */
 bool dataset_read(const dataset *d, int64_t i, timm_image *out, status *st);      /* out is the caller's, for image_free */
 /* train, val or test: the kind of split that a name means; -1: some other. */

@@ -21,7 +21,7 @@ static bool is_folder(const char *path)
 }
 
 /* dir/split, or another name of the same split, or dir itself. */
-static void find_split(const char *dir, const char *split, char out[static 1200])
+void dataset_find_split(const char *dir, const char *split, char out[static 1200])
 {
     static const char *const names[3][4] = { { "train", "training", NULL }, { "val", "validation", "valid", "eval" }, { "test", "testing", NULL } };
     snprintf(out, 1200, "%s/%s", dir, split);
@@ -191,8 +191,8 @@ static int index_of(const names *classes, const char *name)
     return -1;
 }
 
-static const char *path_of(const dataset *d, int64_t i) { return d->path[i]; }
-static bool read_file(const dataset *d, int64_t i, timm_image *out, status *st) { return image_load(d->path[i], d->channels, out, st); }
+const char *dataset_path_of(const dataset *d, int64_t i) { return d->path[i]; }
+bool dataset_read_path(const dataset *d, int64_t i, timm_image *out, status *st) { return image_load(d->path[i], d->channels, out, st); }
 
 static bool fill(dataset *d, const char *root, const names *images, const names *classes, bool mapped, status *st)
 {
@@ -225,7 +225,7 @@ bool dataset_folder(dataset *d, const char *dir, const char *split, const char *
         return status_fail(st, TIMM_BAD_ARG, "which images? --data-dir names their folder, --dataset another kind");
     if (!is_folder(dir))
         return errno ? status_errno(st, dir, "read the folder") : status_fail(st, TIMM_BAD_ARG, "%s is no folder", dir);
-    find_split(dir, split, root);
+    dataset_find_split(dir, split, root);
     bool ok = strcmp(root, dir) || !has_other_splits(dir)
               || status_fail(st, TIMM_NOT_FOUND, "%s has no split '%s' though it has others", dir, split);
     ok = ok && walk(root, "", &images, &empty, 0, st);
@@ -239,8 +239,8 @@ bool dataset_folder(dataset *d, const char *dir, const char *split, const char *
         ok = fill(d, root, &images, &classes, class_map != NULL, st)
              && dataset_name_classes(d, (const char *const *)classes.text, (int)classes.count, st);
     }
-    d->name = path_of;
-    d->read = read_file;
+    d->name = dataset_path_of;
+    d->read = dataset_read_path;
     let_go(&images);
     let_go(&classes);
     let_go(&empty);

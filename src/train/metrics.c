@@ -1,4 +1,4 @@
-/* metrics.c - top-k hits, confusion, average precision and F1. */
+/* metrics.c - top-k hits, confusion, average precision and F1; errors of numbers. */
 #include "train/metrics.h"
 #include <math.h>
 #include <stdlib.h>
@@ -109,4 +109,36 @@ bool metrics_multi_label(const float *logits, const float *target, int64_t n, in
     free(column);
     free(row);
     return true;
+}
+
+/* -- numbers --------------------------------------------------------------------------------------------------------------- */
+
+double metrics_binary_loss(const float *logits, const float *target, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double x = logits[i];
+        sum += fmax(x, 0) - x * target[i] + log1p(exp(-fabs(x)));
+    }
+    return count ? sum / (double)count : 0;
+}
+
+regression_metrics metrics_regression(const float *value, const float *target, int64_t n, int64_t outputs)
+{
+    regression_metrics m = { 0 };
+    double count = (double)n * (double)outputs;
+    for (int64_t k = 0; k < outputs; k++) {
+        double squares = 0, about = 0, mean = 0;
+        for (int64_t i = 0; i < n; i++)
+            mean += target[i * outputs + k] / (double)n;
+        for (int64_t i = 0; i < n; i++) {
+            double t = target[i * outputs + k], d = value[i * outputs + k] - t;
+            squares += d * d;
+            about += (t - mean) * (t - mean);
+            m.mae += fabs(d) / count;
+        }
+        m.mse += squares / count;
+        m.r2 += (about > 0 ? 1 - squares / about : squares == 0) / (double)outputs;
+    }
+    return m;
 }

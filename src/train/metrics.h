@@ -26,4 +26,11 @@ typedef struct multi_label_metrics {
 bool metrics_multi_label(const float *logits, const float *target, int64_t n, int64_t classes, double threshold,
                          double *ap, multi_label_metrics *out, status *st);
 
+/* Over rows of `outputs` numbers; r2: 1 - squares of errors / squares about the mean, the mean over the columns; a column of one
+ * value counts 1 where it is met, else 0 (scikit-learn's r2_score). */
+typedef struct regression_metrics { double mse, mae, r2; } regression_metrics;
+regression_metrics metrics_regression(const float *value, const float *target, int64_t n, int64_t outputs);
+/* Mean binary cross entropy of logits. */
+double metrics_binary_loss(const float *logits, const float *target, int64_t count);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "io/atomic_file.h"
 #include "train/run_log.h"
+#include "train/task.h"
 
 static void escaped(FILE *f, const char *s)
 {
@@ -32,13 +33,17 @@ static const char style[] =
 
 /* -- curves ---------------------------------------------------------------------------------------------------------------- */
 
-typedef struct curve { const char *name, *colour; double (*of)(const timm_epoch *e); } curve;
+/* of: what it shows; NULL: the metric. */
+typedef struct curve { const char *name, *colour; double (*of)(const timm_epoch *e); const timm_metric *metric; } curve;
 static double train_loss(const timm_epoch *e) { return e->train_loss; }
 static double eval_loss(const timm_epoch *e) { return e->validated ? e->eval.loss : NAN; }
-static double top1(const timm_epoch *e) { return e->validated ? e->eval.top1 : NAN; }
-static double top5(const timm_epoch *e) { return e->validated ? e->eval.top5 : NAN; }
 static double rate(const timm_epoch *e) { return e->lr; }
 static double speed(const timm_epoch *e) { return e->images_per_second > 0 ? e->images_per_second : NAN; }
+
+static double at_epoch(const curve *c, const timm_epoch *e)
+{
+    return c->of ? c->of(e) : e->validated ? task_metric_value(c->metric, &e->eval) : NAN;
+}
 
 enum { W = 480, H = 240, LEFT = 52, RIGHT = 12, TOP = 30, BOTTOM = 24 };
 
@@ -54,7 +59,7 @@ static void chart(FILE *f, const char *title, const timm_epoch *rows, int n, con
     double lo = INFINITY, hi = -INFINITY;
     for (int k = 0; k < curves; k++)
         for (int i = 0; i < n; i++) {
-            double v = c[k].of(&rows[i]);
+            double v = at_epoch(&c[k], &rows[i]);
             lo = isfinite(v) ? fmin(lo, v) : lo;
             hi = isfinite(v) ? fmax(hi, v) : hi;
         }
@@ -79,7 +84,7 @@ static void chart(FILE *f, const char *title, const timm_epoch *rows, int n, con
         const char *pen = "M";
         fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\" d=\"", c[k].colour);
         for (int i = 0; i < n; i++) {
-            double v = c[k].of(&rows[i]), x = LEFT + (n > 1 ? (double)i / (n - 1) : .5) * (W - LEFT - RIGHT);
+            double v = at_epoch(&c[k], &rows[i]), x = LEFT + (n > 1 ? (double)i / (n - 1) : .5) * (W - LEFT - RIGHT);
             if (isfinite(v)) {
                 fprintf(f, "%s%.1f %.1f", pen, x, TOP + (hi - v) / (hi - lo) * (H - TOP - BOTTOM));
                 pen = "L";
@@ -186,25 +191,53 @@ static void options(FILE *f, const train_options *o)
     fputs("</table>\n", f);
 }
 
+/* A chart of per cents, one of errors, one of what is neither. */
+static void metric_charts(FILE *f, timm_task task, const timm_epoch *rows, int n)
+{
+    static const char *const colours[] = { "#26785a", "#8aa39a", "#d0732f", "#6b4fa0" };
+    static const char *const titles[] = { "Accuracy, per cent", "Error", "Fit" };
+    for (int kind = 0; kind < 3; kind++) {
+        curve c[4];
+        int curves = 0;
+        for (const timm_metric *m = timm_metrics_of(task) + 1; m->name; m++)
+            if (kind == (*m->unit ? 0 : m->less_is_better ? 1 : 2))
+                c[curves] = (curve){ m->label, colours[curves], NULL, m }, curves++;
+        if (curves)
+            chart(f, titles[kind], rows, n, c, curves);
+    }
+}
+
+static void metric_tiles(FILE *f, const timm_metric *m, const timm_epoch *rows, int n)
+{
+    char name[64];
+    double best = NAN, at = NAN;
+    for (int i = 0; i < n; i++) {
+        double v = rows[i].validated ? task_metric_value(m, &rows[i].eval) : NAN;
+        if (v == v && (best != best || (m->less_is_better ? v < best : v > best))) {
+            best = v;
+            at = (double)rows[i].epoch;
+        }
+    }
+    snprintf(name, sizeof name, "best %s", m->label);
+    tile(f, name, *m->unit ? "p" : "g", best);
+    tile(f, "in epoch", "i", at);
+    snprintf(name, sizeof name, "last %s", m->label);
+    tile(f, name, *m->unit ? "p" : "g", n && rows[n - 1].validated ? task_metric_value(m, &rows[n - 1].eval) : NAN);
+}
+
 bool write_report(const char *path, const char *title, const train_options *o, const char *model, const timm_epoch *rows, int n,
                   const timm_metrics *last, const char *const *labels, int n_labels, status *st)
 {
-    static const curve losses[] = { { "train", "#2f6fab", train_loss }, { "validation", "#d0732f", eval_loss } };
-    static const curve tops[] = { { "top-1", "#26785a", top1 }, { "top-5", "#8aa39a", top5 } };
-    static const curve rates[] = { { "rate", "#6b4fa0", rate } }, speeds[] = { { "images/s", "#51606e", speed } };
+    static const curve losses[] = { { "train", "#2f6fab", train_loss, NULL }, { "validation", "#d0732f", eval_loss, NULL } };
+    static const curve rates[] = { { "rate", "#6b4fa0", rate, NULL } }, speeds[] = { { "images/s", "#51606e", speed, NULL } };
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return status_errno(st, path, "write");
-    double best = NAN, at = NAN, images = NAN;
-    for (int i = 0; i < n; i++) {
-        if (rows[i].validated && !(best >= rows[i].eval.top1)) {
-            best = rows[i].eval.top1;
-            at = (double)rows[i].epoch;
-        }
+    double images = NAN;
+    for (int i = 0; i < n; i++)
         images = rows[i].images_per_second > 0 ? rows[i].images_per_second : images;
-    }
     fputs("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>", f);
     escaped(f, title);
     fprintf(f, "</title>\n%s<h1>", style);
@@ -212,10 +245,8 @@ bool write_report(const char *path, const char *title, const train_options *o, c
     fputs("</h1><p>", f);
     escaped(f, model);
     fprintf(f, ", %d epoch%s</p>\n<div class=\"tiles\">", n, n == 1 ? "" : "s");
-    tile(f, "best top-1", "p", best);
-    tile(f, "in epoch", "i", at);
+    metric_tiles(f, timm_metrics_of(task_of(o)) + 1, rows, n);
     if (n) {
-        tile(f, "last top-1", "p", top1(&rows[n - 1]));
         tile(f, "training loss", "g", rows[n - 1].train_loss);
         tile(f, "validation loss", "g", eval_loss(&rows[n - 1]));
     }
@@ -223,7 +254,7 @@ bool write_report(const char *path, const char *title, const train_options *o, c
     fputs("</div>\n<div class=\"charts\">\n", f);
     if (n) {
         chart(f, "Loss", rows, n, losses, 2);
-        chart(f, "Accuracy, per cent", rows, n, tops, 2);
+        metric_charts(f, task_of(o), rows, n);
         chart(f, "Learning rate", rows, n, rates, 1);
         chart(f, "Throughput", rows, n, speeds, 1);
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "io/atomic_file.h"
+#include "train/task.h"
 
 /* -- args.yaml --------------------------------------------------------------------------------------------------------------- */
 
@@ -94,25 +95,28 @@ bool write_args(const char *path, const char *model, const char *made, const tra
 
 /* -- summary.csv ------------------------------------------------------------------------------------------------------------- */
 
-static const char header[] = "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n";
-
-static int by_epoch_row(const char *line, timm_epoch *e)
+static double next_number(const char **line)
 {
-    char *end;
-    double v[6];
-    for (int i = 0; i < 6; i++) {
-        v[i] = *line == ',' || *line == '\n' || !*line ? NAN : strtod(line, &end);
-        line += strcspn(line, ",\n");
-        line += *line == ',';
-    }
-    if (v[0] != v[0])
+    double v = **line == ',' || **line == '\n' || !**line ? NAN : strtod(*line, NULL);
+    *line += strcspn(*line, ",\n");
+    *line += **line == ',';
+    return v;
+}
+
+static int by_epoch_row(const char *line, timm_task task, timm_epoch *e)
+{
+    double epoch = next_number(&line);
+    if (epoch != epoch)
         return 0;
-    *e = (timm_epoch){ .epoch = (int64_t)v[0], .train_loss = v[1], .lr = v[5], .validated = v[3] == v[3],
-                       .eval = { .loss = v[2], .top1 = v[3], .top5 = v[4] } };
+    *e = (timm_epoch){ .epoch = (int64_t)epoch, .train_loss = next_number(&line), .eval = { .task = task } };
+    e->validated = *line && *line != ',';
+    for (const timm_metric *m = timm_metrics_of(task); m->name; m++)
+        task_metric_set(m, &e->eval, next_number(&line));
+    e->lr = next_number(&line);
     return 1;
 }
 
-int summary_read(const char *path, timm_epoch **rows, status *st)
+int summary_read(const char *path, timm_task task, timm_epoch **rows, status *st)
 {
     char line[512];
     int n = 0;
@@ -122,7 +126,7 @@ int summary_read(const char *path, timm_epoch **rows, status *st)
         return errno == ENOENT ? 0 : (status_errno(st, path, "read"), 0);
     while (fgets(line, sizeof line, f)) {
         timm_epoch e;
-        if (!strncmp(line, "epoch", 5) || !by_epoch_row(line, &e))
+        if (!strncmp(line, "epoch", 5) || !by_epoch_row(line, task, &e))
             continue;
         timm_epoch *more = realloc(*rows, ((size_t)n + 1) * sizeof *more);
         if (!more) {
@@ -136,54 +140,58 @@ int summary_read(const char *path, timm_epoch **rows, status *st)
     return n;
 }
 
-static void print_row(FILE *f, const timm_epoch *e)
+static void print_row(FILE *f, timm_task task, const timm_epoch *e)
 {
-    fprintf(f, "%" PRId64 ",%.9g,", e->epoch, e->train_loss);
-    if (e->validated)
-        fprintf(f, "%.9g,%.9g,%.9g", e->eval.loss, e->eval.top1, e->eval.top5);
-    else
-        fputs(",,", f);
+    fprintf(f, "%" PRId64 ",%.9g", e->epoch, e->train_loss);
+    for (const timm_metric *m = timm_metrics_of(task); m->name; m++)
+        if (e->validated)
+            fprintf(f, ",%.9g", task_metric_value(m, &e->eval));
+        else
+            fputc(',', f);
     fprintf(f, ",%.9g\n", e->lr);
 }
 
-static bool write_rows(const char *path, const timm_epoch *rows, int n, status *st)
+static bool write_rows(const char *path, timm_task task, const timm_epoch *rows, int n, status *st)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return status_errno(st, path, "write");
-    fputs(header, f);
+    fputs("epoch,train_loss", f);
+    for (const timm_metric *m = timm_metrics_of(task); m->name; m++)
+        fprintf(f, ",eval_%s", m->name);
+    fputs(",lr\n", f);
     for (int i = 0; i < n; i++)
-        print_row(f, &rows[i]);
+        print_row(f, task, &rows[i]);
     bool ok = !fclose(f) && text ? atomic_write_file(path, text, size, st) : status_errno(st, path, "write");
     free(text);
     return ok;
 }
 
-bool summary_trim(const char *path, int64_t epoch, status *st)
+bool summary_trim(const char *path, timm_task task, int64_t epoch, status *st)
 {
     timm_epoch *rows;
-    int n = summary_read(path, &rows, st), kept = 0;
+    int n = summary_read(path, task, &rows, st), kept = 0;
     for (int i = 0; i < n; i++)
         if (rows[i].epoch < epoch)
             rows[kept++] = rows[i];
-    bool ok = status_ok(st) && (!n || write_rows(path, rows, kept, st));
+    bool ok = status_ok(st) && (!n || write_rows(path, task, rows, kept, st));
     free(rows);
     return ok;
 }
 
-bool summary_add(const char *path, const timm_epoch *e, status *st)
+bool summary_add(const char *path, timm_task task, const timm_epoch *e, status *st)
 {
     timm_epoch *rows;
-    int n = summary_read(path, &rows, st);
+    int n = summary_read(path, task, &rows, st);
     timm_epoch *more = realloc(rows, ((size_t)n + 1) * sizeof *more);
     if (!more) {
         free(rows);
         return status_fail(st, TIMM_NO_MEMORY, "out of memory writing %s", path);
     }
     more[n] = *e;
-    bool ok = status_ok(st) && write_rows(path, more, n + 1, st);
+    bool ok = status_ok(st) && write_rows(path, task, more, n + 1, st);
     free(more);
     return ok;
 }

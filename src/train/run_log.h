@@ -10,12 +10,12 @@ char *args_line(const char *name, const char *value);
 /* options in force, in the table's order: args.yaml as timm's.  made: lines about the network, or NULL. */
 bool write_args(const char *path, const char *model, const char *made, const train_options *o, status *st);
 
-/* summary.csv: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr.  Rows of epochs from `epoch` on are taken off: a resumed run
+/* summary.csv: epoch,train_loss,eval_METRIC...,lr with the task's metrics, eval_loss,eval_top1,eval_top5 first of all.  Rows of epochs from `epoch` on are taken off: a resumed run
  * writes them again.  Appends one row; the header comes with the first. */
-bool summary_trim(const char *path, int64_t epoch, status *st);
-bool summary_add(const char *path, const timm_epoch *e, status *st);
+bool summary_trim(const char *path, timm_task task, int64_t epoch, status *st);
+bool summary_add(const char *path, timm_task task, const timm_epoch *e, status *st);
 /* The rows so far; *rows for free().  No file: none. */
-int summary_read(const char *path, timm_epoch **rows, status *st);
+int summary_read(const char *path, timm_task task, timm_epoch **rows, status *st);
 
 /* TensorBoard: an event file in `folder`, scalars by tag.  step above 0: the run goes on from there, and TensorBoard forgets
  * what earlier files tell of that step and later ones. */

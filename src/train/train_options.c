@@ -14,6 +14,7 @@ static const timm_train_option table[] = {
     { NULL, F, NULL, NULL, "Data:" },
     { "data-dir", T, NULL, "DIR", "folder of the images, or of the files of --dataset" },
     { "dataset", T, "", "KIND", "folder (classes are sub-folders), fashion-mnist, idx, cifar10, cifar100" },
+    { "task", T, "classification", "TASK", "classification; multilabel, regression: what DIR/SPLIT/labels.csv or DIR/SPLIT.csv says" },
     { "train-split", T, "train", "NAME", "what to train on" },
     { "val-split", T, "validation", "NAME", "what to validate on; empty: nothing" },
     { "class-map", T, NULL, "FILE", "class names, a line each, in the order of their numbers" },
@@ -48,7 +49,8 @@ static const timm_train_option table[] = {
     { "bce-sum", F, "false", NULL, "its sum over the classes" },
     { "bce-target-thresh", N, NULL, "T", "targets above T count as 1, others as 0" },
     { "bce-pos-weight", N, NULL, "W", "weight of positive classes" },
-    { "loss", T, NULL, "NAME", "another of timm's losses: AsymmetricLossSingleLabel, PolyCrossEntropy, ..." },
+    { "loss", T, NULL, "NAME", "ce, bce, asl, poly; multilabel: bce, asl, poly, twoway, zlpr, db; regression: mse, l1, smooth_l1; or timm's "
+      "class: AsymmetricLossSingleLabel, ..." },
     { "loss-kwargs", L, NULL, "K=V...", "its options: gamma_neg=2" },
 
     { NULL, F, NULL, NULL, "Optimizer:" },
@@ -105,7 +107,9 @@ static const timm_train_option table[] = {
     { "checkpoint-hist", I, "10", "N", "how many of the best checkpoints to keep" },
     { "output", T, "output/train", "DIR", "where runs go" },
     { "experiment", T, NULL, "NAME", "folder of this run in it (date-time-model-size)" },
-    { "eval-metric", T, "top1", "NAME", "what is best: top1, top5, loss" },
+    { "eval-metric", T, NULL, "NAME", "what is best: loss; top1, top5 (top1); multilabel: map, micro_f1, macro_f1, sample_f1 (map); regression: "
+      "rmse, mae, r2 (rmse)" },
+    { "threshold", N, "0.5", "P", "multilabel: a label is given above this probability" },
     { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, if there is one" },
     { "no-resume-opt", F, "false", NULL, "take only the weights from it" },
     { "on-nan", T, "stop", "HOW", "a loss that is no number: stop (the last good checkpoint is kept) or skip the batch" },
@@ -147,7 +151,7 @@ static bool fits(timm_option_kind kind, const char *text)
 static const struct { const char *name; double least, most; } limits[] = {
     { "batch-size", 1, 1e6 }, { "validation-batch-size", 1, 1e6 }, { "workers", 0, 256 }, { "hflip", 0, 1 }, { "vflip", 0, 1 },
     { "crop-padding", 0, 1e4 }, { "reprob", 0, 1 }, { "crop-pct", 1e-3, 10 }, { "mixup", 0, 1e3 }, { "cutmix", 0, 1e3 },
-    { "mixup-prob", 0, 1 }, { "mixup-switch-prob", 0, 1 }, { "mixup-off-epoch", 0, 1e9 }, { "smoothing", 0, 1 }, { "weight-decay", 0, 1e3 },
+    { "mixup-prob", 0, 1 }, { "mixup-switch-prob", 0, 1 }, { "threshold", 0, 1 }, { "mixup-off-epoch", 0, 1e9 }, { "smoothing", 0, 1 }, { "weight-decay", 0, 1e3 },
     { "layer-decay", 1e-9, 1e3 }, { "clip-grad", 0, 1e38 }, { "grad-accum-steps", 1, 1e6 }, { "lr", 0, 1e38 }, { "lr-base", 0, 1e38 },
     { "lr-base-size", 1, 1e9 }, { "warmup-lr", 0, 1e38 }, { "min-lr", 0, 1e38 }, { "epochs", 1, 1e9 }, { "warmup-epochs", 0, 1e9 },
     { "cooldown-epochs", 0, 1e9 }, { "patience-epochs", 0, 1e9 }, { "model-ema-decay", 0, 1 }, { "log-interval", 1, 1e9 },
@@ -165,9 +169,10 @@ static bool within(const char *name, const char *text, status *st)
 
 /* Options that take one of a few words; "" is each one's own default. */
 static const char *const choices[][2] = {
-    { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss" }, { "lr-base-scale", "linear, sqrt" },
-    { "interpolation", "nearest, box, bilinear, hamming, bicubic, lanczos" },
-    { "mixup-mode", "batch, pair, elem" }, { "on-nan", "stop, skip" }, { "train-interpolation", "bilinear, bicubic, random" },
+    { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss, map, micro_f1, macro_f1, sample_f1, rmse, mae, r2" },
+    { "lr-base-scale", "linear, sqrt" }, { "interpolation", "nearest, box, bilinear, hamming, bicubic, lanczos" },
+    { "mixup-mode", "batch, pair, elem" }, { "on-nan", "stop, skip" }, { "task", "classification, multilabel, regression" },
+    { "train-interpolation", "bilinear, bicubic, random" },
 };
 
 /* The words of the choice that `value` is none of; NULL: it may be. */
