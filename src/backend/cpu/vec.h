@@ -168,6 +168,9 @@ typedef struct winograd_vec {
     void (*input)(const winograd *w, const float *image, int64_t y, int64_t x, float *to);
     /* The 4 x 4 results (cut at the border) at (y, x), from from[p * point + c]. */
     void (*output)(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x);
+    /* to[p * point + j]: the 36 numbers of kernel j < n, whose taps (y, x) lie at w[j * lane + y * down + x * right]; zeros up to
+     * whole vectors. */
+    void (*weights)(const float *w, int64_t lane, int64_t down, int64_t right, int n, float *to, int64_t point);
 } winograd_vec;
 VEC_TABLE(winograd_vec, winograd_vec)
 

@@ -116,4 +116,40 @@ static void output(const winograd *w, const float *from, const float *residual, 
         }
 }
 
-const winograd_vec VEC(winograd_vec) = { .input = input, .output = output };
+/* t = G k: powers of the points, 1, x, x^2, over the products of their distances. */
+INLINE void weight_points(const vf *k, int kstep, vf *t, int step)
+{
+    const vf na = vset(-2.f / 3), nb = vset(1.f / 6);
+    vf even = na * (k[0] + vset(.5f) * k[2 * kstep]), odd = na * vset(A1) * k[kstep];
+    vf even2 = nb * (k[0] + vset(2.f) * k[2 * kstep]), odd2 = nb * vset(B1) * k[kstep];
+    t[0] = k[0];
+    t[step] = even + odd;
+    t[2 * step] = even - odd;
+    t[3 * step] = even2 + odd2;
+    t[4 * step] = even2 - odd2;
+    t[5 * step] = k[2 * kstep];
+}
+
+static void weights(const float *w, int64_t lane, int64_t down, int64_t right, int n, float *to, int64_t point)
+{
+    for (int j = 0; j < n; j += VW) {
+        vf k[9], half[3 * WINO_IN], t[WINO_IN];
+        float taps[9][VW];
+        int lanes = n - j < VW ? n - j : VW;
+        memset(taps, 0, sizeof taps);
+        for (int i = 0; i < lanes; i++)
+            UNROLL for (int p = 0; p < 9; p++)
+                taps[p][i] = w[(j + i) * lane + p / 3 * down + p % 3 * right];
+        UNROLL for (int p = 0; p < 9; p++)
+            k[p] = vload(taps[p]);
+        UNROLL for (int x = 0; x < 3; x++)
+            weight_points(k + x, 3, half + x, 3);
+        UNROLL for (int y = 0; y < WINO_IN; y++) {
+            weight_points(half + 3 * y, 1, t, 1);
+            UNROLL for (int x = 0; x < WINO_IN; x++)
+                vstore(to + (y * WINO_IN + x) * point + j, t[x]);
+        }
+    }
+}
+
+const winograd_vec VEC(winograd_vec) = { .input = input, .output = output, .weights = weights };
