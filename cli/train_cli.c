@@ -114,15 +114,31 @@ void train_cli_note(void *user, const char *text)
 
 /* -- YAML ------------------------------------------------------------------------------------------------------------------ */
 
+static struct kept { struct kept *next; char text[]; } *kept;
+
+static void free_kept(void)
+{
+    while (kept) {
+        struct kept *next = kept->next;
+        free(kept);
+        kept = next;
+    }
+}
+
 /* A copy that lives until the program ends. */
 static const char *keep(const char *text)
 {
-    static text_list all;
-    char *copy = strdup(text);
-    if (!copy)
+    size_t n = strlen(text) + 1;
+    struct kept *k = malloc(sizeof *k + n);
+    if (!k) {
+        fputs("timm: out of memory\n", stderr);
         exit(EXIT_FAILED);
-    cli_append(&all, copy);
-    return copy;
+    }
+    if (!kept)
+        atexit(free_kept);
+    *k = (struct kept){ .next = kept };
+    kept = k;
+    return memcpy(k->text, text, n);
 }
 
 typedef struct config { train_cli *t; yaml_document_t d; const char *path; const option *own; size_t count; } config;
