@@ -163,6 +163,7 @@ TEST(run_errors_resume)
     nothing_lost("begun again", last, kept);
     fails(output, "--epochs 2 --resume auto --opt adamw", 1, "it is no checkpoint of such a run\n");
     fails(output, "--epochs 2 --resume auto --model-ema", 1, "it is no checkpoint of such a run\n");
+    fails(output, "--epochs 2 --resume auto --opt adamw --eval-metric loss --sched plateau", 1, "it is no checkpoint of such a run\n");
     fails(output, "--epochs 2 --resume auto -m test_resnet", 1, "is a checkpoint of test_vit, not of test_resnet\n");
     fails(output, "--epochs 2 --resume auto --img-size 64", 1, "pos_embed' holds ");
     nothing_lost("resumed as something else", last, kept);

@@ -113,6 +113,30 @@ TEST(run_options_validation_interval)
     free(t.err);
 }
 
+/* As timm's: the epochs go on, optimizer and average begin anew. */
+TEST(run_options_no_resume_opt)
+{
+    trained t = good_train("--epochs 2 --lr 0.05"), u;
+    char options[1600], end[1400];
+    static const char *const more[] = { "--opt adamw --lr 1e-3 --model-ema --model-ema-decay 1", "--sched plateau --patience-epochs 1 --lr 0.05" };
+    for (int i = 0; i < 2; i++) {
+        snprintf(options, sizeof options, "--epochs 3 --resume %s/last.safetensors --no-resume-opt %s", t.folder, more[i]);
+        u = good_train(options);
+        CHECK(u.epochs == 1 && command_has(u.err, "going on from"), "%d epochs: %s", u.epochs, u.err);
+        path_in(end, &u, "last.safetensors");
+        size_t n = 0;
+        float *average = i ? NULL : tensor_of(end, "ema/head.weight", &n);
+        char start[1400];
+        path_in(start, &t, "last.safetensors");
+        float *before = tensor_of(start, "head.weight", &n);
+        CHECK(i || (average && before && !memcmp(average, before, n * sizeof *before)), "an average that never moves is what it began with");
+        free(average);
+        free(before);
+        free(u.err);
+    }
+    free(t.err);
+}
+
 /* -- what is trained --------------------------------------------------------------------------------------------------------------- */
 
 /* How far a tensor is between two files: the greatest difference. */

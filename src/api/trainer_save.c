@@ -149,18 +149,56 @@ static bool fetch(const safetensors *f, const char *path, const char *prefix, co
     return true;
 }
 
-static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
+static bool read_average(timm_trainer *t, const safetensors *f, const char *path)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && t->ema && i < t->m->entries; i++)
+        ok = fetch(f, path, "ema/", t->m->entry[i]->name, ST_DTYPES, tg_numel(t->m->entry[i]->shape), t->ema[i], &t->m->ctx->st);
+    return ok;
+}
+
+static bool read_optimizer(timm_trainer *t, const safetensors *f, const char *path)
 {
     status *st = &t->m->ctx->st;
     optim_state *state;
-    double position[POSITION], *numbers;
+    double *numbers;
     int states = optimizer_state(t->optimizer, &state), n = schedule_state(t->schedule, &numbers);
-    bool ok = fetch(f, path, "trainer/", "position", ST_F64, POSITION, position, st)
-              && fetch(f, path, "trainer/", "loss", ST_F64, 1, &t->loss_sum, st);
-    for (size_t i = 0; ok && t->ema && i < t->m->entries; i++)
-        ok = fetch(f, path, "ema/", t->m->entry[i]->name, ST_DTYPES, tg_numel(t->m->entry[i]->shape), t->ema[i], st);
+    bool ok = true;
     for (int i = 0; ok && i < states; i++)
         ok = fetch(f, path, "optimizer/", state[i].name, state_dtype[state[i].dtype], state[i].count, state[i].data, st);
+    return ok && (!n || fetch(f, path, "schedule/", "state", ST_F64, n, numbers, st));
+}
+
+static bool has_average(const safetensors *f)
+{
+    for (size_t i = 0; i < safetensors_count(f); i++)
+        if (!strncmp(safetensors_get(f, i)->name, "ema/", 4))
+            return true;
+    return false;
+}
+
+/* The average begins anew from the weights. */
+static void restart_average(timm_trainer *t)
+{
+    for (size_t i = 0; t->ema && i < t->m->entries; i++)
+        memcpy(t->ema[i], t->m->entry[i]->owned, (size_t)tg_numel(t->m->entry[i]->shape) * sizeof(float));
+}
+
+/* All but the weights; with --no-resume-opt, as timm's, optimizer and schedule begin anew where the run stands, and they and the
+ * average may be others than they were. */
+static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
+{
+    status *st = &t->m->ctx->st;
+    double position[POSITION];
+    bool anew = train_flag(&t->opts, "no-resume-opt");
+    bool ok = fetch(f, path, "trainer/", "position", ST_F64, POSITION, position, st)
+              && fetch(f, path, "trainer/", "loss", ST_F64, 1, &t->loss_sum, st);
+    for (int i = 0; ok && i < POSITION; i++)
+        ok = (position[i] >= 0 && position[i] < 9e15) || status_fail(st, TIMM_BAD_FILE, "%s: no place in a run is %g", path, position[i]);
+    if (ok && anew && !has_average(f))
+        restart_average(t);
+    else
+        ok = ok && read_average(t, f, path);
     if (!ok)
         return false;
     t->updates = (int64_t)position[0];
@@ -171,7 +209,7 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
     /* Schedules are functions of the position, but for plateau's memory. */
     schedule_epoch(t->schedule, t->epoch, 0);
     schedule_update(t->schedule, t->updates);
-    ok = !n || fetch(f, path, "schedule/", "state", ST_F64, n, numbers, st);
+    ok = anew || read_optimizer(t, f, path);
     size_t best = safetensors_find(f, "trainer/best");
     if (ok && best < safetensors_count(f)) {
         const safetensors_entry *e = safetensors_get(f, best);
@@ -217,7 +255,7 @@ timm_status timm_trainer_load(timm_trainer *t, const char *path)
         float *value = nn_own(m->entry[i]);
         ok = value && fetch(f, path, "", m->entry[i]->name, ST_DTYPES, tg_numel(m->entry[i]->shape), value, st);
     }
-    if (ok && !train_flag(&t->opts, "no-resume-opt"))
+    if (ok)
         (void)(read_state(t, f, path) && same_batches(t, f, path));
     safetensors_close(f);
     model_drop_plans(m);

@@ -111,7 +111,7 @@ static const timm_train_option table[] = {
       "rmse, mae, r2 (rmse)" },
     { "threshold", N, "0.5", "P", "multilabel: a label is given above this probability" },
     { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, if there is one" },
-    { "no-resume-opt", F, "false", NULL, "take only the weights from it" },
+    { "no-resume-opt", F, "false", NULL, "go on from it with an optimizer that begins anew, and may be another" },
     { "on-nan", T, "stop", "HOW", "a loss that is no number: stop (the last good checkpoint is kept) or skip the batch" },
     { NULL, F, NULL, NULL, NULL }
 };
