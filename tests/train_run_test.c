@@ -82,9 +82,10 @@ static unsigned draw(void)
     return (unsigned)(s >> 20);
 }
 
-static const char *some_workers(void)
+/* Threads that read and threads that compute change nothing. */
+static const char *some_threads(void)
 {
-    static const char *const some[] = { "--workers 0", "--workers 1", "--workers 2", "--workers 5" };
+    static const char *const some[] = { "--workers 0", "--workers 1 --threads 2", "--workers 2 --threads 3", "--workers 5" };
     return some[draw() % COUNT(some)];
 }
 
@@ -112,7 +113,7 @@ TEST(runs_killed_anywhere_end_the_same)
         }
         in_run(last, broken, "last.safetensors");
         for (code = -1; code;) {
-            snprintf(more, sizeof more, "--resume auto %s", some_workers());
+            snprintf(more, sizeof more, "--resume auto %s", some_threads());
             command_of(line, kind, broken, more);
             pid_t pid = run_begin(NULL, test_temp("err"), "%s", line);
             if (mine < 3 + wanted / 8) {
