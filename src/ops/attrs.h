@@ -24,6 +24,11 @@ typedef struct shape_attr { tg_shape shape; } shape_attr;         /* reshape, ex
 typedef struct slice_attr { int axis; int64_t from, to, step; } slice_attr;
 typedef struct roll_attr { int axis; int64_t shift; } roll_attr;
 typedef struct bernoulli_attr { tg_shape shape; double chance, value; uint64_t site; } bernoulli_attr;
+/* A small program of elementwise ops: step i is op(a, b), operands below POINTWISE_INPUTS being the node's, others the
+ * results of steps before; the last step is the result.  Unused bytes are zero. */
+enum { POINTWISE_INPUTS = 10, POINTWISE_STEPS = 24 };
+typedef struct pointwise_step { const tg_op *op; int a, b; double attr[2]; } pointwise_step;
+typedef struct pointwise_attr { int64_t steps; pointwise_step step[POINTWISE_STEPS]; } pointwise_attr;
 typedef struct resize_attr { int64_t h, w; int mode; bool antialias; } resize_attr;
 
 #endif

@@ -5,6 +5,8 @@
 
 /* rewrite.c: the outputs are replaced by equal ones over a smaller graph. */
 bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st);
+/* fuse_pointwise.c: likewise, chains of elementwise ops as one node. */
+bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, status *st);
 
 /* constants.c: the value of a constant node, dense and row-major. */
 typedef struct constant {

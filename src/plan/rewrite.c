@@ -60,13 +60,19 @@ static tg *fold_batch_norm(tg *y)
     const norm_attr *a = y->attr;
     tg *x = y->in[0], *weight = a->weight ? y->in[1] : NULL, *bias = a->bias ? y->in[1 + a->weight] : NULL;
     tg *mean = y->in[1 + a->weight + a->bias], *var = y->in[2 + a->weight + a->bias];
-    if (!bare(x) || !mean->constant || !var->constant || (is(x, &op_linear) && tg_rank(x) != 2))
+    if (mean->constant && (!bare(x) || !var->constant || (is(x, &op_linear) && tg_rank(x) != 2)))
         return NULL;
     tg *s = tg_rsqrt(tg_affine(var, 1, a->eps));
     if (weight)
         s = tg_mul(weight, s);
     tg *shift = tg_affine(tg_mul(mean, s), -1, 0);
-    return fold_affine(x, s, bias ? tg_add(bias, shift) : shift);
+    shift = bias ? tg_add(bias, shift) : shift;
+    if (mean->constant)
+        return fold_affine(x, s, shift);
+    tg_shape along = { .rank = tg_rank(y) };             /* statistics of the batch: a chain of its own, with what follows */
+    for (int i = 0; i < along.rank; i++)
+        along.dim[i] = i == 1 ? tg_dim(y, 1) : 1;
+    return tg_add(tg_mul(x, tg_reshape(s, along)), tg_reshape(shift, along));
 }
 
 /* Is c a vector over the axis that x's product puts out: 1 for images, the last for linear? */

@@ -5,7 +5,7 @@
 #include "base/threads.h"
 #include "graph/graph.h"
 
-enum { LOOPS_MOST = 4 };
+enum { LOOPS_MOST = 12 };
 typedef struct loops {
     int rank, tensors;
     int64_t dim[TG_MAX_RANK], stride[LOOPS_MOST][TG_MAX_RANK];          /* the last axis is the innermost */
