@@ -5,7 +5,7 @@
 #include "loops.h"
 #include "packed_product.h"
 
-enum { TILE = 512 };
+enum { TILE = 1024 };
 
 /* A step: from registers (tiles of scratch) or operands to a register. */
 typedef struct instruction {
