@@ -10,17 +10,21 @@ void tg_gradients(tg *y, tg *dy, tg *const *x, int n, tg **dx)
     int count;
     tg **order = tg_order(g, &y, 1, &count);
     tg **d = calloc((size_t)g->count + 1, sizeof *d);      /* by id; nodes made below are not differentiated */
+    bool *end = calloc((size_t)g->count + 1, sizeof *end); /* one of x */
 
     memset(dx, 0, (size_t)n * sizeof *dx);
-    if (!order || !d) {
+    if (!order || !d || !end) {
         free(d);
+        free(end);
         status_fail(g->st, TIMM_NO_MEMORY, "out of memory differentiating %d nodes", g->count);
         return;
     }
+    for (int i = 0; i < n; i++)
+        end[x[i]->id] = true;
     d[y->id] = dy;
     for (int i = count; i-- > 0;) {
         tg *v = order[i];
-        if (!d[v->id] || !v->wants_grad || (v->op->flags & TG_LEAF))
+        if (!d[v->id] || !v->wants_grad || end[v->id] || (v->op->flags & TG_LEAF))
             continue;
         if (!v->op->grad) {
             tg_poison(g, TIMM_UNSUPPORTED, "%s in %s cannot be differentiated", v->op->name, v->where);
@@ -44,4 +48,5 @@ void tg_gradients(tg *y, tg *dy, tg *const *x, int n, tg **dx)
     for (int i = 0; i < n; i++)
         dx[i] = d[x[i]->id];
     free(d);
+    free(end);
 }

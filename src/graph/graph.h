@@ -143,7 +143,7 @@ tg **tg_order(tg_graph *g, tg *const *outputs, int n, int *count);
 void tg_print(FILE *f, tg_graph *g, tg *const *outputs, int n);
 /* Shapes computed again, no poison, operands made before users: what must hold after every pass. */
 bool tg_verify(tg_graph *g, tg *const *outputs, int n, status *st);
-/* d(sum of y * dy) / d(x[i]); dx[i] NULL where none flows.  autodiff.c. */
+/* d(sum of y * dy) / d(x[i]), each x[i] taken as independent of the others; dx[i] NULL where none flows.  autodiff.c. */
 void tg_gradients(tg *y, tg *dy, tg *const *x, int n, tg **dx);
 
 #endif

@@ -1,6 +1,6 @@
 /* attention.c - y = softmax(scale q k' + bias) v on q (b,h,n,d), k (b,h,m,d), v (b,h,m,e); bias broadcasts to (b,h,n,m). */
 #include <stdlib.h>
-#include "ops/elementwise.h"
+#include "ops/attention.h"
 
 static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
 {
@@ -31,7 +31,7 @@ static void ref(const tg_call *c)
     const attention_attr *o = c->attr;
     const tg_tensor *q = &c->in[0], *k = &c->in[1], *v = &c->in[2], *y = &c->out;
     int64_t m = k->shape.dim[2], d = q->shape.dim[3], i[TG_MAX_RANK] = { 0 };
-    double scale = o->scale != 0 ? o->scale : 1 / sqrt((double)d);
+    double scale = attention_scale(o->scale, d);
     tg_tensor bias = { .shape = { 0 } };
     tg_shape rows = y->shape;
     rows.dim[3] = 1;
@@ -61,21 +61,26 @@ static void ref(const tg_call *c)
     free(p);
 }
 
-/* The probabilities are computed again: p = softmax(scale q k' + bias). */
+void attention_gradients(tg *q, tg *k, tg *v, tg *bias, tg *dy, double scale, bool of_bias, tg **d)
+{
+    int turn[] = { 0, 1, 3, 2 };
+    scale = attention_scale(scale, tg_dim(q, 3));
+    tg *s = tg_affine(tg_matmul(q, tg_permute(k, turn)), scale, 0);
+    tg *p = tg_softmax(bias ? tg_add(s, bias) : s, 3), *dp = tg_matmul(dy, tg_permute(v, turn));
+    tg *ds = tg_mul(p, tg_sub(dp, tg_sum(tg_mul(dp, p), AXIS(3))));
+    d[0] = tg_affine(tg_matmul(ds, k), scale, 0);
+    d[1] = tg_affine(tg_matmul(tg_permute(ds, turn), q), scale, 0);
+    d[2] = tg_matmul(tg_permute(p, turn), dy);
+    if (of_bias)
+        d[3] = unbroadcast(ds, bias);
+}
+
 static void grad(tg *y, tg *dy, tg **dx)
 {
     const attention_attr *o = tg_attr(y);
-    tg *q = y->in[0], *k = y->in[1], *v = y->in[2];
-    int turn[] = { 0, 1, 3, 2 };
-    double scale = o->scale != 0 ? o->scale : 1 / sqrt((double)tg_dim(q, 3));
-    tg *s = tg_affine(tg_matmul(q, tg_permute(k, turn)), scale, 0);
-    tg *p = tg_softmax(o->bias ? tg_add(s, y->in[3]) : s, 3), *dp = tg_matmul(dy, tg_permute(v, turn));
-    tg *ds = tg_mul(p, tg_sub(dp, tg_sum(tg_mul(dp, p), AXIS(3))));
-    dx[0] = tg_affine(tg_matmul(ds, k), scale, 0);
-    dx[1] = tg_affine(tg_matmul(tg_permute(ds, turn), q), scale, 0);
-    dx[2] = tg_matmul(tg_permute(p, turn), dy);
-    if (o->bias)
-        dx[3] = unbroadcast(ds, y->in[3]);
+    tg *q = y->in[0], *k = y->in[1], *v = y->in[2], *bias = o->bias ? y->in[3] : NULL;
+    bool one = tg_same(q->shape, k->shape) && tg_same(q->shape, v->shape);
+    (one ? tg_attention_grad : attention_gradients)(q, k, v, bias, dy, o->scale, bias && bias->wants_grad, dx);
 }
 
 static int64_t macs(const tg_shape *in, int n_in, tg_shape out, const void *attr)

@@ -14,6 +14,7 @@ typedef struct epilogue {
 typedef struct conv2d_attr { int stride[2], pad[4], dilation[2], groups; epilogue e; } conv2d_attr;   /* h, w; pad: top, left, bottom, right */
 typedef struct linear_attr { epilogue e; } linear_attr;
 typedef struct attention_attr { bool bias; double scale; } attention_attr;
+typedef struct attention_grad_attr { attention_attr forward; bool of_bias; } attention_grad_attr;
 typedef struct norm_attr { int axis, groups; bool weight, bias; double eps; } norm_attr;   /* operands weight, bias follow x when present */
 typedef struct pool_attr { int k, stride, pad[4]; bool ceil, exclude_pad; } pool_attr;
 typedef struct axes_attr { unsigned axes; } axes_attr;

@@ -99,6 +99,26 @@ INLINE void softmax_of(const float *x, float scale, const float *bias, float *y,
 static void softmax(const float *x, float *y, int64_t n) { softmax_of(x, 1.f, NULL, y, n); }
 static void scaled_softmax(float *x, float scale, const float *bias, int64_t n) { softmax_of(x, scale, bias, x, n); }
 
+static void softmax_back(const float *y, float *dy, int64_t n)
+{
+    vf s[2] = { vset(0.f), vset(0.f) };
+    int64_t i;
+    for (i = 0; i + 2 * VW <= n; i += 2 * VW)
+        UNROLL for (int k = 0; k < 2; k++)
+            s[k] += vload(y + i + k * VW) * vload(dy + i + k * VW);
+    for (; i < n; i += VW) {
+        int left = n - i < VW ? (int)(n - i) : VW;
+        s[0] += vload_n(y + i, left) * vload_n(dy + i, left);
+    }
+    vf mean = vset(vsum(s[0] + s[1]));
+    for (i = 0; i + VW <= n; i += VW)
+        vstore(dy + i, vload(y + i) * (vload(dy + i) - mean));
+    if (i < n) {
+        int left = (int)(n - i);
+        vstore_n(dy + i, vload_n(y + i, left) * (vload_n(dy + i, left) - mean), left);
+    }
+}
+
 /* y = (x - mean) scale weight + bias, a vector or its first `left` numbers. */
 INLINE vf normed(vf x, vf mean, vf scale, const float *weight, const float *bias, int64_t i, int left)
 {
@@ -188,6 +208,6 @@ static void pool(reduce_kind kind, const float *const *row, int rows, float scal
 }
 
 const rows_vec VEC(rows_vec) = {
-    .softmax = softmax, .scaled_softmax = scaled_softmax, .layer_norm = layer_norm, .rms_norm = rms_norm,
+    .softmax = softmax, .scaled_softmax = scaled_softmax, .softmax_back = softmax_back, .layer_norm = layer_norm, .rms_norm = rms_norm,
     .reduce = reduce, .reduce_rows = reduce_rows, .variance = variance, .pool = pool,
 };

@@ -118,6 +118,7 @@ typedef struct rows_vec {
     void (*softmax)(const float *x, float *y, int64_t n);                          /* in place is fine */
     void (*scaled_softmax)(float *x, float scale, const float *bias,
                            int64_t n); /* x = softmax(scale x + bias); bias may be NULL */
+    void (*softmax_back)(const float *y, float *dy, int64_t n);                    /* dy = y (dy - sum(dy y)) */
     /* weight, bias: NULL or n numbers. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float eps, float *y, int64_t n);
