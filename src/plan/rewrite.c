@@ -1,4 +1,5 @@
-/* rewrite.c - fold and fuse: BatchNorm and scales into the weights before them, what follows a product into its kernel.
+/* rewrite.c - fold and fuse: BatchNorm and scales into the weights before them, what follows a product into its kernel,
+ * views of views, pieces of one value.
  *
  * The graph is rebuilt from its inputs up; each rule looks at one node whose operands are already rewritten.  What a rule
  * makes of weights alone is constant and so computed once, by constants.c.
@@ -132,16 +133,96 @@ static tg *fuse_activation(tg *y)
     return with(x, x->in, x->n_in, &e);
 }
 
+/* -- views and pieces ------------------------------------------------------------------------------------------------- */
+
+static tg *fuse_views(tg *y)
+{
+    tg *x = y->in[0];
+    if (is(y, &op_reshape) && is(x, &op_reshape))
+        return tg_reshape(x->in[0], y->shape);
+    if (!is(y, &op_permute) || !is(x, &op_permute))
+        return NULL;
+    const int *first = ((const permute_attr *)x->attr)->order, *then = ((const permute_attr *)y->attr)->order;
+    int order[TG_MAX_RANK] = { 0 };
+    bool same = true;
+    for (int i = 0; i < tg_rank(y); i++) {
+        order[i] = first[then[i]];
+        same = same && order[i] == i;
+    }
+    return same ? x->in[0] : tg_permute(x->in[0], order);
+}
+
+/* a and b one after the other; neighbouring slices of one value are one slice of it, or all of it. */
+static tg *joined(int axis, tg *a, tg *b)
+{
+    enum { MOST = 16 };
+    tg *part[MOST], *both[] = { a, b };
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        bool many = is(both[i], &op_concat) && ((const axis_attr *)both[i]->attr)->axis == axis;
+        tg **from = many ? both[i]->in : &both[i];
+        for (int k = 0; k < (many ? both[i]->n_in : 1); k++) {
+            const slice_attr *s = n && is(part[n - 1], &op_slice) ? part[n - 1]->attr : NULL;
+            const slice_attr *t = is(from[k], &op_slice) ? from[k]->attr : NULL;
+            if (s && t && part[n - 1]->in[0] == from[k]->in[0] && s->axis == axis && t->axis == axis && s->step == 1 && t->step == 1
+                && s->to == t->from)
+                part[n - 1] = tg_slice(from[k]->in[0], axis, s->from, t->to);
+            else if (n < MOST)
+                part[n++] = from[k];
+            else
+                return tg_concat_all(axis, both, 2);
+        }
+    }
+    return n == 1 ? part[0] : tg_concat_all(axis, part, n);
+}
+
+/* The axis that zeros were put around x, if it is one; -1: another kind of padding. */
+static int padded_axis(const tg *x)
+{
+    const tg_pads *p = x->attr;
+    int axis = -1;
+    if (!is(x, &op_pad) || !once(x) || p->mode != TG_PAD_CONST || p->value != 0)
+        return -1;
+    for (int i = 0; i < tg_rank(x); i++)
+        if (p->before[i] || p->after[i]) {
+            if (axis >= 0)
+                return -1;
+            axis = i;
+        }
+    return axis;
+}
+
+/* Pieces put into zeros and added, as gradients of slices are: side by side they are one piece. */
+static tg *join_pieces(tg *y)
+{
+    int axis = padded_axis(y->in[0]);
+    if (axis < 0 || padded_axis(y->in[1]) != axis)
+        return NULL;
+    for (int k = 0; k < 2; k++) {
+        const tg *a = y->in[k], *b = y->in[1 - k];
+        tg_pads p = *(const tg_pads *)a->attr;
+        const tg_pads *q = b->attr;
+        if (p.before[axis] + tg_dim(a->in[0], axis) != q->before[axis])
+            continue;
+        p.after[axis] = q->after[axis];
+        return tg_pad(joined(axis, a->in[0], b->in[0]), p);
+    }
+    return NULL;
+}
+
 static tg *rewrite(tg *y)
 {
     if (y->constant)
         return NULL;
+    if (y->op->flags & TG_VIEW)
+        return fuse_views(y);
     if (is(y, &op_batch_norm))
         return fold_batch_norm(y);
     if (is(y, &op_mul))
         return fold_scale_or_shift(y);
     if (is(y, &op_add)) {
         tg *x = fold_scale_or_shift(y);
+        x = x ? x : join_pieces(y);
         return x ? x : fuse_residual(y);
     }
     return y->op->scalar && y->n_in == 1 ? fuse_activation(y) : NULL;
