@@ -1,4 +1,5 @@
 /* linear.c - y[..., o] = sum over i of x[..., i] w[o, i]; then the epilogue. */
+#include "ops/conv2d_grad.h"
 #include "ops/product.h"
 
 static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
@@ -26,13 +27,25 @@ static void ref(const tg_call *c)
     } while (tg_next(c->out.shape, i));
 }
 
+/* Rows as the pixels of an image: a linear layer is a 1 x 1 convolution, whose weights' gradient has kernels of its own. */
+static tg *as_image(tg *x)
+{
+    int last = tg_rank(x) - 1;
+    int64_t c = tg_dim(x, last), n = tg_dim(x, 0), rows = last ? tg_numel(x->shape) / c : 1;
+    tg_shape s = SHAPE(rows, 1, 1, c);
+    if (last == 2 || last == 3)
+        s = SHAPE(n, last == 3 ? tg_dim(x, 1) : 1, tg_dim(x, last - 1), c);
+    return tg_permute(tg_reshape(x, s), (int[]){ 0, 3, 1, 2 });
+}
+
 static void grad(tg *y, tg *dy, tg **dx)
 {
+    static const conv2d_attr one = { .stride = { 1, 1 }, .dilation = { 1, 1 }, .groups = 1 };
     tg *x = y->in[0], *w = y->in[1];
     int64_t in = tg_dim(x, -1), out = tg_dim(dy, -1), rows = tg_numel(x->shape) / in;
-    tg *flat_dy = tg_reshape(dy, SHAPE(rows, out)), *flat_x = tg_reshape(x, SHAPE(rows, in));
+    tg *flat_dy = tg_reshape(dy, SHAPE(rows, out));
     dx[0] = tg_reshape(tg_matmul(flat_dy, w), x->shape);
-    dx[1] = tg_matmul(tg_permute(flat_dy, (int[]){ 1, 0 }), flat_x);
+    dx[1] = tg_reshape(conv2d_grad_weight(as_image(dy), as_image(x), &one, SHAPE(out, in, 1, 1)), w->shape);
     if (((const linear_attr *)tg_attr(y))->e.bias)
         dx[2] = tg_reshape(tg_sum(flat_dy, AXIS(0)), SHAPE(out));
 }

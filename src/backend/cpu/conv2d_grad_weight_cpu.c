@@ -4,7 +4,8 @@
  * has rows, and what it meets of x in panels of channels, padded with zeros, so that a tap is a fixed distance into a panel;
  * with a stride of s, columns lie in s phases, so that neighbours of dy meet neighbours.  Where channels are few, or the
  * kernel is one column wide, a panel holds what all taps of a kernel row see of a pixel, and only kernel rows are taps.
- * Threads share tiles of the result, never a sum.
+ * A task is a part of the result, strips by panels: it goes through all lots on its own, packs what it needs of each, and
+ * what it packs stays in L2 while it is used.  So no sum is shared, and nobody waits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 12, PIXELS = 768, ROOM = 1 << 21, BLOCK_PIXELS = 16 };
+enum { FEW_CHANNELS = 12, PIXELS = 256, ROOM = 1 << 19, STRIP_ROWS = 192, FEW_PIXELS = 16 };
 
 typedef struct state {
     const outer_vec *v;
@@ -23,9 +24,10 @@ typedef struct state {
     int64_t images, band;                   /* of a lot: images, rows of dy of each */
     int64_t rows, phases, across;           /* packed rows of an image; columns of them: phases * across */
     int vecs, tiles;                        /* vectors of a panel; tiles down a group's channels of dy */
+    int64_t panels, parts, shares;          /* of a group: panels; parts of the tiles and of the panels that make tasks */
     int64_t right;                          /* pixels of a packed panel */
     int64_t *place;                         /* of each row of dy in a panel, in pixels */
-    size_t left_bytes, right_bytes;         /* of scratch, in this order; then the sums */
+    size_t left_bytes, right_bytes;         /* of a thread's scratch, in this order; the sums come after all threads' */
     bool direct;                            /* sums lie as the result does */
 } state;
 
@@ -55,7 +57,7 @@ static void plan_lots(state *s)
 {
     const conv2d_attr *a = s->a;
     const int64_t step = s->kh == 1 ? 1 : a->stride[0], copies = step * (s->unfold ? 1 : a->stride[1]);
-    int64_t pixels = ROOM / (s->groups * (s->out + s->padded * copies));
+    int64_t pixels = ROOM / (s->out + s->padded * copies);
     pixels = pixels < PIXELS ? pixels : PIXELS;
     s->band = pixels / s->ow < 1 ? 1 : pixels / s->ow < s->oh ? pixels / s->ow : s->oh;
     s->images = s->band < s->oh ? 1 : pixels / (s->oh * s->ow);
@@ -67,6 +69,24 @@ static void plan_lots(state *s)
     s->phases = s->unfold ? 1 : a->stride[1];
     s->across = s->unfold ? s->ow : ((s->ow - 1) * a->stride[1] + (s->kw - 1) * a->dilation[1]) / a->stride[1] + 1;
     s->right = s->images * s->rows * s->phases * s->across;
+}
+
+/* Strips few enough for L2; else the split that gives the busiest thread least to multiply and pack. */
+static void plan_tasks(state *s, int threads)
+{
+    const int64_t rows = s->v->rows[s->vecs];
+    int64_t fewest = (s->out + STRIP_ROWS - 1) / STRIP_ROWS, least = 0;
+    for (int64_t parts = fewest; parts < fewest + threads && parts <= s->tiles; parts++)
+        for (int64_t shares = 1; shares <= threads && shares <= s->panels; shares++) {
+            int64_t turns = (s->groups * parts * shares + threads - 1) / threads;
+            int64_t tiles = (s->tiles + parts - 1) / parts, panels = (s->panels + shares - 1) / shares;
+            int64_t cost = turns * (tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2 + panels * s->vecs * 4);
+            if (!least || cost < least) {
+                least = cost;
+                s->parts = parts;
+                s->shares = shares;
+            }
+        }
 }
 
 static void release(void *p)
@@ -93,44 +113,47 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->taps = s->unfold ? s->kh : s->kh * s->kw;
     s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out > 1 ? s->out : 2, s->columns);
     s->tiles = (int)((s->out + s->v->rows[s->vecs] - 1) / s->v->rows[s->vecs]);
+    s->panels = (s->padded / s->v->width + s->vecs - 1) / s->vecs;
     plan_lots(s);
+    plan_tasks(s, pool_threads(c->pool));
     s->place = malloc((size_t)(s->images * s->band) * sizeof *s->place);
     if (!s->place)
         return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
     for (int64_t i = 0; i < s->images * s->band; i++)
         s->place[i] = (i / s->band * s->rows + i % s->band * (s->kh == 1 ? 1 : a->stride[0])) * s->phases * s->across;
     s->direct = s->taps == 1 && s->kw == 1 && s->padded == s->columns && tg_is_dense(&c->out);
-    s->left_bytes = lines(s->images * s->band * s->ow * s->groups * s->out);
-    s->right_bytes = lines(s->right * s->groups * s->padded);
-    prep->scratch = s->left_bytes + s->right_bytes + (s->direct ? 0 : lines(s->groups * s->taps * s->out * s->padded));
+    s->left_bytes = lines(s->images * s->band * s->ow * ((s->tiles + s->parts - 1) / s->parts) * s->v->rows[s->vecs]);
+    s->right_bytes = lines(s->right * ((s->panels + s->shares - 1) / s->shares) * s->vecs * s->v->width);
+    prep->scratch = (s->left_bytes + s->right_bytes) * (size_t)pool_threads(c->pool)
+                    + (s->direct ? 0 : lines(s->groups * s->taps * s->out * s->padded));
     prep->state = s;
     return true;
 }
 
 /* -- a lot --------------------------------------------------------------------------------------------------------- */
 
+/* A task at one lot. */
 typedef struct lot {
     const tg_call *c;
     const state *s;
     int64_t image, images, row, band;       /* rows [row, row + band) of dy of these images */
+    int64_t g, tile, tiles, first, end;     /* group; tiles [tile, tiles) of it; columns [first, end) */
     float *left, *right, *sums;
-    int64_t parts;                          /* pieces a panel's tiles are dealt out in */
 } lot;
 
-/* Strips of pixels [from, to) of the lot. */
-static void pack_left(void *arg, int64_t from, int64_t to)
+static int64_t tile_row(const state *s, int64_t tile) { return s->out * tile / s->tiles; }
+
+/* One strip after the other. */
+static void pack_left(const lot *l)
 {
-    const lot *l = arg;
     const state *s = l->s;
-    const int64_t pixels = l->images * l->band * s->ow, all = s->groups * s->out, per = l->band * s->ow;
-    for (int64_t p = from, n; p < to; p += n) {
-        n = to - p < BLOCK_PIXELS ? to - p : BLOCK_PIXELS;
-        n = n < per - p % per ? n : per - p % per;
-        const float *dy = (const float *)l->c->in[0].data + ((l->image + p / per) * s->oh * s->ow + l->row * s->ow + p % per) * all;
-        for (int64_t g = 0; g < s->groups; g++)
-            for (int t = 0; t < s->tiles; t++) {
-                int64_t a = g * s->out + s->out * t / s->tiles, rows = g * s->out + s->out * (t + 1) / s->tiles - a;
-                s->v->left(dy + a, all, n, (int)rows, l->left + a * pixels + p * rows);
+    const int64_t per = l->band * s->ow, pixels = l->images * per, all = s->groups * s->out;
+    for (int64_t i = 0; i < l->images; i++) {
+        const float *dy = (const float *)l->c->in[0].data + ((l->image + i) * s->oh + l->row) * s->ow * all + l->g * s->out;
+        for (int64_t p = 0; p < per; p += FEW_PIXELS)
+            for (int64_t t = l->tile; t < l->tiles; t++) {
+                int64_t o = tile_row(s, t), rows = tile_row(s, t + 1) - o, n = per - p < FEW_PIXELS ? per - p : FEW_PIXELS;
+                s->v->left(dy + p * all + o, all, n, (int)rows, l->left + (o - tile_row(s, l->tile)) * pixels + (i * per + p) * rows);
             }
     }
 }
@@ -144,69 +167,96 @@ static void edge(const state *s, const float *row, int64_t step, int64_t at, int
     }
 }
 
-/* A packed row of one phase and panel; x's columns are q = phase - pad + i * stride. */
-static void pack_row(const state *s, const float *row, int64_t step, int64_t phase, int64_t first, int width, float *to)
+/* Columns [i, end) of a packed row of one phase and panel; x's columns are q = phase - pad + i * stride. */
+static void pack_row(const state *s, const float *row, int64_t step, int64_t phase, int64_t i, int64_t end, int64_t first, int width, float *to)
 {
     const int64_t d = s->a->stride[1], start = phase - s->a->pad[1], reach = s->unfold ? s->kw : 1;
     const int64_t left = s->columns - first;
     const int columns = left < width ? (int)left : width;
     int64_t low = start < 0 ? (-start + d - 1) / d : 0, high = s->w - reach - start < 0 ? 0 : (s->w - reach - start) / d + 1;
-    low = low < s->across ? low : s->across;
-    high = high < low ? low : high < s->across ? high : s->across;
-    memset(to, 0, (size_t)(low * width) * sizeof *to);
-    memset(to + high * width, 0, (size_t)((s->across - high) * width) * sizeof *to);
-    for (int64_t i = 0; reach > 1 && i < low; i++)
-        edge(s, row, step, start + i * d, first, columns, to + i * width);
-    for (int64_t i = high; reach > 1 && i < s->across; i++)
-        edge(s, row, step, start + i * d, first, columns, to + i * width);
+    low = low < i ? i : low < end ? low : end;
+    high = high < low ? low : high < end ? high : end;
+    memset(to + i * width, 0, (size_t)((low - i) * width) * sizeof *to);
+    memset(to + high * width, 0, (size_t)((end - high) * width) * sizeof *to);
+    for (int64_t k = i; reach > 1 && k < low; k++)
+        edge(s, row, step, start + k * d, first, columns, to + k * width);
+    for (int64_t k = high; reach > 1 && k < end; k++)
+        edge(s, row, step, start + k * d, first, columns, to + k * width);
     s->v->right(row + (start + low * d) * step + first, d * step, high - low, columns, width, to + low * width);
 }
 
-/* Packed rows [from, to) of all images of the lot. */
-static void pack_right(void *arg, int64_t from, int64_t to)
+/* One panel after the other; a few pixels at a time, so that rows of x are read as they lie. */
+static void pack_right(const lot *l)
 {
-    const lot *l = arg;
     const state *s = l->s;
     const int panel = s->vecs * s->v->width;
     const int64_t channels = s->groups * s->in;
-    for (int64_t r = from; r < to; r++) {
+    for (int64_t r = 0; r < l->images * s->rows; r++) {
         int64_t n = l->image + r / s->rows, y = r % s->rows * (s->kh == 1 ? s->a->stride[0] : 1) + l->row * s->a->stride[0] - s->a->pad[0];
-        const float *row = (const float *)l->c->in[1].data + (n * s->h + y) * s->w * channels;
-        for (int64_t g = 0; g < s->groups; g++)
-            for (int64_t first = 0; first < s->columns; first += panel) {
-                int width = (int)(s->padded - first < panel ? s->padded - first : panel);
-                float *at = l->right + (g * s->padded + first) * s->right + r * s->phases * s->across * width;
-                if (y < 0 || y >= s->h)
-                    memset(at, 0, (size_t)(s->phases * s->across * width) * sizeof *at);
-                for (int64_t phase = 0; y >= 0 && y < s->h && phase < s->phases; phase++)
-                    pack_row(s, row + g * s->in, channels, phase, first, width, at + phase * s->across * width);
+        const float *row = (const float *)l->c->in[1].data + (n * s->h + y) * s->w * channels + l->g * s->in;
+        for (int64_t phase = 0; phase < s->phases; phase++)
+            for (int64_t x = 0; x < s->across; x += FEW_PIXELS) {
+                int64_t end = x + FEW_PIXELS < s->across ? x + FEW_PIXELS : s->across;
+                for (int64_t first = l->first; first < l->end; first += panel) {
+                    int width = (int)(s->padded - first < panel ? s->padded - first : panel);
+                    float *at = l->right + (first - l->first) * s->right + (r * s->phases + phase) * s->across * width;
+                    if (y < 0 || y >= s->h)
+                        memset(at + x * width, 0, (size_t)((end - x) * width) * sizeof *at);
+                    else
+                        pack_row(s, row, channels, phase, x, end, first, width, at);
+                }
             }
     }
 }
 
-static void multiply(void *arg, int64_t from, int64_t to)
+/* All taps of a strip by a panel. */
+static void multiply(const lot *l, int64_t t, int64_t first)
 {
-    const lot *l = arg;
     const state *s = l->s;
     const conv2d_attr *a = s->a;
-    const int64_t panel = s->vecs * s->v->width, panels = (s->columns + panel - 1) / panel, runs = l->images * l->band;
+    const int64_t panel = s->vecs * s->v->width, width = s->padded - first < panel ? s->padded - first : panel;
+    const int64_t o = tile_row(s, t), runs = l->images * l->band;
+    for (int64_t tap = 0; tap < s->taps; tap++) {
+        int64_t k = tap, phase = 0, column = 0;
+        if (!s->unfold) {
+            k = tap / s->kw;
+            phase = tap % s->kw * a->dilation[1] % s->phases;
+            column = tap % s->kw * a->dilation[1] / s->phases;
+        }
+        int64_t shift = (k * a->dilation[0] * s->phases + phase) * s->across + column;
+        outer_tile tile = { .place = s->place, .runs = runs, .run = s->ow, .step = s->padded, .add = l->image || l->row };
+        tile.left = l->left + (o - tile_row(s, l->tile)) * runs * s->ow;
+        tile.right = l->right + (first - l->first) * s->right + shift * width;
+        tile.out = l->sums + ((l->g * s->taps + tap) * s->out + o) * s->padded + first;
+        s->v->tile[width / s->v->width][tile_row(s, t + 1) - o](&tile);
+    }
+}
+
+static void work(void *arg, int64_t from, int64_t to)
+{
+    lot l = *(const lot *)arg;
+    const state *s = l.s;
+    const int64_t panel = s->vecs * s->v->width;
+    char *mine = (char *)l.c->scratch + (size_t)pool_worker() * (s->left_bytes + s->right_bytes);
+    l.left = (float *)(void *)mine;
+    l.right = (float *)(void *)(mine + s->left_bytes);
     for (int64_t i = from; i < to; i++) {
-        int64_t part = i % l->parts, first = i / l->parts % panels * panel, g = i / l->parts / panels;
-        int64_t width = s->padded - first < panel ? s->padded - first : panel, vecs = width / s->v->width;
-        for (int64_t t = s->tiles * part / l->parts; t < s->tiles * (part + 1) / l->parts; t++)
-            for (int64_t tap = 0; tap < s->taps; tap++) {
-                int64_t o = s->out * t / s->tiles, rows = s->out * (t + 1) / s->tiles - o, k = tap, phase = 0, column = 0;
-                if (!s->unfold) {
-                    k = tap / s->kw;
-                    phase = tap % s->kw * a->dilation[1] % s->phases;
-                    column = tap % s->kw * a->dilation[1] / s->phases;
-                }
-                int64_t shift = (k * a->dilation[0] * s->phases + phase) * s->across + column;
-                outer_tile tile = { .left = l->left + (g * s->out + o) * runs * s->ow, .place = s->place, .runs = runs,
-                                    .run = s->ow, .step = s->padded, .add = l->image || l->row };
-                tile.right = l->right + (g * s->padded + first) * s->right + shift * width;
-                tile.out = l->sums + ((g * s->taps + tap) * s->out + o) * s->padded + first;
-                s->v->tile[vecs][rows](&tile);
+        int64_t share = i % s->shares, part = i / s->shares % s->parts;
+        l.g = i / s->shares / s->parts;
+        l.tile = s->tiles * part / s->parts;
+        l.tiles = s->tiles * (part + 1) / s->parts;
+        l.first = s->panels * share / s->shares * panel;
+        l.end = s->panels * (share + 1) / s->shares * panel;
+        l.end = l.end < s->columns ? l.end : s->columns;
+        for (l.image = 0; l.image < s->n; l.image += s->images)
+            for (l.row = 0; l.row < s->oh; l.row += s->band) {
+                l.images = s->n - l.image < s->images ? s->n - l.image : s->images;
+                l.band = s->oh - l.row < s->band ? s->oh - l.row : s->band;
+                pack_left(&l);
+                pack_right(&l);
+                for (int64_t first = l.first; first < l.end; first += panel)
+                    for (int64_t t = l.tile; t < l.tiles; t++)
+                        multiply(&l, t, first);
             }
     }
 }
@@ -230,20 +280,9 @@ static void place_sums(void *arg, int64_t from, int64_t to)
 static void run(const tg_call *c)
 {
     const state *s = c->state;
-    const int64_t panel = s->vecs * s->v->width, panels = s->groups * ((s->columns + panel - 1) / panel);
-    char *room = c->scratch;
-    lot l = { .c = c, .s = s, .left = c->scratch, .right = (float *)(void *)(room + s->left_bytes),
-              .sums = s->direct ? c->out.data : (float *)(void *)(room + s->left_bytes + s->right_bytes) };
-    l.parts = (16 * (int64_t)pool_threads(c->pool) + panels - 1) / panels;
-    l.parts = l.parts < s->tiles ? l.parts : s->tiles;
-    for (l.image = 0; l.image < s->n; l.image += s->images)
-        for (l.row = 0; l.row < s->oh; l.row += s->band) {
-            l.images = s->n - l.image < s->images ? s->n - l.image : s->images;
-            l.band = s->oh - l.row < s->band ? s->oh - l.row : s->band;
-            pool_run(c->pool, l.images * l.band * s->ow, BLOCK_PIXELS, pack_left, &l);
-            pool_run(c->pool, l.images * s->rows, 1, pack_right, &l);
-            pool_run(c->pool, panels * l.parts, 1, multiply, &l);
-        }
+    char *after = (char *)c->scratch + (s->left_bytes + s->right_bytes) * (size_t)pool_threads(c->pool);
+    lot l = { .c = c, .s = s, .sums = s->direct ? c->out.data : (float *)(void *)after };
+    pool_run(c->pool, s->groups * s->parts * s->shares, 1, work, &l);
     if (!s->direct)
         pool_run(c->pool, s->groups * s->out, 1, place_sums, &l);
 }
