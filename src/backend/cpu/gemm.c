@@ -151,23 +151,26 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         int a = rows * t / tiles, b = rows * (t + 1) / tiles;
         g->rows(g->ctx, from + a, b - a, row + a * g->taps);
     }
-    for (int64_t p = first; p < last; p++) {
-        int64_t column = p * panel;
-        int columns = g->n - column < panel ? (int)(g->n - column) : panel;
-        int vecs = (columns + g->v->width - 1) / g->v->width;
-        gemm_tile tile = { .taps = g->taps, .run = g->run, .b = g->b + column * g->taps * g->run, .bias = g->bias,
-                           .column = column, .columns = columns, .act_first = g->act_first, .f = g->f };
-        const int64_t k = g->taps * g->run;
-        const char *next = (const char *)(tile.b + (p + 1 < last ? vecs * g->v->width * k : 0));
-        tile.ahead_step = p + 1 < last ? (vecs * g->v->width * (int64_t)sizeof(float) + tiles - 1) / tiles : 0;
-        for (int t = 0; t < tiles; t++) {
-            int a = rows * t / tiles, b = rows * (t + 1) / tiles;
-            tile.ahead = next + t * k * tile.ahead_step;
-            tile.row = row + a * g->taps;
-            tile.out = out + a;
-            tile.residual = g->residual ? residual + a : NULL;
-            g->v->tile[vecs][b - a](&tile);
+    const int64_t k = g->taps * g->run, size = panel * k * (int64_t)sizeof(float);
+    const bool resident = (size_t)((last - first) * size) <= cpu()->l2 * 3 / 8;         /* the right operand */
+    const int64_t steps = (last - first) * tiles;
+    for (int64_t i = 0; i < steps; i++) {
+        const int64_t p = first + (resident ? i % (last - first) : i / tiles);
+        const int t = (int)(resident ? i / (last - first) : i % tiles), a = rows * t / tiles, b = rows * (t + 1) / tiles;
+        const int64_t column = p * panel;
+        const int columns = g->n - column < panel ? (int)(g->n - column) : panel, vecs = (columns + g->v->width - 1) / g->v->width;
+        gemm_tile tile = { .taps = g->taps, .run = g->run, .row = row + a * g->taps, .out = out + a, .bias = g->bias, .column = column,
+                           .columns = columns, .residual = g->residual ? residual + a : NULL, .act_first = g->act_first, .f = g->f };
+        tile.b = g->b + column * k;
+        tile.ahead = (const char *)tile.b;
+        if (resident && t + 1 < tiles && g->taps == 1) {    /* the next rows, a piece with each panel */
+            tile.ahead_step = ((b - a) * (int64_t)sizeof(float) + last - first - 1) / (last - first);
+            tile.ahead = (const char *)row[b] + (p - first) * k * tile.ahead_step;
+        } else if (!resident && p + 1 < last) {             /* the next panel, a piece with each tile */
+            tile.ahead_step = (vecs * g->v->width * (int64_t)sizeof(float) + tiles - 1) / tiles;
+            tile.ahead += vecs * g->v->width * k * (int64_t)sizeof(float) + t * k * tile.ahead_step;
         }
+        g->v->tile[vecs][b - a](&tile);
     }
 }
 
