@@ -13,7 +13,7 @@
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 12, PIXELS = 256, ROOM = 1 << 19, STRIP_ROWS = 192, FEW_PIXELS = 16 };
+enum { FEW_CHANNELS = 12, PIXELS = 256, ROOM = 1 << 19, STRIP_ROWS = 384, FEW_PIXELS = 16 };
 
 typedef struct state {
     const outer_vec *v;

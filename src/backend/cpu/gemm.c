@@ -147,16 +147,16 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         for (int i = 0; i < rows; i++)
             residual[i] = g->residual + offset[i];
     }
-    for (int t = 0; t < tiles; t++) {
-        int a = rows * t / tiles, b = rows * (t + 1) / tiles;
-        g->rows(g->ctx, from + a, b - a, row + a * g->taps);
-    }
+    int start[BLOCK_ROWS + 1];
+    for (int t = 0; t <= tiles; t++)
+        start[t] = rows * t / tiles;
+    for (int t = 0; t < tiles; t++)
+        g->rows(g->ctx, from + start[t], start[t + 1] - start[t], row + start[t] * g->taps);
     const int64_t k = g->taps * g->run, size = panel * k * (int64_t)sizeof(float);
     const bool resident = (size_t)((last - first) * size) <= cpu()->l2 * 3 / 8;         /* the right operand */
-    const int64_t steps = (last - first) * tiles;
-    for (int64_t i = 0; i < steps; i++) {
-        const int64_t p = first + (resident ? i % (last - first) : i / tiles);
-        const int t = (int)(resident ? i / (last - first) : i % tiles), a = rows * t / tiles, b = rows * (t + 1) / tiles;
+    int64_t p = first;
+    for (int t = 0; t < tiles && p < last;) {
+        const int a = start[t], b = start[t + 1];
         const int64_t column = p * panel;
         const int columns = g->n - column < panel ? (int)(g->n - column) : panel, vecs = (columns + g->v->width - 1) / g->v->width;
         gemm_tile tile = { .taps = g->taps, .run = g->run, .row = row + a * g->taps, .out = out + a, .bias = g->bias, .column = column,
@@ -171,6 +171,10 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             tile.ahead += vecs * g->v->width * k * (int64_t)sizeof(float) + t * k * tile.ahead_step;
         }
         g->v->tile[vecs][b - a](&tile);
+        if (resident && ++p == last)
+            p = first, t++;
+        else if (!resident && ++t == tiles)
+            t = 0, p++;
     }
 }
 

@@ -42,9 +42,11 @@ TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 
 INLINE void narrow(const int rows, const float *x, int64_t step, int64_t n, float *to)
 {
-    for (int64_t p = 0; p < n; p++, x += step, to += rows)
+    for (int64_t p = 0; p < n; p++, x += step, to += rows) {
+        __builtin_prefetch(x + n * step);               /* what the next call reads */
         UNROLL for (int i = 0; i < rows; i++)
             to[i] = x[i];
+    }
 }
 
 static void left(const float *x, int64_t step, int64_t n, int rows, float *to)
@@ -65,6 +67,7 @@ static void right(const float *x, int64_t step, int64_t n, int columns, int widt
 {
     for (int64_t p = 0; p < n; p++, x += step, to += width) {
         int j = 0;
+        __builtin_prefetch(x + n * step);
         for (; j + VW <= columns; j += VW)
             vstore(to + j, vload(x + j));
         if (j < columns) {
