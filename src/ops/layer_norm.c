@@ -20,17 +20,7 @@ static void ref(const tg_call *c)
     } while (tg_next(outer, i));
 }
 
-/* dx = (dhat - mean(dhat) - hat mean(dhat hat)) / sqrt(var + eps) */
-static void grad(tg *y, tg *dy, tg **dx)
-{
-    const norm_attr *o = tg_attr(y);
-    unsigned axis = AXIS(o->axis);
-    tg *x = y->in[0], *centred = tg_sub(x, tg_mean(x, axis));
-    tg *r = tg_rsqrt(tg_affine(tg_mean(tg_mul(centred, centred), axis), 1, o->eps)), *hat = tg_mul(centred, r);
-    tg *dhat = norm_affine_grad(y, dy, hat, o->axis, dx);
-    tg *inner = tg_sub(tg_sub(dhat, tg_mean(dhat, axis)), tg_mul(hat, tg_mean(tg_mul(dhat, hat), axis)));
-    dx[0] = tg_mul(inner, r);
-}
+static void grad(tg *y, tg *dy, tg **dx) { tg_layer_norm_grad(y, dy, dx); }
 
 static const tg_case cases[] = {
     { .in = { DIMS(3, 17), DIMS(17), DIMS(17) }, .attr = &(const norm_attr){ 1, 0, true, true, 1e-6 } },

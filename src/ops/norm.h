@@ -12,6 +12,8 @@ void norm_describe(const void *attr, char *text, size_t size);
 tg *norm_apply(const tg_op *op, tg *x, tg *weight, tg *bias, tg *mean, tg *var, norm_attr o);
 /* A vector over one axis, shaped to broadcast over x. */
 tg *norm_along(tg *v, const tg *x, int axis);
+/* All gradients of y = layer_norm(x, weight, bias), as one node. */
+void tg_layer_norm_grad(tg *y, tg *dy, tg **dx);
 /* dweight and dbias of y = xhat weight + bias along an axis; returns dy weight. */
 tg *norm_affine_grad(tg *y, tg *dy, tg *xhat, int axis, tg **dx);
 

@@ -148,6 +148,45 @@ static void layer_norm(const float *x, const float *weight, const float *bias, f
     norm(x, mean, 1.f / sqrtf(variance(x, mean, n) / (float)n + eps), weight, bias, y, n);
 }
 
+/* A vector or its first `left` numbers; zeros where p is NULL and `none` where the row has ended. */
+INLINE vf part_of(const float *p, int64_t i, int left, vf none)
+{
+    return !p ? none : left == VW ? vload(p + i) : vload_n(p + i, left);
+}
+
+INLINE void put_part(float *p, int64_t i, vf v, int left)
+{
+    if (left == VW)
+        vstore(p + i, v);
+    else
+        vstore_n(p + i, v, left);
+}
+
+static void layer_norm_back(const float *x, const float *dy, const float *weight, float eps, float *dx, float *dweight, float *dbias,
+                            int64_t n)
+{
+    const float mean = sum(x, n) / (float)n, scale = 1.f / sqrtf(variance(x, mean, n) / (float)n + eps);
+    const vf m = vset(mean), r = vset(scale), one = vset(1.f);
+    vf a = vset(0.f), b = vset(0.f);
+    for (int64_t i = 0; i < n; i += VW) {
+        int left = n - i < VW ? (int)(n - i) : VW;
+        vf d = part_of(dy, i, left, one), hat = (vload_end(x + i, n - i, m) - m) * r, dhat = d * part_of(weight, i, left, one);
+        a += dhat;
+        b += dhat * hat;
+        if (dweight)
+            put_part(dweight, i, part_of(dweight, i, left, one) + d * hat, left);
+        if (dbias)
+            put_part(dbias, i, part_of(dbias, i, left, one) + d, left);
+    }
+    a = vset(vsum(a) / (float)n);
+    b = vset(vsum(b) / (float)n);
+    for (int64_t i = 0; i < n; i += VW) {
+        int left = n - i < VW ? (int)(n - i) : VW;
+        vf hat = (vload_end(x + i, n - i, m) - m) * r, dhat = part_of(dy, i, left, one) * part_of(weight, i, left, one);
+        put_part(dx, i, (dhat - a - hat * b) * r, left);
+    }
+}
+
 static void rms_norm(const float *x, const float *weight, float eps, float *y, int64_t n)
 {
     norm(x, 0.f, 1.f / sqrtf(sum_squares(x, n) / (float)n + eps), weight, NULL, y, n);
@@ -208,6 +247,6 @@ static void pool(reduce_kind kind, const float *const *row, int rows, float scal
 }
 
 const rows_vec VEC(rows_vec) = {
-    .softmax = softmax, .scaled_softmax = scaled_softmax, .softmax_back = softmax_back, .layer_norm = layer_norm, .rms_norm = rms_norm,
+    .softmax = softmax, .scaled_softmax = scaled_softmax, .softmax_back = softmax_back, .layer_norm = layer_norm, .layer_norm_back = layer_norm_back, .rms_norm = rms_norm,
     .reduce = reduce, .reduce_rows = reduce_rows, .variance = variance, .pool = pool,
 };

@@ -121,6 +121,9 @@ typedef struct rows_vec {
     void (*softmax_back)(const float *y, float *dy, int64_t n);                    /* dy = y (dy - sum(dy y)) */
     /* weight, bias: NULL or n numbers. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
+    /* dx of one row; dweight += dy hat, dbias += dy, n numbers each.  weight, dweight, dbias: NULL or there. */
+    void (*layer_norm_back)(const float *x, const float *dy, const float *weight, float eps, float *dx, float *dweight, float *dbias,
+                            int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float eps, float *y, int64_t n);
     float (*reduce)(reduce_kind kind, const float *x, int64_t n);
     /* y[j] = over i < rows of x[i * step + j]; times scale. */
