@@ -40,12 +40,20 @@ TILE(7, 1) TILE(8, 1) TILE(7, 2) TILE(8, 2) TILE(5, 3) TILE(6, 3) TILE(7, 3) TIL
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 #endif
 
+/* Some numbers of a pixel; eight at a time where what is too much is written over by the next pixel. */
 INLINE void narrow(const int rows, const float *x, int64_t step, int64_t n, float *to)
 {
     for (int64_t p = 0; p < n; p++, x += step, to += rows) {
         __builtin_prefetch(x + n * step);               /* what the next call reads */
-        UNROLL for (int i = 0; i < rows; i++)
-            to[i] = x[i];
+#if VEC_BYTES == 64
+        vstore_n(to, vload_n(x, rows), rows);
+#else
+        if (VW == 8 && 2 * rows >= VW && step >= rows && p + 1 < n)
+            vstore(to, vload(x));
+        else
+            UNROLL for (int i = 0; i < rows; i++)
+                to[i] = x[i];
+#endif
     }
 }
 
