@@ -68,6 +68,10 @@ static const tg_case cases[] = {
       CONV({ { 2, 2 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(4, 18, 1, 1)), .note = "1x1 of stride 2" },
     { .in = { DIMS(1, 3, 13, 70), DIMS(1, 17, 25, 139) },
       CONV({ { 2, 2 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 } }, DIMS(3, 17, 3, 3)), .note = "rows in lots" },
+    { .in = { DIMS(3, 35, 26, 25), DIMS(3, 42, 26, 25) },
+      CONV({ { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 } }, DIMS(35, 42, 3, 3)), .note = "tiles in lots", .kinked = true },
+    { .in = { DIMS(2, 40, 21, 23), DIMS(2, 33, 21, 25) },
+      CONV({ { 1, 1 }, { 2, 0, 0, 0 }, { 1, 1 }, 1, { 0 } }, DIMS(40, 33, 3, 3)), .note = "tiles, padded on one side", .kinked = true },
     { .in = { DIMS(1, 6, 7, 7), DIMS(1, 4, 7, 7) }, CONV({ { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(6, 4, 3, 3)),
       .rejects = "dy is (1, 6, 7, 7), not (1, 6, 5, 5)" },
 };

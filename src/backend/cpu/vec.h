@@ -175,6 +175,10 @@ typedef struct winograd_vec {
     /* to[p * point + j]: the 36 numbers of kernel j < n, whose taps (y, x) lie at w[j * lane + y * down + x * right]; zeros up to
      * whole vectors. */
     void (*weights)(const float *w, int64_t lane, int64_t down, int64_t right, int n, float *to, int64_t point);
+    /* The gradients of these: to[p * point + c], what the 4 x 4 results at (y, x) send back to the 36 products; and the kernels
+     * w[j * lane + ...], j < n, from the 36 sums from[p * point + j], whole vectors. */
+    void (*spread)(const winograd *w, const float *image, int64_t y, int64_t x, float *to);
+    void (*weights_back)(const float *from, int64_t point, int64_t n, float *w, int64_t lane, int64_t down, int64_t right);
 } winograd_vec;
 VEC_TABLE(winograd_vec, winograd_vec)
 

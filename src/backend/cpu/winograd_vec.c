@@ -36,6 +36,20 @@ INLINE void from_points(const vf *m, int step, vf *y, int ystep)
     y[3 * ystep] = vset(A3) * d + vset(B3) * d2 + m[5 * step];
 }
 
+/* m = A y. */
+INLINE void spread_points(const vf *y, int ystep, vf *m, int step)
+{
+    vf y1 = y[ystep], y2 = y[2 * ystep], y3 = y[3 * ystep];
+    vf even = y[0] + vset(.5f) * y2, odd = vset(A1) * y1 + vset(A3) * y3;
+    vf even2 = y[0] + vset(2.f) * y2, odd2 = vset(B1) * y1 + vset(B3) * y3;
+    m[0] = y[0];
+    m[step] = even + odd;
+    m[2 * step] = even - odd;
+    m[3 * step] = even2 + odd2;
+    m[4 * step] = even2 - odd2;
+    m[5 * step] = y3;
+}
+
 INLINE vf vload_upto(const float *p, int n) { return n == VW ? vload(p) : vload_n(p, n); }
 INLINE void vstore_upto(float *p, vf v, int n)
 {
@@ -116,6 +130,25 @@ static void output(const winograd *w, const float *from, const float *residual, 
         }
 }
 
+static void spread(const winograd *w, const float *image, int64_t y, int64_t x, float *to)
+{
+    for (int64_t c = 0; c < w->channels; c += VW) {
+        vf d[WINO_OUT * WINO_OUT], half[WINO_IN * WINO_OUT], m[WINO_IN];
+        int n = w->channels - c < VW ? (int)(w->channels - c) : VW;
+        for (int i = 0; i < WINO_OUT; i++)
+            for (int j = 0; j < WINO_OUT; j++)
+                d[i * WINO_OUT + j] = y + i < w->oh && x + j < w->ow
+                                          ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
+        for (int j = 0; j < WINO_OUT; j++)
+            spread_points(d + j, WINO_OUT, half + j, WINO_OUT);
+        for (int i = 0; i < WINO_IN; i++) {
+            spread_points(half + i * WINO_OUT, 1, m, 1);
+            UNROLL for (int j = 0; j < WINO_IN; j++)
+                vstore_upto(to + (i * WINO_IN + j) * w->point + c, m[j], n);
+        }
+    }
+}
+
 /* t = G k: powers of the points, 1, x, x^2, over the products of their distances. */
 INLINE void weight_points(const vf *k, int kstep, vf *t, int step)
 {
@@ -152,4 +185,35 @@ static void weights(const float *w, int64_t lane, int64_t down, int64_t right, i
     }
 }
 
-const winograd_vec VEC(winograd_vec) = { .input = input, .output = output, .weights = weights };
+/* k = G' t. */
+INLINE void weight_sums(const vf *t, int step, vf *k, int kstep)
+{
+    const vf na = vset(-2.f / 3), nb = vset(1.f / 6);
+    vf s = na * (t[step] + t[2 * step]), d = na * vset(A1) * (t[step] - t[2 * step]);
+    vf s2 = nb * (t[3 * step] + t[4 * step]), d2 = nb * vset(B1) * (t[3 * step] - t[4 * step]);
+    k[0] = t[0] + s + s2;
+    k[kstep] = d + d2;
+    k[2 * kstep] = vset(.5f) * s + vset(2.f) * s2 + t[5 * step];
+}
+
+static void weights_back(const float *from, int64_t point, int64_t n, float *w, int64_t lane, int64_t down, int64_t right)
+{
+    for (int64_t j = 0; j < n; j += VW) {
+        vf t[WINO_SIZE], half[3 * WINO_IN], k[3];
+        float taps[9][VW];
+        for (int p = 0; p < WINO_SIZE; p++)
+            t[p] = vload(from + p * point + j);
+        for (int x = 0; x < WINO_IN; x++)
+            weight_sums(t + x, WINO_IN, half + x, WINO_IN);
+        for (int y = 0; y < 3; y++) {
+            weight_sums(half + y * WINO_IN, 1, k, 1);
+            UNROLL for (int x = 0; x < 3; x++)
+                vstore(taps[y * 3 + x], k[x]);
+        }
+        for (int i = 0; i < VW && j + i < n; i++)
+            for (int p = 0; p < 9; p++)
+                w[(j + i) * lane + p / 3 * down + p % 3 * right] = taps[p][i];
+    }
+}
+
+const winograd_vec VEC(winograd_vec) = { .input = input, .output = output, .weights = weights, .spread = spread, .weights_back = weights_back };

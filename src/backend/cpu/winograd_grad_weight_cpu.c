@@ -1,0 +1,161 @@
+/* winograd_grad_weight_cpu.c - dw of 3x3 convolutions of stride 1, through the points of F(4x4, 3x3).
+ *
+ * y = A' ((G g G') . (B' x B)) A of a tile, so dg = G' (sum over tiles of (A dy A') . (B' x B)) G: 36 sums of outer products over
+ * tiles instead of 9 over pixels, a quarter of the multiplications.  Tiles are taken in lots whose size depends on the shapes
+ * alone; of a lot both sides are transformed, then each point's sum grows by it.
+ */
+#include <stdlib.h>
+#include "kernels.h"
+#include "ops/conv2d_grad.h"
+#include "packed_product.h"
+
+enum { FEW_CHANNELS = 32, APART = 16, LOT_NUMBERS = 400000, LEAST = 32, READ = 40 };
+
+typedef struct state {
+    const outer_vec *o;
+    const winograd_vec *v;
+    int64_t in, out, padded, tiles, down, across, lot, pad[2];
+    int vecs;
+    size_t left, right, sums, pack;         /* bytes of scratch, in this order; pack: of each thread */
+} state;
+
+static int64_t tiles_along(int64_t pixels) { return (pixels + WINO_OUT - 1) / WINO_OUT; }
+
+/* As for the convolution itself: sums of 36 are written and read where those of 9 were. */
+static bool pays(const tg_call *c)
+{
+    const int64_t *dy = c->in[0].shape.dim;
+    double pixels = (double)(dy[0] * dy[2] * dy[3]), tiles = (double)(dy[0] * tiles_along(dy[2]) * tiles_along(dy[3]));
+    double channels = 1. / (double)dy[1] + 1. / (double)c->in[1].shape.dim[1];
+    return 9 * pixels > 36 * tiles * 1.2 + 27 * READ + 36 * tiles * 8 * channels;
+}
+
+static const char *declines(const tg_call *c)
+{
+    const conv2d_attr *a = &((const conv2d_grad_attr *)c->attr)->conv;
+    const tg_shape w = c->out.shape;
+    if (!all_f32(c))
+        return "not float";
+    if (w.dim[2] != 3 || w.dim[3] != 3 || a->stride[0] != 1 || a->stride[1] != 1 || a->dilation[0] != 1 || a->dilation[1] != 1 || a->groups != 1)
+        return "not 3x3 of stride 1";
+    if (w.dim[0] < FEW_CHANNELS || w.dim[1] < FEW_CHANNELS || !pays(c))
+        return "too small to pay";
+    return c->in[0].stride[1] != 1 || c->in[1].stride[1] != 1 ? "not channels-last" : NULL;
+}
+
+static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
+{
+    (void)c, (void)out;
+    for (int i = 0; i < 2; i++)
+        if (in[i].stride[1] != 1)
+            tg_channels_last(&in[i]);
+}
+
+static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
+
+static bool prepare(const tg_call *c, tg_prep *prep)
+{
+    const conv2d_attr *a = &((const conv2d_grad_attr *)c->attr)->conv;
+    const tg_shape dy = c->in[0].shape;
+    state *s = calloc(1, sizeof *s);
+    if (!s)
+        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
+    s->o = VEC_PICK(outer_vec);
+    s->v = VEC_PICK(winograd_vec);
+    s->out = dy.dim[1];
+    s->in = c->in[1].shape.dim[1];
+    s->padded = (s->in + s->o->width - 1) / s->o->width * s->o->width;
+    s->down = tiles_along(dy.dim[2]);
+    s->across = tiles_along(dy.dim[3]);
+    s->tiles = dy.dim[0] * s->down * s->across;
+    s->pad[0] = a->pad[0];
+    s->pad[1] = a->pad[1];
+    s->lot = LOT_NUMBERS / (WINO_SIZE * (s->in + s->out));
+    s->lot = s->lot < LEAST ? LEAST : s->lot;
+    int64_t lots = (s->tiles + s->lot - 1) / s->lot;
+    s->lot = (s->tiles + lots - 1) / lots;
+    s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out, s->in);
+    s->left = lines(WINO_SIZE * (s->lot * s->out + APART));
+    s->right = lines(WINO_SIZE * (s->lot * s->in + APART));
+    s->sums = lines(WINO_SIZE * (s->out * s->padded + APART));
+    s->pack = lines(s->lot * s->padded) + lines(s->lot * TILE_ROWS);
+    prep->scratch = s->left + s->right + s->sums + s->pack * (size_t)pool_threads(c->pool);
+    prep->state = s;
+    return true;
+}
+
+typedef struct lot { const tg_call *c; const state *s; int64_t first, tiles; float *left, *right, *sums; char *pack; } lot;
+
+static void transform(void *arg, int64_t from, int64_t to)
+{
+    const lot *l = arg;
+    const state *s = l->s;
+    const tg_tensor *dy = &l->c->in[0], *x = &l->c->in[1];
+    winograd back = { .oh = dy->shape.dim[2], .ow = dy->shape.dim[3], .channels = s->out, .xy = dy->stride[2], .xx = dy->stride[3],
+                      .point = l->tiles * s->out + APART };
+    winograd there = { .h = x->shape.dim[2], .w = x->shape.dim[3], .channels = s->in, .xy = x->stride[2], .xx = x->stride[3],
+                       .point = l->tiles * s->in + APART };
+    for (int64_t i = from; i < to; i++) {
+        int64_t tile = l->first + i, col = tile % s->across * WINO_OUT, row = tile / s->across % s->down * WINO_OUT;
+        int64_t n = tile / s->across / s->down;
+        s->v->spread(&back, (const float *)dy->data + n * dy->stride[0], row, col, l->left + i * s->out);
+        s->v->input(&there, (const float *)x->data + n * x->stride[0], row - s->pad[0], col - s->pad[1], l->right + i * s->in);
+    }
+}
+
+/* Points [from, to): sums (out x in) of each. */
+static void multiply(void *arg, int64_t from, int64_t to)
+{
+    static const int64_t start = 0;
+    const lot *l = arg;
+    const state *s = l->s;
+    const int64_t panel = s->vecs * s->o->width, most = s->o->rows[s->vecs], tiles = (s->out + most - 1) / most;
+    float *right = (float *)(void *)(l->pack + (size_t)pool_worker() * s->pack), *left = right + lines(s->lot * s->padded) / sizeof(float);
+    for (int64_t p = from; p < to; p++) {
+        const float *dy = l->left + p * (l->tiles * s->out + APART), *x = l->right + p * (l->tiles * s->in + APART);
+        float *sums = l->sums + p * (s->out * s->padded + APART);
+        for (int64_t j = 0; j < s->padded; j += panel) {
+            int64_t width = s->padded - j < panel ? s->padded - j : panel, columns = s->in - j < width ? s->in - j : width;
+            s->o->right(x + j, s->in, l->tiles, (int)columns, (int)width, right + j * l->tiles);
+        }
+        for (int64_t t = 0; t < tiles; t++) {
+            int64_t o = s->out * t / tiles, rows = s->out * (t + 1) / tiles - o;
+            s->o->left(dy + o, s->out, l->tiles, (int)rows, left);
+            for (int64_t j = 0; j < s->padded; j += panel) {
+                int64_t width = s->padded - j < panel ? s->padded - j : panel;
+                outer_tile tile = { .left = left, .right = right + j * l->tiles, .place = &start, .runs = 1, .run = l->tiles,
+                                    .out = sums + o * s->padded + j, .step = s->padded, .add = l->first > 0 };
+                s->o->tile[width / s->o->width][rows](&tile);
+            }
+        }
+    }
+}
+
+static void finish(void *arg, int64_t from, int64_t to)
+{
+    const lot *l = arg;
+    const state *s = l->s;
+    const int64_t *step = l->c->out.stride;
+    for (int64_t o = from; o < to; o++)
+        s->v->weights_back(l->sums + o * s->padded, s->out * s->padded + APART, s->in, (float *)l->c->out.data + o * step[0], step[1],
+                           step[2], step[3]);
+}
+
+static void run(const tg_call *c)
+{
+    const state *s = c->state;
+    char *at = c->scratch;
+    lot l = { .c = c, .s = s, .left = c->scratch, .right = (float *)(void *)(at + s->left), .sums = (float *)(void *)(at + s->left + s->right),
+              .pack = at + s->left + s->right + s->sums };
+    for (l.first = 0; l.first < s->tiles; l.first += s->lot) {
+        l.tiles = s->tiles - l.first < s->lot ? s->tiles - l.first : s->lot;
+        pool_run(c->pool, l.tiles, 1, transform, &l);
+        pool_run(c->pool, WINO_SIZE, 1, multiply, &l);
+    }
+    pool_run(c->pool, s->out, 1, finish, &l);
+}
+
+static void release(void *s) { free(s); }
+
+const tg_kernel kernel_winograd_grad_weight = { .op = "conv2d_grad_weight", .name = "cpu.winograd_grad_weight", .declines = declines,
+                                                .prefers = prefers, .prepare = prepare, .run = run, .release = release };
