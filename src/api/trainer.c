@@ -89,7 +89,7 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
         out[LOGITS] = logits;
         t->params = b->entries;
         memcpy(t->param, b->entry, (size_t)b->entries * sizeof *t->param);
-        for (int i = 0; i < b->entries; i++)
+        for (int i = b->entries; i-- > 0;)                       /* as they are found: what is done with can go */
             if (d[i] && !trainer_group(t, b->entry[i])->frozen) {
                 t->gradient[i] = n;
                 out[n++] = d[i];
