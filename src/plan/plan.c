@@ -397,7 +397,8 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
             return status_fail(p->st, TIMM_INTERNAL, "%s in %s is poisoned without a message", order[i]->op->name, order[i]->where);
     count_work(p, order, count);
     if (!p->o.no_rewrite) {
-        if (!plan_rewrite(g, outputs, n, p->st) || !plan_fuse_pointwise(g, outputs, n, p->st) || !(order = tg_order(g, outputs, n, &count)))
+        if (!plan_rewrite(g, outputs, n, p->st) || !plan_fuse_pointwise(g, outputs, n, p->st) || !plan_recompute(g, outputs, n, p->st)
+            || !(order = tg_order(g, outputs, n, &count)))
             return false;
     }
     p->nodes = count;
