@@ -10,7 +10,7 @@
 static struct {
     int64_t batch, threads, size, runs;
     double seconds;
-    bool train, profile, times, json;
+    bool train, grad_checkpointing, profile, times, json;
     const char *opt, *precision, *backend;
 } o;
 
@@ -20,6 +20,7 @@ static const option options[] = {
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
     { "--train", 0, OPT_FLAG, &o.train, NULL, "steps of training: forward, backward, update", 0, 0 },
     { "--opt", 0, OPT_TEXT, &o.opt, "NAME", "optimizer of --train (sgd)", 0, 0 },
+    { "--grad-checkpointing", 0, OPT_FLAG, &o.grad_checkpointing, NULL, "with --train: less memory, more arithmetic", 0, 0 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "fp32", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
@@ -101,6 +102,7 @@ static bool open_subject(subject *s, timm_ctx *ctx, const char *name)
     if (o.train) {
         s->t = timm_trainer_open(s->m);
         timm_trainer_set(s->t, "opt", o.opt ? o.opt : "sgd");
+        timm_trainer_set(s->t, "grad-checkpointing", o.grad_checkpointing ? "true" : "false");
         timm_trainer_set(s->t, "lr", "1e-6");            /* so that nothing diverges, however long it runs */
     }
     return timm_ctx_status(ctx) == TIMM_OK;

@@ -9,7 +9,7 @@
 /* Where a layer stands: part (stem, blocks, head), the numbers in its name, what follows them; -1 where there is none. */
 enum { STEM, BLOCKS, HEAD, NUMBERS = 4 };
 enum { LAST = 99999 };
-typedef struct place { int64_t key[2 + NUMBERS]; bool joins; } place;
+typedef struct place { int64_t key[2 + NUMBERS]; bool joins, beside; } place;      /* beside: between blocks, no block itself */
 
 /* Does `name` start as the pattern of n characters says?  Numbers go to key from 1 on. */
 static bool starts(const char *name, const char *pattern, size_t n, place *at)
@@ -45,7 +45,8 @@ static bool in_part(const char *name, const char *patterns, int of, place *at)
         *at = (place){ .key = { of, -1, -1, -1, -1, -1 } };
         if (starts(name, p, n, at)) {
             at->joins = !strncmp(p + n, "=last", 5);
-            if (p[n] == '=')
+            at->beside = p[n] == '=';
+            if (at->beside)
                 at->key[1 + numbers_in(at)] = at->joins ? LAST : 0;
             return true;
         }
@@ -69,6 +70,20 @@ static int by_place(const void *a, const void *b)
         if (x->key[i] != y->key[i])
             return x->key[i] < y->key[i] ? -1 : 1;
     return 0;
+}
+
+void model_number_blocks(const timm_family *f, tg_graph *g)
+{
+    place last = { 0 }, at;
+    int n = 0;
+    for (int i = 0; i < g->count; i++) {
+        tg *x = g->node[i];
+        if ((x->op->flags & TG_LEAF) || !in_part(x->where, f->blocks, BLOCKS, &at) || at.beside)
+            continue;
+        n += !n || by_place(&at, &last) != 0;
+        x->segment = n;
+        last = at;
+    }
 }
 
 /* Sorted and without repetitions: places; returns how many layers they are, and each place's layer. */

@@ -19,5 +19,8 @@ typedef struct param_group {
 
 /* One for each of m->entry, in its order.  False with a status. */
 bool model_param_groups(timm_model *m, const group_opts *o, param_group *group);
+/* Numbers the nodes of each of the family's blocks as a segment, to be computed again for the gradients: the blocks that timm's
+ * set_grad_checkpointing checkpoints. */
+void model_number_blocks(const timm_family *f, tg_graph *g);
 
 #endif

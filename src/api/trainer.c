@@ -122,6 +122,8 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);
     tg *logits = m->family->head(nn_root(&b), x, m->variant, m->head);
     tg *loss = trainer_loss(t, logits, tg_input(b.graph, IN_TARGET, target));
+    if (train_flag(&t->opts, "grad-checkpointing"))
+        model_number_blocks(m->family, b.graph);
     bool ok = status_ok(&m->ctx->st) && make_plan(t, &b, loss, logits);
     nn_build_close(&b);
     t->image = image;

@@ -116,6 +116,7 @@ struct tg {
     const float *data;          /* leaf "const": row-major */
     void *param;                /* leaf "param": the store's */
     int input;                  /* leaf "input": its number */
+    int segment;                /* computed again for the gradients, with all of its number; 0: kept for them */
     int mark;                   /* scratch of the pass that runs */
 };
 
@@ -135,6 +136,7 @@ tg *tg_input(tg_graph *g, int number, tg_shape shape);
 tg *tg_param_leaf(tg_graph *g, void *param, tg_shape shape, bool trains);
 tg *tg_constant(tg_graph *g, tg_shape shape, const float *data);   /* copied */
 tg *tg_apply(const tg_op *op, tg *const *in, int n_in, const void *attr);
+tg *tg_after(tg *x, tg *before);                                   /* x, computed no sooner than `before`: after.c */
 tg *tg_poison(tg_graph *g, timm_status code, const char *fmt, ...) TG_PRINTF(3, 4);
 const void *tg_attr(const tg *x);
 

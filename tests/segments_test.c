@@ -1,0 +1,81 @@
+/* segments_test.c - gradient checkpointing: less memory, the same bytes. */
+#include <stdlib.h>
+#include <string.h>
+#include "api/trainer.h"
+#include "base/random.h"
+#include "plan/plan.h"
+#include "test.h"
+
+typedef struct subject { const char *model; int64_t size, batch; float drop, path, attn; double most; } subject;
+
+/* What two passes leave: loss, logits, gradients, running statistics, one after the other; and what a pass holds but gradients. */
+typedef struct outcome { float *all; int64_t n; size_t held; } outcome;
+
+static void append(outcome *o, const float *v, int64_t n)
+{
+    float *more = realloc(o->all, (size_t)(o->n + n + 1) * sizeof *more);
+    REQUIRE(more, "out of memory");
+    o->all = more;
+    memcpy(o->all + o->n, v, (size_t)n * sizeof *v);
+    o->n += n;
+}
+
+static void run(const subject *s, const char *on, outcome *o)
+{
+    timm_ctx *ctx = timm_open(NULL);
+    timm_model *m = timm_create(ctx, s->model, &(timm_model_opts){ .drop_rate = s->drop, .drop_path = s->path, .attn_drop = s->attn,
+                                .proj_drop = s->attn, .classes = 10, .img_size = { s->size, s->size } });
+    timm_trainer *t = timm_trainer_open(m);
+    int64_t n = s->batch * 3 * s->size * s->size;
+    float *pixels = malloc((size_t)n * sizeof *pixels), *target = calloc((size_t)s->batch * 10, sizeof *target);
+    double loss = 0;
+    for (int64_t i = 0; i < n; i++)
+        pixels[i] = (float)(random_uniform(11, (uint64_t)i + 1) * 4 - 2);
+    for (int64_t i = 0; i < s->batch; i++)
+        target[i * 10 + i % 10] = 1;
+    timm_trainer_set(t, "grad-checkpointing", on);
+    timm_tensor x = { .rank = 4, .dim = { s->batch, 3, s->size, s->size }, .data = pixels };
+    timm_tensor y = { .rank = 2, .dim = { s->batch, 10 }, .data = target };
+    for (int pass = 0; pass < 2; pass++) {               /* masks of the second differ, and it is from other statistics */
+        timm_backward(t, &x, &y, &loss);
+        REQUIRE(timm_ctx_status(ctx) == TIMM_OK, "%s: %s", s->model, timm_message(ctx));
+        timm_tensor logits = timm_trainer_logits(t);
+        append(o, &(float){ (float)loss }, 1);
+        append(o, logits.data, timm_numel(&logits));
+        for (int i = 0; i < t->params; i++)
+            if (t->gradient[i])
+                append(o, trainer_gradient(t, i), tg_numel(t->param[i]->shape));
+        for (int i = 0; i < t->buffers; i++)
+            append(o, t->buffer[i]->owned, tg_numel(t->buffer[i]->shape));
+    }
+    o->held = plan_arena_bytes(t->plan);
+    for (int i = 0; i < t->params; i++)
+        o->held -= t->gradient[i] ? (size_t)tg_numel(t->param[i]->shape) * sizeof(float) : 0;
+    free(pixels);
+    free(target);
+    timm_trainer_close(t);
+    timm_close(ctx);
+}
+
+TEST(checkpointing_saves_memory_and_changes_no_byte)
+{
+    static const subject subjects[] = {
+        { "resnet26d", 64, 4, .2f, .2f, 0, .85 },
+        { "vit_tiny_patch16_224", 96, 4, .1f, .2f, .1f, .25 },
+        { "efficientnet_lite0", 64, 4, .2f, .2f, 0, .6 },
+        { "mobilenetv3_small_050", 64, 4, .2f, .2f, 0, .8 },
+        { "convnextv2_atto", 64, 4, .1f, .3f, 0, .65 },
+        { "swin_tiny_patch4_window7_224", 112, 2, .1f, .2f, .1f, .55 },
+    };
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        const subject *s = &subjects[i];
+        outcome plain = { 0 }, again = { 0 };
+        run(s, "false", &plain);
+        run(s, "true", &again);
+        CHECK(plain.n == again.n && !memcmp(plain.all, again.all, (size_t)plain.n * sizeof *plain.all), "%s: other numbers", s->model);
+        CHECK((double)again.held <= s->most * (double)plain.held, "%s: %zu bytes, of %zu without", s->model, again.held,
+              plain.held);
+        free(plain.all);
+        free(again.all);
+    }
+}
