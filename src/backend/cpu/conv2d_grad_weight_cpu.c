@@ -2,8 +2,8 @@
  *
  * Rows of dy are taken in lots whose size depends on the shapes alone.  Of a lot, dy is packed in strips as wide as a tile
  * has rows, and what it meets of x in panels of channels, padded with zeros, so that a tap is a fixed distance into a panel;
- * with a stride of s, columns lie in s phases, so that neighbours of dy meet neighbours.  Where channels are few, or the
- * kernel is one column wide, a panel holds what all taps of a kernel row see of a pixel, and only kernel rows are taps.
+ * with a stride of s, columns lie in s phases, so that neighbours of dy meet neighbours.  Where all channels are few, or
+ * the kernel is one column wide, a panel holds what all taps of a kernel row see of a pixel, and only kernel rows are taps.
  * A task is a part of the result, strips by panels: it goes through all lots on its own, packs what it needs of each, and
  * what it packs stays in L2 while it is used.  So no sum is shared, and nobody waits.
  */
@@ -107,7 +107,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     *s = (state){ .v = VEC_PICK(outer_vec), .a = a, .n = x.dim[0], .h = x.dim[2], .w = x.dim[3], .oh = dy.dim[2],
                   .ow = dy.dim[3], .kh = w.dim[2], .kw = w.dim[3], .groups = a->groups, .in = w.dim[1],
                   .out = w.dim[0] / a->groups };
-    s->unfold = s->kw == 1 || (s->in <= FEW_CHANNELS && a->dilation[1] == 1);
+    s->unfold = s->kw == 1 || (s->groups == 1 && s->in <= FEW_CHANNELS && a->dilation[1] == 1);
     s->columns = s->unfold ? s->kw * s->in : s->in;
     s->padded = (s->columns + s->v->width - 1) / s->v->width * s->v->width;
     s->taps = s->unfold ? s->kh : s->kh * s->kw;
