@@ -125,6 +125,37 @@ TEST(plan_passes_change_nothing_but_speed)
     tg_graph_free(g);
 }
 
+/* A first pixel far from all others, as the corner of a padded image is, must not cost digits of the variance. */
+TEST(plan_moments_of_an_outlier)
+{
+    enum { C = 16, PIXELS = 2 * 112 * 112 };
+    float *image = malloc(sizeof *image * C * PIXELS);
+    const float *inputs[] = { image };
+    status st = { 0 };
+    REQUIRE(image, "out of memory");
+    for (int64_t i = 0; i < C * PIXELS; i++)
+        image[i] = i % (PIXELS / 2) ? 5 + (float)(random_uniform(4, (uint64_t)i + 1) - .5) * 1e-2f : 0;
+    tg_graph *g = tg_graph_new(&st);
+    tg *moments = tg_apply(tg_find_op("channel_moments"), (tg *[]){ tg_input(g, 0, SHAPE(2, C, 112, 112)) }, 1, NULL);
+    plan *fast = planned(g, &moments, 1, false, "cpu", &st);
+    REQUIRE(fast, "%s", st.text);
+    plan_run(fast, inputs);
+    for (int c = 0; c < C; c++) {
+        double sum = 0, squares = 0;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t n = 0; n < 2; n++)
+                for (int64_t p = 0; p < PIXELS / 2; p++) {
+                    double v = (double)image[(n * C + c) * (PIXELS / 2) + p], d = v - sum / PIXELS;
+                    *(pass ? &squares : &sum) += pass ? d * d : v;
+                }
+        double got = (double)((const float *)plan_output(fast, 0)->data)[C + c], want = squares / PIXELS;
+        CHECK(fabs(got - want) < 1e-6 * want, "channel %d: variance %.9g, not %.9g", c, got, want);
+    }
+    plan_free(fast);
+    tg_graph_free(g);
+    free(image);
+}
+
 /* While a step runs, no operand that a later step or the user still reads may be written over: every result is read back
  * after the run from a plan in which each value is an output too. */
 TEST(plan_keeps_what_is_still_read)

@@ -5,6 +5,7 @@
 #include "vec.h"
 
 enum { BLOCKS = 32, BLOCK = 1 << 15 };  /* at most so many blocks, and none smaller than so many numbers */
+enum { SAMPLES = 16 };                  /* rows whose mean moments are first taken about */
 
 static bool rows_of_channels(const tg_tensor *t)
 {
@@ -33,6 +34,7 @@ typedef struct sums {
     const tg_call *c;
     const channels_vec *v;
     int64_t rows, channels, step[2], block;         /* rows of a block */
+    float *about;               /* [channels]: near the mean, so that no sum cancels */
     double *part;               /* [block][2][channels] */
 } sums;
 
@@ -46,7 +48,8 @@ static int64_t blocks_of(int64_t rows, int64_t channels)
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     int64_t channels = c->out.shape.dim[1];
-    prep->scratch = (size_t)(blocks_of(tg_numel(c->in[0].shape) / channels, channels) * 2 * channels) * sizeof(double);
+    int64_t sums_each = 2 * blocks_of(tg_numel(c->in[0].shape) / channels, channels);
+    prep->scratch = (size_t)(sums_each * channels) * sizeof(double) + (size_t)channels * sizeof(float);
     return true;
 }
 
@@ -64,7 +67,19 @@ static void work(void *arg, int64_t from, int64_t to)
         if (y)
             s->v->dots(x + first * s->step[0], s->step[0], y + first * s->step[1], s->step[1], rows, in[2].data, part, part + n, n);
         else
-            s->v->moments(x + first * s->step[0], s->step[0], rows, x, part, part + n, n);
+            s->v->moments(x + first * s->step[0], s->step[0], rows, s->about, part, part + n, n);
+    }
+}
+
+static void sample_mean(const sums *s, float *about)
+{
+    int64_t taken = s->rows < SAMPLES ? s->rows : SAMPLES;
+    for (int64_t k = 0; k < s->channels; k++)
+        about[k] = 0;
+    for (int64_t i = 0; i < taken; i++) {
+        const float *x = (const float *)s->c->in[0].data + (2 * i + 1) * s->rows / (2 * taken) * s->step[0];
+        for (int64_t k = 0; k < s->channels; k++)
+            about[k] += x[k] / (float)taken;
     }
 }
 
@@ -76,19 +91,21 @@ static void run(const tg_call *c)
     s.block = (s.rows + blocks - 1) / blocks;
     for (int i = 0; i < 2 && i < c->n_in; i++)
         s.step[i] = c->in[i].shape.rank == 2 ? c->in[i].stride[0] : s.channels;
+    s.about = (float *)(void *)(s.part + blocks * 2 * s.channels);
+    if (c->n_in == 1)
+        sample_mean(&s, s.about);
     pool_run(c->pool, blocks, 1, work, &s);
     float *y = c->out.data;
-    const float *shift = c->in[0].data;
     for (int64_t k = 0; k < s.channels; k++) {
         double a = 0, b = 0;
         for (int64_t i = 0; i < blocks; i++) {
             a += s.part[i * 2 * s.channels + k];
             b += s.part[(i * 2 + 1) * s.channels + k];
         }
-        if (c->n_in == 1) {                              /* moments about shift, the first row */
+        if (c->n_in == 1) {                              /* moments about `about` */
             a /= (double)s.rows;
             b = b / (double)s.rows - a * a;
-            a += (double)shift[k];
+            a += (double)s.about[k];
             b = b > 0 ? b : 0;
         }
         y[k] = (float)a;
