@@ -23,7 +23,10 @@ typedef struct state {
 
 enum { FEW_CHANNELS = 32, APART = 16, DEPTH = 32 };     /* APART: keeps the 36 from falling into one set of a cache */
 
-/* The call as a convolution of x with w, in the gradient turned by half a turn and with its channels exchanged. */
+/* In training a value that rounding carries over zero sends the gradient of its place elsewhere; errors of transforms do not average
+ * out over few channels.
+ *
+ * The call as a convolution of x with w, in the gradient turned by half a turn and with its channels exchanged. */
 typedef struct view { const tg_tensor *x, *w, *y; int64_t pad[2]; bool turned; const epilogue *e; } view;
 
 static view view_of(const tg_call *c)
@@ -63,6 +66,8 @@ static const char *declines(const tg_call *c)
         return "wide padding";
     if (x->shape.dim[1] < FEW_CHANNELS || w->shape.dim[0] < FEW_CHANNELS || !pays(c))
         return "too small to pay";
+    if (c->op == &op_conv2d && !w->constant && x->shape.dim[1] <= FEW_CHANNELS)
+        return "rounds more than a direct sum of few channels";
     if (x->stride[1] != 1 || c->out.stride[1] != 1)
         return "not channels-last";
     return epilogue_declines(c, view_of(c).e, 1);
