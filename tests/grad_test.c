@@ -1,4 +1,4 @@
-/* grad_test.c - every gradient rule against central differences of the definition, in double. */
+/* grad_test.c - every gradient rule, and its own gradient, against central differences of the definitions, in double. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "ops/op.h"
 #include "test.h"
 
-enum { MOST = 7, PROBES = 12 };
+enum { MOST = 8, PROBES = 12, FEW_PROBES = 4 };
 
 static double dot(const double *a, const double *b, int64_t n)
 {
@@ -31,19 +31,57 @@ static double moved(subject *s, int k, int64_t i, double h)
     return sum;
 }
 
-static void probe(subject *s, const tg_op *op, const tg_case *c, int k, const double *dx)
+/* dx NULL: all zero. */
+static void probe(subject *s, const tg_op *op, const tg_case *c, int k, const double *dx, int probes)
 {
     int64_t n = tg_numel(s->x[k]->shape);
     double largest = 1e-3;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && dx; i++)
         largest = fmax(largest, fabs(dx[i]));
-    for (int p = 0; p < PROBES && p < n; p++) {
-        int64_t i = n <= PROBES ? p : (int64_t)(random_uniform(99, (uint64_t)p + 1) * (double)n);
+    for (int p = 0; p < probes && p < n; p++) {
+        int64_t i = n <= probes ? p : (int64_t)(random_uniform(99, (uint64_t)p + 1) * (double)n);
         double h = 1e-5, far = (moved(s, k, i, h) - moved(s, k, i, -h)) / (2 * h);
         /* Richardson: the error of the difference falls from h^2 to h^4. */
         double near_ = (moved(s, k, i, h / 2) - moved(s, k, i, -h / 2)) / h, slope = (4 * near_ - far) / 3;
-        CHECK(fabs(slope - dx[i]) <= 1e-6 * largest, "%s%s%s: d/d operand %d [%lld] is %.9g, its differences say %.9g", op->name,
-              c->note ? ", " : "", c->note ? c->note : "", k, (long long)i, dx[i], slope);
+        double is = dx ? dx[i] : 0;
+        CHECK(fabs(slope - is) <= 1e-6 * largest, "%s%s%s: d/d operand %d [%lld] is %.9g, its differences say %.9g", op->name,
+              c->note ? ", " : "", c->note ? c->note : "", k, (long long)i, is, slope);
+    }
+}
+
+/* The rule's own nodes differentiated: of the sum of dx z over all operands, in these and in dy. */
+static void check_second(const subject *first, const tg_op *op, const tg_case *c)
+{
+    status st = { 0 };
+    subject s = { .g = first->g, .n = first->n + 1 };
+    double one = 1;
+    first->g->st = &st;
+    memcpy(s.x, first->x, sizeof s.x);
+    memcpy(s.value, first->value, sizeof s.value);
+    s.x[first->n] = first->dy;
+    s.value[s.n] = &one;
+    for (int k = 0; k < first->n; k++) {
+        int64_t n = first->dx[k] ? tg_numel(first->dx[k]->shape) : 0;
+        float *z = malloc((size_t)n * sizeof *z + 1);
+        for (int64_t i = 0; i < n; i++)
+            z[i] = (float)(2 * random_uniform(17 + (uint64_t)k, (uint64_t)i + 1) - 1);
+        if (n) {
+            tg *weighed = tg_mul(first->dx[k], tg_constant(s.g, first->dx[k]->shape, z));
+            tg *sum = tg_reshape(tg_sum(weighed, (1u << tg_rank(weighed)) - 1), SHAPE(1));
+            s.y = s.y ? tg_add(s.y, sum) : sum;
+        }
+        free(z);
+    }
+    if (!s.y)
+        return;
+    s.dy = tg_constant(s.g, SHAPE(1), &(float){ 1 });
+    tg_gradients(s.y, s.dy, s.x, s.n, s.dx);
+    CHECK(status_ok(&st), "%s, twice: %s", op->name, st.text);
+    for (int k = 0; k < s.n && status_ok(&st); k++) {
+        double *dx = NULL;
+        if (s.x[k]->wants_grad && (!s.dx[k] || interpret(s.g, &s.dx[k], 1, s.value, &dx)))
+            probe(&s, op, c, k, dx, FEW_PROBES);
+        free(dx);
     }
 }
 
@@ -68,6 +106,7 @@ static void check(const tg_op *op, const tg_case *c)
     s.y = tg_apply(op, s.x, s.n, c->attr);
     int64_t n = tg_numel(s.y->shape);
     s.dy = tg_input(s.g, s.n, s.y->shape);
+    s.dy->wants_grad = true;
     s.value[s.n] = malloc((size_t)n * sizeof(double));
     for (int64_t k = 0; k < n; k++)
         s.value[s.n][k] = 2 * random_uniform(5, (uint64_t)k + 1) - 1;
@@ -82,9 +121,11 @@ static void check(const tg_op *op, const tg_case *c)
             continue;
         CHECK(tg_same(s.dx[k]->shape, s.x[k]->shape), "%s: d/d operand %d is %s", op->name, k, tg_str(s.dx[k]->shape));
         if (tg_same(s.dx[k]->shape, s.x[k]->shape) && interpret(s.g, &s.dx[k], 1, s.value, &dx))
-            probe(&s, op, c, k, dx);
+            probe(&s, op, c, k, dx, PROBES);
         free(dx);
     }
+    if (status_ok(&st))
+        check_second(&s, op, c);
     for (int i = 0; i <= s.n; i++)
         free(s.value[i]);
     tg_graph_free(s.g);

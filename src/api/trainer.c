@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/trainer.h"
+#include "base/random.h"
 #include "train/task.h"
 
 enum { LOSS, LOGITS, FIRST_GRADIENT };
@@ -32,7 +33,7 @@ static void forget(timm_trainer *t)
     t->gradient = NULL;
     t->buffer = NULL;
     t->input = NULL;
-    t->params = t->buffers = 0;
+    t->params = t->curves = t->buffers = 0;
 }
 
 void timm_trainer_close(timm_trainer *t)
@@ -68,14 +69,41 @@ const char *timm_trainer_get(const timm_trainer *t, const char *name) { return t
 static const float *no_fetch(void *entry, bool *temporary) { return (void)entry, *temporary = false, NULL; }
 static void no_done(void *entry, const float *value, bool temporary) { (void)entry, (void)value, (void)temporary; }
 
-/* Outputs: loss, logits, the gradients there are, then the buffers' new values. */
+/* z (H z), elementwise, has the Hessian's diagonal for its mean where z is -1 or 1 at random: the gradient of sum of d z. */
+static void estimate_hessian(const timm_trainer *t, nn_build *b, tg *const *d, tg **h)
+{
+    tg *all = NULL, **z = h;
+    float one = 1;
+    for (int i = 0; i < b->entries; i++) {
+        if (!d[i] || trainer_group(t, b->entry[i])->frozen)
+            continue;
+        tg_shape shape = tg_shape_of(d[i]);
+        uint64_t site = hash_name(b->entry[i]->name) ^ hash_name("hessian");
+        z[i] = tg_affine(tg_bernoulli(nn_key(nn_root(b)), shape, .5, 2, site), 1, -1);
+        tg *sum = tg_reshape(tg_sum(tg_mul(d[i], z[i]), (1u << shape.rank) - 1), SHAPE(1));
+        all = all ? tg_add(all, sum) : sum;
+    }
+    tg **hz = all ? calloc((size_t)b->entries + 1, sizeof *hz) : NULL;
+    if (hz)
+        tg_gradients(all, tg_const(all, SHAPE(1), &one), b->leaf, b->entries, hz);
+    else if (all)
+        status_fail(&t->m->ctx->st, TIMM_NO_MEMORY, "out of memory for a training plan");
+    for (int i = 0; hz && i < b->entries; i++)
+        if (z[i])
+            h[i] = hz[i] ? tg_mul(hz[i], z[i]) : tg_full(z[i], tg_shape_of(z[i]), 0);
+    free(hz);
+}
+
+/* Outputs: loss, logits, the gradients there are, the Hessian's diagonal where it is wanted, then the buffers' new values. */
 static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
 {
     status *st = &t->m->ctx->st;
-    tg **out = calloc((size_t)b->entries + (size_t)b->updates + FIRST_GRADIENT, sizeof *out);
-    tg **d = calloc((size_t)b->entries + 1, sizeof *d);
+    bool curved = optimizer_wants_hessian(train_text(&t->opts, "opt"));
+    size_t most = (size_t)b->entries * 2 + 1;
+    tg **out = calloc(most + (size_t)b->updates + FIRST_GRADIENT, sizeof *out);
+    tg **d = calloc(most, sizeof *d);
     t->param = calloc((size_t)b->entries + 1, sizeof *t->param);
-    t->gradient = calloc((size_t)b->entries + 1, sizeof *t->gradient);
+    t->gradient = calloc(most, sizeof *t->gradient);
     t->buffer = calloc((size_t)b->updates + 1, sizeof *t->buffer);
     t->input = calloc((size_t)b->entries + NN_FIRST_PARAM, sizeof *t->input);
     bool ok = out && d && t->param && t->gradient && t->buffer && t->input;
@@ -85,12 +113,15 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
         int n = FIRST_GRADIENT;
         float one = 1;
         tg_gradients(loss, tg_const(loss, SHAPE(1), &one), b->leaf, b->entries, d);
+        if (curved)
+            estimate_hessian(t, b, d, d + b->entries);
         out[LOSS] = loss;
         out[LOGITS] = logits;
         t->params = b->entries;
+        t->curves = curved ? b->entries : 0;
         memcpy(t->param, b->entry, (size_t)b->entries * sizeof *t->param);
-        for (int i = b->entries; i-- > 0;)                       /* as they are found: what is done with can go */
-            if (d[i] && !trainer_group(t, b->entry[i])->frozen) {
+        for (int i = t->params + t->curves; i-- > 0;)            /* as they are found: what is done with can go */
+            if (d[i] && !trainer_group(t, t->param[i % t->params])->frozen) {
                 t->gradient[i] = n;
                 out[n++] = d[i];
             }
@@ -140,37 +171,41 @@ static bool shape_of(const timm_tensor *x, int rank, tg_shape *s)
     return true;
 }
 
+/* Of gradient[i]. */
+static int64_t length(const timm_trainer *t, int i) { return t->gradient[i] ? tg_numel(t->param[i % t->params]->shape) : 0; }
+
 /* The gradients into memory of the trainer's own, where they may change. */
 bool trainer_own_gradients(timm_trainer *t)
 {
     status *st = &t->m->ctx->st;
+    int all = t->params + t->curves;
     if (!t->sum_block) {
         int64_t n = 0;
-        for (int i = 0; i < t->params; i++)
-            n += t->gradient[i] ? tg_numel(t->param[i]->shape) : 0;
-        t->sum = calloc((size_t)t->params + 1, sizeof *t->sum);
+        for (int i = 0; i < all; i++)
+            n += length(t, i);
+        t->sum = calloc((size_t)all + 1, sizeof *t->sum);
         t->sum_block = malloc((size_t)n * sizeof *t->sum_block + 1);
         if (!t->sum || !t->sum_block)
             return status_fail(st, TIMM_NO_MEMORY, "out of memory for gradients");
         float *at = t->sum_block;
-        for (int i = 0; i < t->params; i++)
+        for (int i = 0; i < all; i++)
             if (t->gradient[i]) {
                 t->sum[i] = at;
-                at += tg_numel(t->param[i]->shape);
+                at += length(t, i);
             }
     }
-    for (int i = 0; i < t->params && !t->summed; i++)
+    for (int i = 0; i < all && !t->summed; i++)
         if (t->sum[i])
-            memcpy(t->sum[i], plan_output(t->plan, t->gradient[i])->data, (size_t)tg_numel(t->param[i]->shape) * sizeof(float));
+            memcpy(t->sum[i], plan_output(t->plan, t->gradient[i])->data, (size_t)length(t, i) * sizeof(float));
     t->summed = true;
     return true;
 }
 
 static void add_gradients(timm_trainer *t)
 {
-    for (int i = 0; i < t->params; i++) {
+    for (int i = 0; i < t->params + t->curves; i++) {
         const float *g = t->gradient[i] ? plan_output(t->plan, t->gradient[i])->data : NULL;
-        for (int64_t k = 0, n = g ? tg_numel(t->param[i]->shape) : 0; k < n; k++)
+        for (int64_t k = 0, n = length(t, i); k < n; k++)
             t->sum[i][k] += g[k];
     }
 }

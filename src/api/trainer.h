@@ -29,7 +29,8 @@ struct timm_trainer {
     plan *plan;
     nn_entry **param;                       /* in the build's order, buffers too */
     int *gradient;                          /* output that holds its gradient; 0: none flows there */
-    int params;
+    int params, curves;                     /* curves: params where the optimizer wants the Hessian, too; else 0.  gradient[params + i],
+                                             * sum[params + i] are then of the diagonal as it is estimated */
     nn_entry **buffer;                      /* output first_update + i becomes its value */
     int buffers, first_update;
     const float **input;

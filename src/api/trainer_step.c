@@ -267,6 +267,13 @@ void trainer_step_free(timm_trainer *t)
 
 /* -- a step ---------------------------------------------------------------------------------------------------------------- */
 
+static void mean_of(float *sum, int calls, int64_t n)
+{
+    float by = 1 / (float)calls;
+    for (int64_t i = 0; sum && calls > 1 && i < n; i++)
+        sum[i] *= by;
+}
+
 /* Sums become means and are clipped; untouched gradients stay where the plan put them. */
 static bool settle_gradients(timm_trainer *t)
 {
@@ -274,15 +281,16 @@ static bool settle_gradients(timm_trainer *t)
         if (!trainer_own_gradients(t))
             return false;
         for (int i = 0; i < t->trained_count; i++) {
-            float *g = t->sum[t->trained_param[i]], by = 1 / (float)t->calls;
-            for (int64_t k = 0, n = t->calls > 1 ? tg_numel(t->trained[i].shape) : 0; k < n; k++)
-                g[k] *= by;
+            float *g = t->sum[t->trained_param[i]], *h = t->curves ? t->sum[t->params + t->trained_param[i]] : NULL;
+            mean_of(g, t->calls, tg_numel(t->trained[i].shape));
+            mean_of(h, t->calls, tg_numel(t->trained[i].shape));
             t->clip[i] = (clip_tensor){ g, t->trained[i].value, t->trained[i].shape };
         }
         clip_gradients(t->clip_mode, t->clip_limit, t->clip, t->trained_count);
     }
     for (int i = 0; i < t->trained_count; i++) {
         t->trained[i].grad = trainer_gradient(t, t->trained_param[i]);
+        t->trained[i].hessian = t->curves ? trainer_gradient(t, t->params + t->trained_param[i]) : NULL;
         t->trained[i].lr = schedule_lr(t->schedule, t->trained_group[i]);
     }
     return true;

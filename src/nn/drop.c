@@ -20,7 +20,7 @@ void nn_key_of(uint64_t seed, uint64_t update, float key[NN_KEY_SIZE])
 
 static bool drops(nn_scope s, double rate) { return s.b->training && rate > 0; }
 
-static tg *key_of(nn_scope s)
+tg *nn_key(nn_scope s)
 {
     if (!s.b->key)
         s.b->key = tg_input(s.b->graph, NN_KEY, SHAPE(NN_KEY_SIZE));
@@ -31,7 +31,7 @@ static tg *key_of(nn_scope s)
 /* 1 / keep where it stays, so that the mean stays. */
 static tg *kept(nn_scope s, tg_shape shape, double rate)
 {
-    return tg_bernoulli(key_of(s), shape, 1 - rate, 1 / (1 - rate), hash_name(s.path));
+    return tg_bernoulli(nn_key(s), shape, 1 - rate, 1 / (1 - rate), hash_name(s.path));
 }
 
 tg *nn_dropout(nn_scope s, tg *x, double rate) { return drops(s, rate) ? tg_mul(x, kept(s, tg_shape_of(x), rate)) : x; }
@@ -65,7 +65,7 @@ tg *nn_drop_block(nn_scope s, tg *x, double rate, int size, double gamma_scale)
     if (!drops(s, rate))
         return x;
     double gamma = gamma_scale * rate * (double)(h * w) / (double)(kh * kw) / (double)((h - kh + 1) * (w - kw + 1));
-    tg *gone = tg_bernoulli(key_of(s), SHAPE(n, 1, h, w), gamma, 1, hash_name(s.path));
+    tg *gone = tg_bernoulli(nn_key(s), SHAPE(n, 1, h, w), gamma, 1, hash_name(s.path));
     gone = spread(spread(gone, 2, kh, (kh - 1) / 2), 3, kw, (kw - 1) / 2);
     tg *keep = tg_affine(gone, -1, 1), *sum = tg_sum(keep, AXIS(0) | AXIS(1) | AXIS(2) | AXIS(3));
     tg *scale = tg_div(tg_full(x, SHAPE(1, 1, 1, 1), (double)(n * h * w)), tg_affine(sum, 1, 1e-7));
@@ -80,7 +80,7 @@ tg *nn_patch_dropout(nn_scope s, tg *x, int prefix, double rate)
     int64_t keep = (int64_t)((double)n * (1 - rate));
     keep = keep < 1 ? 1 : keep;
     tg *rows = tg_reshape(tg_slice(x, 1, prefix, prefix + n), SHAPE(b * n, c));
-    tg *y = tg_gather(rows, tg_sample(key_of(s), b, n, keep, hash_name(s.path)));
+    tg *y = tg_gather(rows, tg_sample(nn_key(s), b, n, keep, hash_name(s.path)));
     return prefix ? tg_concat(1, tg_slice(x, 1, 0, prefix), y) : y;
 }
 

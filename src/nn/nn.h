@@ -75,6 +75,7 @@ struct nn_build {
     int updates, update_room;
 };
 
+tg *nn_key(nn_scope s);                            /* the plan's input NN_KEY, of which every random value of a pass is a function */
 bool nn_build_open(nn_build *b, nn_store *store, const timm_family *family, const nn_options *opts, status *st);
 void nn_build_train(nn_build *b);                  /* right after opening: what follows is a training pass */
 void nn_build_close(nn_build *b);

@@ -299,7 +299,11 @@ void optimizer_free(optimizer *o)
     free(o);
 }
 
-bool optimizer_wants_hessian(const optimizer *o) { return o->kind->hessian; }
+bool optimizer_wants_hessian(const char *name)
+{
+    const named *which = find(name);
+    return which && which->kind->hessian;
+}
 
 int optimizer_state(const optimizer *o, optim_state **state)
 {

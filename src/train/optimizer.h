@@ -45,7 +45,7 @@ void optimizer_free(optimizer *o);
 void optimizer_step(optimizer *o);                        /* allocates nothing */
 void optimizer_sync(optimizer *o);                        /* lookahead: slow weights into the parameters; others: nothing */
 double optimizer_default_lr(const char *name);            /* NAN: the class has none */
-bool optimizer_wants_hessian(const optimizer *o);
+bool optimizer_wants_hessian(const char *name);           /* false for unknown names */
 int optimizer_state(const optimizer *o, optim_state **state);   /* all of it; the array belongs to the optimizer */
 /* Names in timm's order of list_optimizers; NULL-ended. */
 const char *const *optimizer_names(void);
