@@ -100,6 +100,7 @@ TEST(run_errors_options)
         { "--resume no/such", 1, "no/such: no such file\n" },
         { "--initial-checkpoint no/such", 1, "no/such: no such file\n" },
         { "--lr 1e38 --sched none", 1, "is no number" },
+        { "--lr 1e38 --sched none --epochs 3 --on-nan skip", 1, "no batch of epoch 1 has a loss that is a number: skipping them leads nowhere\n" },
         { "--output /proc/none", 1, "/proc/none: cannot make the folder: " },
         { "--output /dev/null", 1, "/dev/null/r: cannot make the folder: Not a directory\n" },
     };

@@ -290,9 +290,11 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         if (due && t->batch < batches && t->save && !t->save(t))
             return false;
     }
+    if (!t->loss_count)
+        return status_fail(st, TIMM_DIVERGED, "no batch of epoch %lld has a loss that is a number: skipping them leads nowhere", (long long)t->epoch);
     double spent = trainer_now() - began;
     if (out)
-        *out = (timm_epoch){ .epoch = t->epoch, .lr = timm_trainer_lr(t), .train_loss = t->loss_count ? t->loss_sum / (double)t->loss_count : NAN,
+        *out = (timm_epoch){ .epoch = t->epoch, .lr = timm_trainer_lr(t), .train_loss = t->loss_sum / (double)t->loss_count,
                              .images_per_second = spent > 0 ? (double)images / spent : 0 };
     return true;
 }
