@@ -7,6 +7,7 @@
 #include <string.h>
 #include "backend/backend.h"
 #include "base/random.h"
+#include "ops/conv2d_grad.h"
 #include "ops/op.h"
 #include "test.h"
 
@@ -333,6 +334,48 @@ TEST(ops_products_with_odd_shapes)
                 if (shape_of(&op_linear, &plain, &a, 3, s.in, &s.out))
                     check_kernels(&s);
             }
+}
+
+static int64_t drawn(int64_t lo, int64_t hi)
+{
+    static uint64_t n;
+    return lo + (int64_t)(random_uniform(seed(), ++n) * (double)(hi - lo + 1));
+}
+
+/* Convolutions and both their gradients, of any groups, strides, dilations and pads. */
+TEST(ops_convolutions_at_random)
+{
+    static const tg_case plain = { .note = "at random" };
+    int made = 0;
+    for (int i = 0; i < 60; i++) {
+        int64_t n = drawn(1, 3), groups = drawn(0, 1) ? 1 : drawn(2, 6), in = drawn(1, 20), out = drawn(1, 20), size[2], k[2];
+        conv2d_attr a = { .groups = (int)groups };
+        bool same = drawn(0, 2) > 0;
+        for (int j = 0; j < 2; j++) {
+            k[j] = j && same ? k[0] : drawn(1, 5);
+            a.stride[j] = j && same ? a.stride[0] : (int)drawn(1, 2);
+            a.dilation[j] = j && same ? a.dilation[0] : drawn(0, 3) ? 1 : 2;
+            a.pad[j] = (int)drawn(0, k[j] - 1);
+            a.pad[2 + j] = same ? a.pad[j] : (int)drawn(0, k[j] - 1);
+            size[j] = drawn(1, 15);
+        }
+        tg_shape x = SHAPE(n, groups * in, size[0], size[1]), w = SHAPE(groups * out, in, k[0], k[1]);
+        tg_check check = { 0 };
+        tg_shape y = op_conv2d.shape(&check, (tg_shape[]){ x, w }, 2, &a);
+        if (check.failed)
+            continue;
+        conv2d_grad_attr to_x = { a, x }, to_w = { a, w };
+        setting s[] = { { .op = &op_conv2d, .attr = &a, .in = { x, w }, .out = y, .what = "conv2d" },
+                        { .op = &op_conv2d_grad_input, .attr = &to_x, .in = { y, w }, .out = x, .what = "conv2d_grad_input" },
+                        { .op = &op_conv2d_grad_weight, .attr = &to_w, .in = { y, x }, .out = w, .what = "conv2d_grad_weight" } };
+        for (int j = 0; j < 3; j++) {
+            s[j].c = &plain;
+            s[j].n = 2;
+            check_kernels(&s[j]);
+        }
+        made++;
+    }
+    CHECK(made > 20, "%d convolutions", made);
 }
 
 /* Sorted after the others by name: a kernel that never ran here is not tested. */
