@@ -7,6 +7,7 @@
 #include "jsonl.h"
 #include "made_run.h"
 #include "test.h"
+#include "train/run_log.h"
 
 #define MODEL "-m test_vit --in-chans 1 --img-size 32 --threads 1"
 
@@ -79,6 +80,20 @@ TEST(run_files_summary)
         CHECK(r[i].validated == (i % 2 == 1), "epoch %d is%s validated", i, r[i].validated ? "" : " not");
         CHECK(!r[i].validated || (r[i].top5 == 100 && fmod(r[i].top1, 5) == 0 && r[i].loss > 0), "epoch %d", i);
     }
+}
+
+/* A summary that somebody edited: what is no epoch is no row. */
+TEST(run_files_edited_summary)
+{
+    const char *path = test_temp("edited.csv");
+    status st = { 0 };
+    timm_epoch *rows;
+    FILE *f = fopen(path, "w");
+    REQUIRE(f && fputs("epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n-3,1,1,1,1,1\n0,2.5,,,,0.1\n1e300,1,1,1,1,1\nnan,1,1,1,1,1\n"
+                       "1,2,1.5,60,90,0.05", f) >= 0 && !fclose(f), "cannot write %s", path);
+    int n = summary_read(path, TIMM_CLASSIFICATION, &rows, &st);
+    CHECK(n == 2 && rows[0].epoch == 0 && !rows[0].validated && rows[1].epoch == 1 && rows[1].eval.top1 == 60 && rows[1].lr == .05, "%d rows", n);
+    free(rows);
 }
 
 TEST(run_files_args_give_the_same_run)

@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/trainer.h"
+#include "io/safetensors.h"
 #include "made_run.h"
 #include "test.h"
 #include "timm/train.h"
@@ -76,6 +78,46 @@ TEST(trainer_goes_on_from_a_file)
     timm_trainer_save(a.t, one);
     timm_trainer_save(b.t, other);
     CHECK(same_tensors(one, other, why, sizeof why), "%s", why);
+    end(&a);
+    end(&b);
+}
+
+/* Number i of a tensor of a file becomes another. */
+static void patch(const char *path, const char *name, int i, double value)
+{
+    status st = { 0 };
+    safetensors *f = safetensors_open(path, &st);
+    size_t at = f ? safetensors_find(f, name) : 0;
+    REQUIRE(f && at < safetensors_count(f), "no %s in %s", name, path);
+    size_t offset = safetensors_get(f, at)->offset + (size_t)i * sizeof value;
+    safetensors_close(f);
+    FILE *file = fopen(path, "r+b");
+    REQUIRE(file && !fseek(file, (long)offset, SEEK_SET) && fwrite(&value, sizeof value, 1, file) == 1 && !fclose(file),
+            "cannot change %s", path);
+}
+
+TEST(trainer_refuses_impossible_places)
+{
+    static const struct { const char *name; int i; double value; const char *says; } wrong[] = {
+        { "trainer/position", 1, -1, "no place in a run is -1" }, { "trainer/position", 4, NAN, "no place in a run is nan" },
+        { "trainer/position", 0, 1e30, "no place in a run is 1e+30" },
+        { "trainer/best", 1, NAN, "no epoch is nan, of the best" },
+        { "trainer/best", 3, -2, "no epoch is -2, of the best" },
+        { "trainer/best", 3, 1e300, "no epoch is 1e+300, of the best" },
+    };
+    char path[1024];
+    snprintf(path, sizeof path, "%s", test_temp("damaged.safetensors"));
+    loop a = begin(adamw), b = begin(adamw);
+    step(&a, 0, 1);
+    a.t->n_best = 2;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        timm_trainer_save(a.t, path);
+        patch(path, wrong[i].name, wrong[i].i, wrong[i].value);
+        timm_trainer_load(b.t, path);
+        CHECK(timm_ctx_status(b.ctx) == TIMM_BAD_FILE && strstr(timm_message(b.ctx), wrong[i].says), "not '%s' but: %s",
+              wrong[i].says, timm_message(b.ctx));
+        timm_clear(b.ctx);
+    }
     end(&a);
     end(&b);
 }

@@ -215,6 +215,10 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
         const safetensors_entry *e = safetensors_get(f, best);
         t->n_best = e->dtype == ST_F64 && e->count <= 2 * TRAIN_HISTORY ? (int)(e->count / 2) : 0;
         memcpy(t->best, e->data, (size_t)t->n_best * 2 * sizeof *t->best);
+        for (int i = 0; ok && i < t->n_best; i++) {
+            double epoch = t->best[2 * i + 1];
+            ok = (epoch >= 0 && epoch < 9e15) || status_fail(st, TIMM_BAD_FILE, "%s: no epoch is %g, of the best", path, epoch);
+        }
     }
     return ok;
 }

@@ -106,7 +106,7 @@ static double next_number(const char **line)
 static int by_epoch_row(const char *line, timm_task task, timm_epoch *e)
 {
     double epoch = next_number(&line);
-    if (epoch != epoch)
+    if (!(epoch >= 0 && epoch < 9e15))
         return 0;
     *e = (timm_epoch){ .epoch = (int64_t)epoch, .train_loss = next_number(&line), .eval = { .task = task } };
     e->validated = *line && *line != ',';

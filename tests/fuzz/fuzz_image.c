@@ -1,12 +1,7 @@
 /* fuzz_image.c - any bytes as an image; what is accepted has as many pixels as it says. */
 #include <stdlib.h>
 #include "io/image.h"
-
-static void demand(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#include "scratch.h"
 
 /* The first byte chooses the channels wanted, the rest is the file. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

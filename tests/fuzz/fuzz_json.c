@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "io/json.h"
+#include "scratch.h"
 
 static void write_value(json_writer *w, json_t *v)
 {
@@ -66,7 +67,6 @@ static void write_and_compare(json_t *v, bool compact)
     free(text);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     status st = { 0 };

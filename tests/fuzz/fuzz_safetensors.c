@@ -4,12 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "io/safetensors.h"
-
-static void demand(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#include "scratch.h"
 
 static void read_tensor(const safetensors *f, size_t i)
 {
@@ -47,7 +42,6 @@ static void try_file(const uint8_t *bytes, size_t size)
     safetensors_close(f);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     try_file(data, size);
