@@ -263,46 +263,6 @@ TEST(cli_list_is_quick)
     CHECK(best < .010, "timm list takes %.1f ms, shell included", 1e3 * best);
 }
 
-/* Every line of README.md that begins with build/timm does something, from a folder that has share/ and build/timm. */
-TEST(cli_readme_commands)
-{
-    char *readme = command_slurp(test_data("../README.md")), *next;
-    int n = 0;
-    REQUIRE(readme, "no README.md");
-    setenv("T", test_temp("."), 1);
-    command_result r = command_run("%s", "mkdir -p $T/readme/build && cd $T/readme && ln -sf " TEST_DATA "/../share . && ln -sf " TEST_TIMM
-                                         " build/timm");
-    CHECK(r.code == 0, "%s", r.err);
-    command_free(&r);
-    for (char *line = readme; line && *line; line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = 0;
-        if (strncmp(line, "build/timm ", 11))
-            continue;
-        r = command_run("cd $T/readme && { ls -l >before; %s; ls -l >after; cmp -s before after || echo new files; }", line);
-        CHECK(r.code == 0 && !*r.err && *r.out, "%s: exit %d: %s", line, r.code, r.err);
-        command_free(&r);
-        n++;
-    }
-    CHECK(n >= 10, "README.md shows %d commands", n);
-    free(readme);
-}
-
-TEST(cli_readme_program)
-{
-    if (command_sanitized) {
-        test_skip("a sanitized library does not load into plain programs");
-        return;
-    }
-    setenv("T", test_temp("."), 1);
-    command_result r = command_run("%s", "sed -n '/^```c$/,/^```$/p' " TEST_DATA "/../README.md | grep -v '^```' >$T/readme.c && "
-        "cc -std=c11 -Wall -Wextra -Werror -I" TEST_DATA "/../include $T/readme.c -L" TEST_BUILD " -ltimm -Wl,-rpath," TEST_BUILD
-        " -o $T/readme_c && $T/readme_c " CAT " " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors");
-    CHECK(r.code == 0 && !strcmp(r.out, "tiger cat\n"), "exit %d: %s%s", r.code, r.out, r.err);
-    command_free(&r);
-}
-
 /* "VmHWM:  123 kB" of a process, in bytes.  What wait4 tells would hold the peak of the test itself, from before exec. */
 static double peak_of(pid_t process)
 {
