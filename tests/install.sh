@@ -38,7 +38,7 @@ cmake --build "$temp/app/build" >/dev/null
 "$temp/app/build/app_cpp"
 unset LD_LIBRARY_PATH
 "$temp/usr/bin/timm" --version
-for page in timm timm-infer timm-list; do
+for page in timm timm-infer timm-list timm-train timm-validate; do
     grep -q '^.SH SYNOPSIS' "$temp/usr/share/man/man1/$page.1" || { echo "no manual page $page"; exit 1; }
 done
 others=$(nm -D --defined-only "$lib/libtimm.so" | awk '{ print $3 }' | grep -v '^timm_' || true)
