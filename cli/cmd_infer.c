@@ -40,7 +40,7 @@ static void print_classes(const char *path, const timm_model *m, const timm_tens
         exit(EXIT_FAILED);
     }
     for (int64_t i = 0; i < n; i++)
-        most = fmax(most, logits->data[i]);
+        most = logits->data[i] > most ? logits->data[i] : most;
     for (int64_t i = 0; i < n; i++)
         sum += exp(logits->data[i] - most);
     for (int64_t i = 0; i < n; i++)

@@ -27,7 +27,7 @@ static void ref(const tg_call *c)
         int64_t from = tg_offset(x, i);
         double most = -INFINITY, sum = 0;
         for (int64_t k = 0; k < n; k++)
-            most = fmax(most, tg_get(x, from + k * step));
+            most = tg_get(x, from + k * step) > most ? tg_get(x, from + k * step) : most;
         for (int64_t k = 0; k < n; k++)
             sum += exp(tg_get(x, from + k * step) - most);
         tg_put(y, tg_offset(y, i), most + log(sum));

@@ -28,7 +28,7 @@ static void ref(const tg_call *c)
         int64_t from = tg_offset(x, i), to = tg_offset(y, i), sx = x->stride[axis], sy = y->stride[axis];
         double most = -INFINITY, sum = 0;
         for (int64_t k = 0; k < n; k++)
-            most = fmax(most, tg_get(x, from + k * sx));
+            most = tg_get(x, from + k * sx) > most ? tg_get(x, from + k * sx) : most;
         for (int64_t k = 0; k < n; k++)
             sum += exp(tg_get(x, from + k * sx) - most);
         for (int64_t k = 0; k < n; k++)
