@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 60
 KILLS ?= 100
 
 help:            ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
 
 setup:           ## install the Debian packages that are missing
 	@tools/setup
@@ -29,6 +29,9 @@ check-resume: build ## kill training KILLS times (100) at random moments; every 
 check-zoo: build ## every model against real timm's figures (an hour); T=resnet runs some
 	@$(BUILD)/tests/check_zoo tests/data/golden.jsonl.xz $(T)
 
+check-arm64:     ## build for arm64 with Debian's cross compiler and run tests under qemu-user; T="ops_" runs some
+	@tools/cross-arm64 $(BUILD)-arm64 $(if $(T),$(T),ops_ gradients_ graph_ plan_ half_ resize_ transform_ image_ safetensors_ json_)
+
 man: build       ## the manual pages, made of the help: build/man/timm.1, timm-infer.1, ...
 	@ls $(BUILD)/man/*.1
 
@@ -43,11 +46,16 @@ fuzz:            ## run each fuzz target for FUZZ_SECONDS (60), with clang; T=js
 	@tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS) $(T)
 
 PEERS_PYTHON ?=
+need_peers = [ -n "$(PEERS_PYTHON)" ] || { echo 'PEERS_PYTHON=path/to/python is needed: one with torch timm onnx onnxruntime openvino:'; \
+    echo '  python3 -m venv ~/peers && ~/peers/bin/pip install torch timm onnx onnxruntime openvino'; \
+    echo '  make $@ PEERS_PYTHON=~/peers/bin/python'; exit 1; }
 bench: build     ## against ONNX Runtime, OpenVINO and PyTorch, into docs/SPEED.md; needs PEERS_PYTHON; T="resnet18 ..." runs some
-	@[ -n "$(PEERS_PYTHON)" ] || { echo 'PEERS_PYTHON=path/to/python is needed: one with torch timm onnx onnxruntime openvino:'; \
-	    echo '  python3 -m venv ~/peers && ~/peers/bin/pip install torch timm onnx onnxruntime openvino'; \
-	    echo '  make bench PEERS_PYTHON=~/peers/bin/python'; exit 1; }
+	@$(need_peers)
 	@$(PEERS_PYTHON) bench/run.py $(BUILD)/timm docs/SPEED.md --cache $(BUILD)/bench $(T)
 
-.PHONY: help setup build demo test check-resume man install check-zoo fuzz bench
+bench-train: build ## steps of training against PyTorch, into docs/SPEED.md; needs PEERS_PYTHON; T="resnet18:32 ..." runs some
+	@$(need_peers)
+	@$(PEERS_PYTHON) bench/train.py $(BUILD)/timm docs/SPEED.md $(T)
+
+.PHONY: help setup build demo test check-resume check-arm64 man install check-zoo fuzz bench bench-train
 .DEFAULT_GOAL := help

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """This program, ONNX Runtime, OpenVINO and PyTorch on the same models in one interleaved run.
 
-    run.py TIMM OUT.md [--threads 2] [--rounds 6] [--runs 5] [--batch 1] [--cache FOLDER] [MODEL...]
+    run.py TIMM OUT.md [--threads 2] [--rounds 6] [--runs 5] [--batch 1,16] [--cache FOLDER] [MODEL...]
 
 Needs a Python with: torch timm onnx onnxruntime openvino.  In every round each engine in turn does two runs to warm up and some
 counted ones, so that whatever else the machine does meets all alike; what is compared is the least and the median over all rounds.
-The table replaces what stands between the two marks in OUT.md.
+The tables, one a batch size, replace what stands between the two marks in OUT.md.
 """
-import argparse, datetime, json, os, platform, re, statistics, subprocess, sys, time, warnings
+import argparse, json, os, subprocess, sys, time, warnings
 
 warnings.filterwarnings("ignore")
 import numpy as np
@@ -15,10 +15,10 @@ import onnxruntime as ort
 import openvino as ov
 import timm
 import torch
+from report import least_median, load, where, write_between
 
 MODELS = ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny", "vit_tiny_patch16_224",
           "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
-BEGIN, END = "<!-- bench: make bench writes this -->", "<!-- bench: end -->"
 PEERS = ["ONNX Runtime", "OpenVINO", "PyTorch"]
 
 
@@ -40,10 +40,10 @@ def export(name, model, image, cache):
     return path
 
 
-def engines(name, args):
+def engines(name, batch, args):
     """Name of each engine and a function that gives the milliseconds of some runs."""
     model = timm.create_model(name).eval()
-    image = torch.randn(args.batch, *model.default_cfg["input_size"])
+    image = torch.randn(batch, *model.default_cfg["input_size"])
     path = export(name, model, image, args.cache)
     options = ort.SessionOptions()
     options.intra_op_num_threads = args.threads
@@ -54,7 +54,7 @@ def engines(name, args):
     x = image.numpy()
 
     def ours():
-        out = subprocess.run([args.timm, "benchmark", name, "-b", str(args.batch), "--threads", str(args.threads), "--runs",
+        out = subprocess.run([args.timm, "benchmark", name, "-b", str(batch), "--threads", str(args.threads), "--runs",
                               str(args.runs), "--json", "--times"], check=True, capture_output=True, text=True).stdout
         return json.loads(out)["ms"]
 
@@ -71,39 +71,30 @@ def engines(name, args):
             "OpenVINO": lambda: timed(lambda: request.infer({0: x}), args.runs), "PyTorch": lambda: timed(torch_run, args.runs)}
 
 
-def measure(name, args):
-    e = engines(name, args)
+def measure(name, batch, args):
+    e = engines(name, batch, args)
     times = {k: [] for k in e}
     for _ in range(args.rounds):
         for k, run in e.items():
             times[k] += run()
             time.sleep(.05)                      # threads that spin come to rest
-    return {k: (min(t), statistics.median(t)) for k, t in times.items()}
+    return {k: least_median(t) for k, t in times.items()}
 
 
-def processor():
-    with open("/proc/cpuinfo") as f:
-        for line in f:
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
+def line(name, t):
+    ours = t["timm"]
+    cells = ["%.1f / %.1f" % t[k] for k in ["timm"] + PEERS]
+    cells += ["%.2f / %.2f" % (ours[0] / t[p][0], ours[1] / t[p][1]) for p in PEERS]
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def table(rows, args):
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    load = os.getloadavg()[0]
-    lines = [BEGIN, "", f"fp32, batch {args.batch}, {args.threads} threads, {processor()}, {datetime.date.today()}, {commit or 'no commit'}; "
-             f"ONNX Runtime {ort.__version__}, OpenVINO {ov.__version__.split('-')[0]}, PyTorch {torch.__version__}. "
-             f"Milliseconds: least / median of {args.rounds} x {args.runs} interleaved runs (load average {load:.1f} at the end); "
-             "ratios: this program's time over the other's, below 1 it is faster.", "",
-             "| model | timm | " + " | ".join(PEERS) + " | " + " | ".join("/ " + p for p in PEERS) + " |",
-             "|---|" + "---|" * (1 + 2 * len(PEERS))]
-    for name, t in rows:
-        ours = t["timm"]
-        cells = ["%.1f / %.1f" % t[k] for k in ["timm"] + PEERS]
-        cells += ["%.2f / %.2f" % (ours[0] / t[p][0], ours[1] / t[p][1]) for p in PEERS]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines + ["", END])
+def table(batch, lines, args):
+    return "\n".join([
+        f"fp32, batch {batch}, {where(args.threads)}; ONNX Runtime {ort.__version__}, OpenVINO {ov.__version__.split('-')[0]}, "
+        f"PyTorch {torch.__version__}. Milliseconds: least / median of {args.rounds} x {args.runs} interleaved runs ({load()}); "
+        "ratios: this program's time over the other's, below 1 it is faster.", "",
+        "| model | timm | " + " | ".join(PEERS) + " | " + " | ".join("/ " + p for p in PEERS) + " |",
+        "|---|" + "---|" * (1 + 2 * len(PEERS)), *lines])
 
 
 def main():
@@ -114,23 +105,20 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=6)
     p.add_argument("--runs", type=int, default=5)
-    p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--batch", type=lambda text: [int(n) for n in text.split(",")], default=[1, 16])
     p.add_argument("--cache", default="build/bench")
     args = p.parse_intermixed_args()
     os.makedirs(args.cache, exist_ok=True)
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    rows = []
-    for name in args.models or MODELS:
-        rows.append((name, measure(name, args)))
-        print(table(rows, args).splitlines()[-3], flush=True)
-    with open(args.out) as f:
-        text = f.read()
-    new = re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda m: table(rows, args), text, flags=re.S)
-    if new == text and BEGIN not in text:
-        sys.exit(f"{args.out} has no marks to write between")
-    with open(args.out, "w") as f:
-        f.write(new)
+    tables = []
+    for batch in args.batch:
+        lines = []
+        for name in args.models or MODELS:
+            lines.append(line(name, measure(name, batch, args)))
+            print(lines[-1], flush=True)
+        tables.append(table(batch, lines, args))
+    write_between(args.out, "bench", "\n\n".join(tables))
 
 
 main()

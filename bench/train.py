@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Steps of training of this program and of PyTorch (eager) on the same models, in one interleaved run.
+
+    train.py TIMM OUT.md [--threads 2] [--rounds 4] [--runs 4] [MODEL:BATCH...]
+
+Needs a Python with: torch timm.  A step is forward, cross entropy, backward and SGD with Nesterov momentum, on images that lie
+in memory.  PyTorch is measured four ways, fp32 and bf16 autocast, images channels-last and not; the better layout counts.  Each
+way has a process of its own, as this program has: so the peak of its memory (VmHWM) is that of training alone, the interpreter
+and the libraries included.  In every round each process in turn does a step or two to warm up and some counted ones.
+"""
+import argparse, json, subprocess, sys, time
+
+MODELS = ["resnet18:32", "resnet50:16", "mobilenetv3_large_100:32", "efficientnet_b0:16", "vit_tiny_patch16_224:32",
+          "vit_small_patch16_224:16", "convnext_tiny:8", "swin_tiny_patch4_window7_224:8"]
+PRECISIONS = ["fp32", "bf16"]
+LAYOUTS = ["plain", "channels-last"]
+
+
+def worker(name, batch, threads, precision, layout):
+    """PyTorch's side, in its own process: for each line of stdin, a number of runs, their milliseconds; at the end the peak."""
+    import timm, torch
+    torch.manual_seed(0)
+    torch.set_num_threads(threads)
+    model = timm.create_model(name).train()
+    image = torch.randn(batch, *model.default_cfg["input_size"])
+    label = torch.arange(batch) % model.num_classes
+    if layout == "channels-last":
+        model, image = model.to(memory_format=torch.channels_last), image.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=.9, nesterov=True)
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = torch.nn.functional.cross_entropy(model(image), label)
+        loss.backward()
+        optimizer.step()
+
+    step()                                       # the first, which sets everything up
+    for line in sys.stdin:
+        times = []
+        for i in range(int(line) + 1):
+            start = time.perf_counter()
+            step()
+            if i:
+                times.append(1e3 * (time.perf_counter() - start))
+        print(json.dumps(times), flush=True)
+    with open("/proc/self/status") as f:
+        print(next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM")))
+
+
+class Torch:
+    def __init__(self, name, batch, args, precision, layout):
+        command = [sys.executable, __file__, "--worker", name, str(batch), str(args.threads), precision, layout]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, runs):
+        print(runs, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def peak(self):
+        return int(self.process.communicate()[0])
+
+
+class Timm:
+    """A process a round: it starts in no time.  What it cannot do gives no times."""
+    def __init__(self, name, batch, args, precision):
+        self.command = [args.timm, "benchmark", name, "--train", "-b", str(batch), "--opt", "sgd", "--json", "--times",
+                        "--threads", str(args.threads), "--precision", precision, "--runs"]
+        self.most = 0
+
+    def run(self, runs):
+        done = subprocess.run(self.command + [str(runs)], capture_output=True, text=True)
+        if done.returncode:
+            print(done.stderr, end="", file=sys.stderr)
+            return []
+        row = json.loads(done.stdout)
+        self.most = max(self.most, row["peak_bytes"])
+        return row["ms"]
+
+    def peak(self):
+        return self.most
+
+
+def measure(name, batch, args):
+    """(engine, precision) to (least, median, peak); of PyTorch's layouts the better one."""
+    from report import least_median
+    engines = {("timm", p, ""): Timm(name, batch, args, p) for p in PRECISIONS}
+    engines.update({("PyTorch", p, layout): Torch(name, batch, args, p, layout) for p in PRECISIONS for layout in LAYOUTS})
+    times = {k: [] for k in engines}
+    for _ in range(args.rounds):
+        for k, e in engines.items():
+            times[k] += e.run(args.runs)
+            time.sleep(.05)                      # threads that spin come to rest
+    best = {}
+    for k, e in engines.items():
+        peak = e.peak()
+        if times[k]:
+            row = (*least_median(times[k]), peak)
+            best[k[:2]] = min(row, best.get(k[:2], row))
+    return best
+
+
+def line(name, batch, best):
+    cells = [f"{name} | {batch}"]
+    for precision in PRECISIONS:
+        ours, theirs = best.get(("timm", precision)), best[("PyTorch", precision)]
+        speed = lambda t: "%.1f / %.1f" % (1e3 * batch / t[0], 1e3 * batch / t[1]) if t else "-"
+        cells += [speed(ours), speed(theirs), "%.2f / %.2f" % (theirs[0] / ours[0], theirs[1] / ours[1]) if ours else "-"]
+    for precision in PRECISIONS:
+        ours, theirs = best.get(("timm", precision)), best[("PyTorch", precision)]
+        cells.append("%.0f / %.0f | %.2f" % (ours[2] / 1e6, theirs[2] / 1e6, ours[2] / theirs[2]) if ours
+                     else f"- / {theirs[2] / 1e6:.0f} | -")
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(lines, args):
+    import torch
+    from report import load, where
+    return "\n".join([
+        f"Steps of training, SGD with Nesterov momentum, {where(args.threads)}; PyTorch {torch.__version__}, eager, the better of "
+        f"channels-last and not. Images a second: of the least / of the median time of {args.rounds} x {args.runs} interleaved steps "
+        f"({load()}); ratio: this program's over PyTorch's, above 1 it is faster. Peak: of a process of its own that does nothing else "
+        "(VmHWM, interpreter and libraries included), timm / PyTorch in MB, and their ratio, below 1 it is less. bf16 of PyTorch: "
+        "autocast.", "",
+        "| model | batch | timm fp32 | PyTorch fp32 | ratio | timm bf16 | PyTorch bf16 | ratio | peak fp32 | ratio | peak bf16 | ratio |",
+        "|---|" + "---|" * 11, *lines])
+
+
+def main():
+    from report import write_between
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("timm")
+    p.add_argument("out")
+    p.add_argument("models", nargs="*", metavar="MODEL:BATCH")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=4)
+    p.add_argument("--runs", type=int, default=4)
+    args = p.parse_intermixed_args()
+    usual = dict(m.split(":") for m in MODELS)
+    lines = []
+    for m in args.models or MODELS:
+        name, _, batch = m.partition(":")
+        batch = int(batch or usual.get(name, 16))
+        lines.append(line(name, batch, measure(name, batch, args)))
+        print(lines[-1], flush=True)
+    write_between(args.out, "bench-train", table(lines, args))
+
+
+if sys.argv[1:2] == ["--worker"]:
+    worker(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:])
+else:
+    main()
