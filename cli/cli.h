@@ -41,6 +41,7 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
 void cli_help(const command *c, const option *options, FILE *f);
 int cli_usage(const command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_append(text_list *l, const char *text);
+const char *cli_joined(const text_list *l);             /* "a b c", for the next seven calls; NULL: an empty list */
 /* How far a word is from a name that might have been meant; at most CLI_NEAR: worth suggesting. */
 enum { CLI_NEAR = 3 };
 size_t cli_distance(const char *word, const char *name);

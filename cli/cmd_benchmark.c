@@ -8,15 +8,19 @@
 #include "timm/train.h"
 
 static struct {
-    int64_t batch, threads, size, runs;
+    int64_t batch, threads, size, chans, classes, runs;
     double seconds;
     bool train, grad_checkpointing, profile, times, json;
     const char *opt, *precision, *backend;
+    text_list kwargs;
 } o;
 
 static const option options[] = {
     { "--batch", 'b', OPT_INT, &o.batch, "N", "images a run (1)", 1, 65536 },
     { "--input-size", 0, OPT_INT, &o.size, "N", "height and width of the image (the model's own)", 1, 1 << 14 },
+    { "--in-chans", 0, OPT_INT, &o.chans, "N", "channels of the image (the model's own)", 1, 4096 },
+    { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (the model's own)", 1, 1000000 },
+    { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor: layers=[1,1,1,1] depth=6", 0, 0 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
     { "--train", 0, OPT_FLAG, &o.train, NULL, "steps of training: forward, backward, update", 0, 0 },
     { "--opt", 0, OPT_TEXT, &o.opt, "NAME", "optimizer of --train (sgd)", 0, 0 },
@@ -82,7 +86,9 @@ static void once(subject *s)
 
 static bool open_subject(subject *s, timm_ctx *ctx, const char *name)
 {
-    *s = (subject){ .m = timm_create(ctx, name, &(timm_model_opts){ .img_size = { o.size, o.size }, .precision = o.precision }) };
+    *s = (subject){ .m = timm_create(ctx, name, &(timm_model_opts){
+        .img_size = { o.size, o.size }, .in_chans = (int)o.chans, .classes = (int)o.classes, .precision = o.precision,
+        .kwargs = cli_joined(&o.kwargs) }) };
     if (!s->m)
         return false;
     timm_transform tr = timm_model_transform(s->m, false);

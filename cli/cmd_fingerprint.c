@@ -12,6 +12,7 @@
 static struct {
     int64_t size, in_chans, classes, threads;
     const char *checkpoint, *precision, *backend;
+    text_list kwargs;
     bool train;
 } o;
 
@@ -19,6 +20,7 @@ static const option options[] = {
     { "--input-size", 0, OPT_INT, &o.size, "N", "height and width of the image (the model's own)", 1, 1 << 14 },
     { "--in-chans", 0, OPT_INT, &o.in_chans, "N", "channels of the image (the model's own)", 1, 4096 },
     { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head; 0 takes it off (the model's own)", 0, 1000000 },
+    { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor: layers=[1,1,1,1] depth=6", 0, 0 },
     { "--checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "real weights in place of the filled ones", 0, 0 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "fp32", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
@@ -146,6 +148,7 @@ static void one_model(timm_ctx *ctx, const char *name)
 {
     timm_model *model = timm_create(ctx, name, &(timm_model_opts){
         .weights = o.checkpoint, .in_chans = (int)o.in_chans, .img_size = { o.size, o.size }, .precision = o.precision,
+        .kwargs = cli_joined(&o.kwargs),
         .drop_path = -1,                /* figures to compare: nothing at random */
         .classes = o.classes < 0 ? 0 : o.classes ? (int)o.classes : -1, .fill = fill });
     if (!model)

@@ -40,6 +40,17 @@ void cli_append(text_list *l, const char *text)
     l->text[l->count] = NULL;
 }
 
+const char *cli_joined(const text_list *l)
+{
+    static char text[8][4096];
+    static int turn;
+    char *to = text[turn = (turn + 1) % 8];
+    size_t at = 0;
+    for (size_t i = 0; i < l->count && at < sizeof *text; i++)
+        at += (size_t)snprintf(to + at, sizeof *text - at, "%s%s", i ? " " : "", l->text[i]);
+    return l->count ? to : NULL;
+}
+
 int cli_usage(const command *c, const char *fmt, ...)
 {
     va_list ap;

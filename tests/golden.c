@@ -129,7 +129,8 @@ json_t *golden_run(const char *timm, const json_t *golden, const char *more, cha
         if (o)
             n += (size_t)snprintf(command + n, sizeof command - n, " %s %lld", options[i][1], (long long)json_integer_value(o));
     }
-    snprintf(command + n, sizeof command - n, " %s 2>&1", more);
+    const char *kwargs = json_string_value(json_object_get(golden, "model_kwargs"));
+    snprintf(command + n, sizeof command - n, "%s%s %s 2>&1", kwargs ? " --model-kwargs " : "", kwargs ? kwargs : "", more);
     FILE *f = popen(command, "r");
     if (!f) {
         snprintf(text, size, "cannot run %s\n", command);

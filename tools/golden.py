@@ -5,14 +5,15 @@
     golden.py models CASE...        fingerprints of features, logits, pre_logits, features_only
     golden.py variants              the same for VARIANTS below: other sizes, channels and classes
     golden.py options               the same for OPTIONS below: dilation, pooling, images of any size
+    golden.py kwargs                the same for KWARGS below: arguments of the constructors
     golden.py api                   of the models in API below: shapes and errors of timm's model methods
     golden.py lists MODULE...       list_models, configs and resolved data configs of these modules
 
 All of them print one JSON object a line; tests/data/*.jsonl.xz is what they printed.
 
 A CASE is a model name with options: resnet18,size=160,in_chans=1,num_classes=10,output_stride=16; size is also passed
-as img_size where the model has a fixed one.  Nothing is random: parameters, buffers and the image are a function of
-their names.  Element i of a tensor called NAME is lo + (hi - lo) u, with u the top 53 bits of splitmix64's output
+as img_size where the model has a fixed one; layers=1:1:2:1 is a list.  Nothing is random: parameters, buffers and the
+image are a function of their names.  Element i of a tensor called NAME is lo + (hi - lo) u, with u the top 53 bits of splitmix64's output
 function at fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15, in double, rounded to float32; [lo, hi) is in `bounds`.  The
 image is the fill of "input" in [-2, 2).  Integer tables stay as timm computes them.
 
@@ -68,6 +69,17 @@ vit_tiny_patch16_224,global_pool=avg,num_classes=10 vit_tiny_patch16_224,global_
 vit_tiny_patch16_224,global_pool=avgmax,num_classes=10 vit_tiny_patch16_224,size=160,dynamic_img_size=True
 vit_wee_patch16_reg1_gap_256,size=208,dynamic_img_size=True
 """.split()
+
+KWARGS = """
+resnet10t,size=40,in_chans=1,num_classes=10,stem_type=deep,stem_width=16,channels=32:64:128:256
+resnet18,size=64,num_classes=10,stem_type=deep,layers=1:2:1:1
+resnet26d,size=65,num_classes=10,layers=1:1:2:1,channels=16:32:48:64,replace_stem_pool=True,avg_down=False
+resnet26,size=65,num_classes=10,layers=1:1:1:1,block_reduce_first=2,down_kernel_size=3
+convnext_atto,size=64,num_classes=10,depths=1:1:2:1,dims=16:24:32:40,kernel_sizes=3:5:7:3,stem_type=overlap
+convnext_atto,size=64,num_classes=10,depths=1:1:1:1,conv_mlp=False
+vit_tiny_patch16_224,size=32,num_classes=10,patch_size=4,embed_dim=64,depth=3,num_heads=4
+""".split()
+OF_ALL = ("size", "in_chans", "num_classes", "output_stride", "global_pool", "dynamic_img_size")
 
 API = """
 resnet18 resnet26d resnet50_gn seresnext26d_32x4d test_resnet resnet10t efficientnet_b0 tf_efficientnet_lite0 mixnet_s
@@ -141,7 +153,12 @@ def parse(case):
     said = {}
     for key, value in (w.split("=") for w in words):
         said[key] = int(value) if value.isdigit() else {"True": True, "False": False}.get(value, value)
+        if ":" in value:
+            said[key] = [int(v) for v in value.split(":")]
     kw = dict(said)
+    own = {k: said.pop(k) for k in list(said) if k not in OF_ALL}
+    if own:
+        said["model_kwargs"] = " ".join(f"{k}={v}".replace(", ", ",") for k, v in own.items())
     cfg = registry.get_pretrained_cfg(name)
     c, h, w = cfg.input_size
     size = kw.pop("size", None)
@@ -329,7 +346,7 @@ def main():
     assert timm.__version__ == "1.0.31", "the tests speak of timm 1.0.31, installed is " + timm.__version__
     warnings.filterwarnings("ignore")
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["names", "models", "variants", "options", "api", "lists"])
+    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "api", "lists"])
     ap.add_argument("argument", nargs="*")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
@@ -338,7 +355,7 @@ def main():
     if args.what in ("names", "lists"):
         (names if args.what == "names" else lists)(args.argument)
         return
-    cases = {"variants": VARIANTS, "options": OPTIONS, "api": API}.get(args.what, [])
+    cases = {"variants": VARIANTS, "options": OPTIONS, "kwargs": KWARGS, "api": API}.get(args.what, [])
     cases = [c for c in cases if not args.argument or c.split(",")[0] in args.argument] or args.argument
     for case in cases:
         emit(attempt(lambda: api(case) if args.what == "api" else golden(case)))

@@ -211,6 +211,16 @@ tg *nn_blur_pool(tg *x, int k, int stride);             /* binomial filter, k <=
 
 typedef struct timm_head { int classes; nn_pooling pool; bool pre_logits; float drop_rate; } timm_head;   /* pool DEFAULT: the model's own */
 
+/* A field of a family's struct that timm's constructors take as a keyword argument. */
+typedef enum timm_kwarg_kind { TIMM_KW_BOOL, TIMM_KW_INTS, TIMM_KW_WORD } timm_kwarg_kind;
+typedef struct timm_kwarg {
+    const char *name;                          /* timm's: "stem_type" */
+    timm_kwarg_kind kind;
+    size_t at;                                 /* where in the struct */
+    int count;                                 /* INTS: how many */
+    const char *words;                         /* WORD: "|deep|deep_tiered"; the enum's value is the place */
+} timm_kwarg;
+
 typedef struct timm_family {
     const char *name;                          /* timm's module: "resnet" */
     const void *variants; size_t count, size;  /* array of family structs, name first */
@@ -222,6 +232,7 @@ typedef struct timm_family {
     nn_init conv_init, linear_init; float linear_std;      /* initial values where a layer names none; NN_CONST: PyTorch's default */
     float drop_path;                           /* its rate where the user names none */
     int default_taps;                          /* features_only without indices: the last so many; 0: all */
+    const timm_kwarg *kwargs;                  /* up to one without a name; NULL: none */
     const struct zoo_tag *tags; size_t tag_count;          /* generated: NAME.tags.h */
 } timm_family;
 #define ZOO_TABLE(t) .variants = (t), .count = sizeof(t) / sizeof *(t), .size = sizeof *(t)

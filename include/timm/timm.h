@@ -136,6 +136,7 @@ typedef struct timm_model_opts {
     float drop_rate, drop_path, drop_block, proj_drop, attn_drop, pos_drop, patch_drop;  /* rates; 0: the model's own; below 0: none */
     bool dynamic_img_size;      /* accept other sizes than img_size at run time (ViT position grids are resampled) */
     const char *precision;      /* "fp32" (NULL) */
+    const char *kwargs;         /* timm's model_kwargs, of the constructor: "layers=[1,1,1,1] stem_width=16"; NULL: none */
     /* Draws initial values in place of timm's initialisers: the tensor called name, dense, into out. */
     void (*fill)(void *user, const char *name, int rank, const int64_t *dim, float *out);
     void *user;

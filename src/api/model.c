@@ -257,7 +257,7 @@ timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *
         nn_store_fill(m->w->store, draw_by_callback);
     drawing = m;
     m->use_ema = o.use_ema;
-    ok = ok && (!o.weights || weights_describe(m, &o)) && resolve(m, &o) && model_survey(m)
+    ok = ok && (!o.weights || weights_describe(m, &o)) && model_take_kwargs(m, o.kwargs) && resolve(m, &o) && model_survey(m)
          && (!o.weights || weights_load(m, o.weights, o.strict));
     if (ok)
         return m;

@@ -30,7 +30,8 @@ struct timm_model {
     timm_ctx *ctx;
     timm_model *next;
     const timm_family *family;
-    const void *variant;
+    const void *variant;                    /* of the table, or with model_kwargs a copy that they changed */
+    const char *kwargs;                     /* NULL: none */
     timm_cfg cfg;
     nn_options opts;                        /* as created, resolved */
     timm_head head;                         /* as reset_classifier left it */
@@ -60,9 +61,11 @@ plan *model_plan(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
 bool weights_load(timm_model *m, const char *path, bool strict);         /* checkpoint.c */
-/* What a run's checkpoint says of its network and classes, where the options say nothing: o->weights is read. */
+/* What a run's checkpoint says of its network, pixels and classes, where the options say nothing: o->weights is read. */
 bool weights_describe(timm_model *m, timm_model_opts *o);
 void weights_release(weights *w);
+
+bool model_take_kwargs(timm_model *m, const char *text);                 /* kwargs.c; text may be NULL */
 
 /* pooling.c: "avg" and the like; false: no such name. */
 bool pooling_by_name(const char *name, nn_pooling *how);

@@ -196,7 +196,18 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     return h.classes && !h.pre_logits ? dense(at(s, "fc"), x, h.classes, map) : x;
 }
 
+#define AT(field) offsetof(struct convnext, field)
+static const timm_kwarg kwargs[] = {
+    { .name = "depths", .kind = TIMM_KW_INTS, .at = AT(depths), .count = 4 },
+    { .name = "dims", .kind = TIMM_KW_INTS, .at = AT(dims), .count = 4 },
+    { .name = "kernel_sizes", .kind = TIMM_KW_INTS, .at = AT(kernels), .count = 4 },
+    { .name = "stem_type", .kind = TIMM_KW_WORD, .at = AT(stem), .words = "patch|overlap|overlap_tiered|overlap_act" },
+    { .name = "conv_mlp", .kind = TIMM_KW_BOOL, .at = AT(conv_mlp) },
+    { 0 }
+};
+
 const timm_family timm_convnext = {
     .name = "convnext", ZOO_TABLE(variants), ZOO_TAGS(convnext_tags), .body = body, .head = head,
-    .stem = "stem", .blocks = "stages.%d.downsample=0 stages.%d.blocks.%d norm_pre=last", .conv_init = NN_TRUNC_NORMAL, .linear_init = NN_TRUNC_NORMAL,
+    .stem = "stem", .blocks = "stages.%d.downsample=0 stages.%d.blocks.%d norm_pre=last", .conv_init = NN_TRUNC_NORMAL,
+    .linear_init = NN_TRUNC_NORMAL, .kwargs = kwargs,
 };

@@ -20,7 +20,7 @@ struct resnet {
     int channels[4];                          /* of the 3x3s; 0: 64, 128, 256, 512 */
     unsigned bottleneck;                      /* a bit a stage: 1x1-3x3-1x1 that ends 4 times as wide, else 3x3-3x3 */
     enum stem stem;
-    int stem_width;                           /* w above; 0: 32 */
+    int stem_width;                           /* w above; 0: 64 */
     bool avg_down;                            /* pool before the shortcut's 1x1 */
     int groups, base_width;                   /* of bottlenecks; 0: 1 and 64 */
     int se;                                   /* squeeze-and-excite after the last norm, by this reduction; 0: none */
@@ -132,7 +132,7 @@ static tg *block(nn_scope s, tg *x, const struct resnet *r, int stage, int numbe
 
 static tg *stem(nn_scope s, tg *x, const struct resnet *r)
 {
-    int w = r->stem_width ? r->stem_width : 32;
+    int w = r->stem_width ? r->stem_width : 64;
     if (r->stem == PLAIN)
         return conv(s, x, 64, 7, 2, 1, 1);
     x = conv(at(s, "0"), x, r->stem == TIERED ? w / 4 * 3 : w, 3, 2, 1, 1);
@@ -150,12 +150,23 @@ static tg *stem_pool(nn_scope s, tg *x, const struct resnet *r)
     return r->aa ? smooth(x, r, 2) : x;
 }
 
+/* Pruning fixed the blocks. */
+static bool prunes_as_built(const struct resnet *r)
+{
+    int blocks = r->layers[0] + r->layers[1] + r->layers[2] + r->layers[3], known = 0;
+    while (known < 33 && r->pruned->width[known][0])
+        known++;
+    return blocks == known;
+}
+
 static tg *body(nn_scope s, tg *x, const void *variant)
 {
     const struct resnet *r = variant;
     struct pace p = { .stride = 1, .first_dilation = 1, .dilation = 1 };
     int reached = 4, number = 0, limit = nn_opts(s)->output_stride ? nn_opts(s)->output_stride : 32;
 
+    if (r->pruned && !prunes_as_built(r))
+        return nn_fail(s, "layers of %s, which is pruned, are not to be chosen", r->name), x;
     x = tg_relu(norm(at(s, "bn1"), stem(at(s, "conv1"), x, r), r, false));
     nn_feature(at(s, "act1"), x);
     x = stem_pool(at(s, "maxpool"), x, r);
@@ -181,7 +192,20 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     return h.classes && !h.pre_logits ? nn_linear(at(s, "fc"), x, h.classes, (nn_lin){ .bias = true }) : x;
 }
 
+#define AT(field) offsetof(struct resnet, field)
+static const timm_kwarg kwargs[] = {
+    { .name = "layers", .kind = TIMM_KW_INTS, .at = AT(layers), .count = 4 },
+    { .name = "channels", .kind = TIMM_KW_INTS, .at = AT(channels), .count = 4 },
+    { .name = "stem_type", .kind = TIMM_KW_WORD, .at = AT(stem), .words = "|deep|deep_tiered" },
+    { .name = "stem_width", .kind = TIMM_KW_INTS, .at = AT(stem_width), .count = 1 },
+    { .name = "replace_stem_pool", .kind = TIMM_KW_BOOL, .at = AT(conv_pool) },
+    { .name = "avg_down", .kind = TIMM_KW_BOOL, .at = AT(avg_down) },
+    { .name = "block_reduce_first", .kind = TIMM_KW_INTS, .at = AT(reduce_first), .count = 1 },
+    { .name = "down_kernel_size", .kind = TIMM_KW_INTS, .at = AT(down_kernel), .count = 1 },
+    { 0 }
+};
+
 const timm_family timm_resnet = {
     .name = "resnet", ZOO_TABLE(variants), ZOO_TAGS(resnet_tags), .body = body, .head = head,
-    .stem = "conv1 bn1 maxpool", .blocks = "layer%d.%d", .conv_init = NN_KAIMING_NORMAL_OUT,
+    .stem = "conv1 bn1 maxpool", .blocks = "layer%d.%d", .conv_init = NN_KAIMING_NORMAL_OUT, .kwargs = kwargs,
 };

@@ -338,7 +338,17 @@ static tg *head(nn_scope s, tg *x, const void *variant, timm_head h)
     return h.classes && !h.pre_logits ? dense(at(s, "head"), x, h.classes, true) : x;
 }
 
+#define AT(field) offsetof(struct vit, field)
+static const timm_kwarg kwargs[] = {
+    { .name = "patch_size", .kind = TIMM_KW_INTS, .at = AT(patch), .count = 1 },
+    { .name = "embed_dim", .kind = TIMM_KW_INTS, .at = AT(dim), .count = 1 },
+    { .name = "depth", .kind = TIMM_KW_INTS, .at = AT(depth), .count = 1 },
+    { .name = "num_heads", .kind = TIMM_KW_INTS, .at = AT(heads), .count = 1 },
+    { 0 }
+};
+
 const timm_family timm_vision_transformer = {
     .name = "vision_transformer", ZOO_TABLE(variants), ZOO_TAGS(vision_transformer_tags), .body = body, .head = head,
     .stem = "cls_token reg_token pos_embed patch_embed norm_pre", .blocks = "blocks.%d norm=last", .linear_init = NN_TRUNC_NORMAL, .default_taps = 3,
+    .kwargs = kwargs,
 };
