@@ -15,6 +15,7 @@ static struct {
     const char *model, *checkpoint, *backend, *config, *pool;
     int64_t classes, chans, size, threads;
     double drop, drop_path, drop_block;
+    text_list kwargs;
     bool pretrained, list_opts;
 } o;
 
@@ -30,6 +31,7 @@ static const option own[] = {
     { "--drop", 0, OPT_DOUBLE, &o.drop, "P", "dropout before the head", 0, 1 },
     { "--drop-path", 0, OPT_DOUBLE, &o.drop_path, "P", "stochastic depth", 0, 1 },
     { "--drop-block", 0, OPT_DOUBLE, &o.drop_block, "P", "drop block", 0, 1 },
+    { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor: layers=[1,1,1,1] depth=6", 0, 0 },
     { NULL, 0, OPT_FLAG, NULL, NULL, "Machine:", 0, 0 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
@@ -126,7 +128,7 @@ static timm_model *make_model(timm_ctx *ctx, const char *name, int classes)
     const char *weights = o.checkpoint ? o.checkpoint : o.pretrained ? timm_find_weights(ctx, name) : NULL;
     return timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans, .img_size = { o.size, o.size },
                                                       .global_pool = o.pool, .drop_rate = (float)o.drop, .drop_path = (float)o.drop_path,
-                                                      .drop_block = (float)o.drop_block });
+                                                      .drop_block = (float)o.drop_block, .kwargs = cli_joined(&o.kwargs) });
 }
 
 /* Options of the model and the machine into args.yaml; classes: those of the data, when not given. */
@@ -146,6 +148,7 @@ static void tell_made(timm_trainer *trainer, int classes)
         case OPT_FLAG: value = *(bool *)p->value ? "true" : "false"; break;
         case OPT_INT: snprintf(text, sizeof text, "%lld", (long long)*(int64_t *)p->value); break;
         case OPT_DOUBLE: snprintf(text, sizeof text, "%.9g", *(double *)p->value); break;
+        case OPT_WORDS: value = cli_joined(p->value); break;
         default: value = *(const char **)p->value;
         }
         if (value && !(p->kind == OPT_INT && !*(int64_t *)p->value))
@@ -180,6 +183,7 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_train, EXIT_OK);
     }
     if (o.config) {
+        o.kwargs.count = 0;
         if ((code = train_cli_config(t, o.config, own, sizeof own / sizeof *own)))
             return code;
         operands.count = 0;

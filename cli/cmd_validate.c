@@ -8,6 +8,7 @@
 
 static struct {
     const char *model, *checkpoint, *backend, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
+    text_list kwargs;
     int64_t classes, chans, size, threads, batch, workers;
     bool ema, retry, json, per_class, pretrained;
 } o = { .batch = 256, .workers = 2 };
@@ -19,6 +20,7 @@ static const option options[] = {
     { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the data)", 1, 1000000 },
     { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
     { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
+    { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor (those of the checkpoint)", 0, 0 },
     { "--data-dir", 0, OPT_TEXT, &o.dir, "DIR", "the images, as DIR", 0, 0 },
     { "--dataset", 0, OPT_TEXT, &o.dataset, "KIND", "folder, fashion-mnist, idx, cifar10, cifar100 (folder)", 0, 0 },
     { "--task", 0, OPT_TEXT, &o.task, "TASK", "classification, multilabel, regression: see timm train (classification)", 0, 0 },
@@ -227,7 +229,8 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
     int classes = o.classes ? (int)o.classes : o.checkpoint ? timm_count_classes(ctx, plain ? o.dataset : o.task, o.dir, o.split, o.class_map) : 0;
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK
         ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
-                                                     .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema }) : NULL;
+                                                     .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema,
+                                                     .kwargs = cli_joined(&o.kwargs) }) : NULL;
     timm_trainer *t = m ? timm_trainer_open(m) : NULL;
     timm_metrics r = { 0 };
     if (t) {

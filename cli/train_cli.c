@@ -48,22 +48,9 @@ train_cli *train_cli_new(const option *own, size_t count)
 
 const option *train_cli_options(const train_cli *t) { return t->option; }
 
-/* The words of a list as one text, which lives until the program ends. */
-static const char *joined(const text_list *l)
-{
-    static char text[8][4096];
-    static int turn;
-    char *to = text[turn = (turn + 1) % 8];
-    size_t at = 0;
-    to[0] = 0;
-    for (size_t i = 0; i < l->count && at < sizeof *text; i++)
-        at += (size_t)snprintf(to + at, sizeof *text - at, "%s%s", i ? " " : "", l->text[i]);
-    return to;
-}
-
 static const char *given(const train_cli *t, size_t i)
 {
-    return t->flag[i] ? "true" : t->words[i].count ? joined(&t->words[i]) : t->text[i] ? t->text[i] : t->file[i];
+    return t->flag[i] ? "true" : t->words[i].count ? cli_joined(&t->words[i]) : t->text[i] ? t->text[i] : t->file[i];
 }
 
 static size_t index_of(const train_cli *t, const char *name)
@@ -166,8 +153,8 @@ static bool is_null(const yaml_node_t *n)
     return s && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (!*s || !strcmp(s, "null") || !strcmp(s, "~"));
 }
 
-/* A scalar, or a list of them with blanks between; NULL: neither, or too long. */
-static const char *value_of(config *c, const yaml_node_t *n)
+/* A scalar, or a list of them with `between` between; NULL: neither, or too long. */
+static const char *value_of(config *c, const yaml_node_t *n, const char *between)
 {
     char text[4096] = "";
     size_t at = 0;
@@ -179,7 +166,24 @@ static const char *value_of(config *c, const yaml_node_t *n)
         const char *word = scalar(yaml_document_get_node(&c->d, *item));
         if (!word || at + strlen(word) + 2 > sizeof text)
             return NULL;
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? " " : "", word);
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? between : "", word);
+    }
+    return keep(text);
+}
+
+/* "{a: 1, b: [2, 3]}" as "a=1 b=[2,3]"; NULL: it is no such thing. */
+static const char *pairs_of(config *c, const yaml_node_t *n)
+{
+    char text[4096] = "";
+    size_t at = 0;
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        const char *key = scalar(yaml_document_get_node(&c->d, p->key)), *value = NULL;
+        const yaml_node_t *of = yaml_document_get_node(&c->d, p->value);
+        bool one = scalar(of);
+        value = key ? value_of(c, of, ",") : NULL;
+        if (!value || at + strlen(key) + strlen(value) + 5 > sizeof text)
+            return NULL;
+        at += (size_t)snprintf(text + at, sizeof text - at, one ? "%s%s=%s" : "%s%s=[%s]", at ? " " : "", key, value);
     }
     return keep(text);
 }
@@ -199,6 +203,7 @@ static void store_own(const option *p, const char *value)
     case OPT_FLAG: *(bool *)p->value = !strcmp(value, "true"); break;
     case OPT_INT: *(int64_t *)p->value = strtoll(value, NULL, 10); break;
     case OPT_DOUBLE: *(double *)p->value = strtod(value, NULL); break;
+    case OPT_WORDS: *(text_list *)p->value = (text_list){ 0 }; cli_append(p->value, value); break;
     default: *(const char **)p->value = value;
     }
 }
@@ -237,7 +242,8 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
     if (is_null(value))
         return EXIT_OK;
     option_kind kind = own ? own->kind : kinds[c->t->of[i]->kind];
-    const char *text = kind == OPT_WORDS || scalar(value) ? value_of(c, value) : NULL;
+    bool pairs = value->type == YAML_MAPPING_NODE && !strcmp(own ? own->argument : c->t->of[i]->argument, "K=V...");
+    const char *text = pairs ? pairs_of(c, value) : kind == OPT_WORDS || scalar(value) ? value_of(c, value, " ") : NULL;
     if (!text)
         return tell(c, key, "%s takes %s", scalar(key), kind == OPT_WORDS ? "a list" : "one value");
     if (misfit(kind, text))

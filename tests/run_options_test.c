@@ -327,3 +327,34 @@ TEST(run_options_validate)
     timm_close(ctx);
     free(t.err);
 }
+
+/* Arguments of the constructor and what the pixels were made into go with the checkpoint, and come from YAML as from words. */
+TEST(run_options_model_kwargs)
+{
+    char yaml[1200], last[1400], why[4096];
+    snprintf(yaml, sizeof yaml, "%s", test_temp("kwargs.yaml"));
+    FILE *f = fopen(yaml, "w");
+    REQUIRE(f && fputs("model_kwargs:\n  stem_width: 8\n  channels: [8, 8, 16, 16]\nmean: [0.3]\nstd: [0.2]\ncrop_pct: 0.75\n", f) >= 0
+            && !fclose(f), "no file");
+    snprintf(why, sizeof why, "-m resnet10t --epochs 2 --lr 0.05 --model-kwargs stem_width=8 channels='[8, 8, 16, 16]' --mean .3 --std .2 "
+             "--crop-pct .75");
+    trained words = good_train(why), t;
+    snprintf(why, sizeof why, "-m resnet10t --epochs 2 --lr 0.05 --config %s", yaml);
+    t = good_train(why);
+    path_in(last, &t, "last.safetensors");
+    char other[1400];
+    path_in(other, &words, "last.safetensors");
+    CHECK(same_tensors(last, other, why, sizeof why), "%s", why);
+    command_result r = command_run("timm validate %s --dataset idx -m resnet10t --checkpoint %s --json", made_idx(44, 20, 4), last);
+    json_t *v = json_of(&r, "validate");
+    CHECK(fabs(value(v, "top1") - t.top1[1]) < 1e-4 && value(v, "param_count") < .1, "%g, not %g: %s", value(v, "top1"), t.top1[1], r.out);
+    json_decref(v);
+    command_free(&r);
+    timm_ctx *ctx = timm_open(NULL);
+    timm_transform how = timm_model_transform(timm_create(ctx, "resnet10t", &(timm_model_opts){ .weights = last }), false);
+    CHECK(how.mean[0] == .3 && how.mean[2] == .3 && how.std[1] == .2 && how.crop_pct == .75, "%g %g %g %g: %s", how.mean[0], how.mean[2],
+          how.std[1], how.crop_pct, timm_message(ctx));
+    timm_close(ctx);
+    free(t.err);
+    free(words.err);
+}

@@ -174,13 +174,36 @@ static bool read_labels(timm_model *m, const char *text)
     return true;
 }
 
+/* Three numbers, or one for all; what is not there stays. */
+static void read_numbers(const safetensors *f, const char *key, double out[3])
+{
+    const char *text = safetensors_metadata(f, key);
+    double v[3];
+    int n = text ? sscanf(text, "%lf%*[ ,]%lf%*[ ,]%lf", &v[0], &v[1], &v[2]) : 0;
+    for (int i = 0; i < 3 && n > 0; i++)
+        out[i] = v[i < n ? i : 0];
+}
+
+/* What validation saw in that run is what the network wants to see. */
+static void read_transform(timm_model *m, const safetensors *f)
+{
+    const char *how = safetensors_metadata(f, "timm.option.interpolation");
+    const char *crop = safetensors_metadata(f, "timm.option.crop-pct");
+    read_numbers(f, "timm.option.mean", m->cfg.mean);
+    read_numbers(f, "timm.option.std", m->cfg.std);
+    if (how && *how)
+        m->cfg.interpolation = arena_strdup(&m->mem, how);
+    if (crop && strtod(crop, NULL) > 0)
+        m->cfg.crop_pct = strtod(crop, NULL);
+}
+
 bool weights_describe(timm_model *m, timm_model_opts *o)
 {
     safetensors *f = safetensors_open(o->weights, &m->ctx->st);
     if (!f)
         return false;
     const char *of = safetensors_metadata(f, "architecture"), *size = safetensors_metadata(f, "timm.img_size");
-    const char *labels = safetensors_metadata(f, "timm.labels");
+    const char *labels = safetensors_metadata(f, "timm.labels"), *kwargs = safetensors_metadata(f, "timm.model_kwargs");
     long long h, w;
     if (of && !strcmp(of, m->cfg.architecture)) {
         bool own_head = !o->classes;
@@ -190,6 +213,9 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
             o->img_size[0] = h;
             o->img_size[1] = w;
         }
+        read_transform(m, f);
+        if (!o->kwargs && kwargs)
+            o->kwargs = arena_strdup(&m->mem, kwargs);
         if (own_head && labels)
             read_labels(m, labels);
     }

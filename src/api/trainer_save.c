@@ -94,6 +94,8 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
     pair[pairs++] = (safetensors_pair){ "timm.num_classes", classes };
     pair[pairs++] = (safetensors_pair){ "timm.in_chans", chans };
     pair[pairs++] = (safetensors_pair){ "timm.img_size", size };
+    if (m->kwargs)
+        pair[pairs++] = (safetensors_pair){ "timm.model_kwargs", m->kwargs };
     if (names && t->n_labels)
         pair[pairs++] = (safetensors_pair){ "timm.labels", names };
     const timm_train_option *o = timm_train_options();
