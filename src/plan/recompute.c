@@ -86,15 +86,13 @@ static tg *late_of(again *g, tg *x)
         return g->now[at];
     if (g->copy[at])
         return g->copy[at];
-    if (is_view(x)) {
-        tg *in = late_of(g, x->in[0]);
-        return g->copy[at] = with_operands(x, &in);
-    }
-    if (!g->cheap[at] || x->n_in > POINTWISE_INPUTS)
+    if ((!is_view(x) && !g->cheap[at]) || x->n_in > POINTWISE_INPUTS)
         return x;
     tg *in[POINTWISE_INPUTS];
     for (int k = 0; k < x->n_in; k++)
         in[k] = late_of(g, x->in[k]);
+    if (is_view(x))
+        return g->copy[at] = with_operands(x, in);
     tg_where(x->graph, x->where);
     return g->copy[at] = tg_apply(x->op, in, x->n_in, x->attr);
 }
