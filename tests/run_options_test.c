@@ -249,16 +249,9 @@ TEST(run_options_on_nan)
         }
     free(w);
     free(t.err);
-    /* Pixels out of all measure: every batch is skipped, nothing moves, no answer is right, and the files can be written. */
-    t = train("--epochs 2 --on-nan skip --std 1e-40 --val-interval 2 --recovery-interval 1 --lr 0.01");
-    CHECK(t.code == 0 && t.epochs == 2 && t.top1[1] == 0 && t.train_loss[0] != t.train_loss[0], "exit %d: %s", t.code, t.err);
-    free(t.err);
-    char moved_to[1400];
-    path_in(moved_to, &t, "last.safetensors");
-    t = good_train("--epochs 1 --lr 0 --weight-decay 0");
-    path_in(last, &t, "last.safetensors");
-    for (size_t k = 0; k < COUNT(some_tensors); k++)
-        CHECK(moved(last, moved_to, some_tensors[k]) == 0, "%s moved", some_tensors[k]);
+    /* Pixels out of all measure: every batch is skipped, and the epoch ends the run. */
+    t = train("--epochs 2 --on-nan skip --std 1e-40 --lr 0.01");
+    CHECK(t.code == 1 && t.epochs == 0 && command_has(t.err, "leads nowhere"), "exit %d: %s", t.code, t.err);
     free(t.err);
 }
 
