@@ -5,7 +5,7 @@
 #include "cli.h"
 
 static struct {
-    const char *model, *checkpoint, *backend;
+    const char *model, *checkpoint, *precision, *backend;
     int64_t topk, threads;
     bool features, json, test_size;
 } o;
@@ -17,6 +17,7 @@ static const option options[] = {
     { "--features", 0, OPT_FLAG, &o.features, NULL, "the pooled features instead of classes", 0, 0 },
     { "--test-size", 0, OPT_FLAG, &o.test_size, NULL, "the size and crop of the config for testing, where it has one", 0, 0 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object an image", 0, 0 },
     { 0 }
@@ -117,7 +118,8 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_infer, "which images?");
     timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, o.model);
-    timm_model *m = timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0 });
+    timm_model *m = timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0,
+                                                                  .precision = o.precision });
     if (m) {
         timm_transform t = timm_model_transform(m, o.test_size);
         timm_tensor batch = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };

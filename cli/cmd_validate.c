@@ -7,7 +7,7 @@
 #include "timm/train.h"
 
 static struct {
-    const char *model, *checkpoint, *backend, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
+    const char *model, *checkpoint, *backend, *precision, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
     text_list kwargs;
     int64_t classes, chans, size, threads, batch, workers;
     bool ema, retry, json, per_class, pretrained;
@@ -32,6 +32,7 @@ static const option options[] = {
     { "--retry", 0, OPT_FLAG, &o.retry, NULL, "when memory is short, try again with half the batch", 0, 0 },
     { "--workers", 'j', OPT_INT, &o.workers, "N", "threads that read images (2)", 0, 256 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--per-class", 0, OPT_FLAG, &o.per_class, NULL, "a table of the classes", 0, 0 },
     { "--confusion", 0, OPT_TEXT, &o.confusion, "FILE", "the confusion matrix, .csv or .png", 0, 0 },
@@ -230,7 +231,7 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK
         ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
                                                      .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema,
-                                                     .kwargs = cli_joined(&o.kwargs) }) : NULL;
+                                                     .kwargs = cli_joined(&o.kwargs), .precision = o.precision }) : NULL;
     timm_trainer *t = m ? timm_trainer_open(m) : NULL;
     timm_metrics r = { 0 };
     if (t) {

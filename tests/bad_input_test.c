@@ -216,7 +216,7 @@ TEST(bad_input_options)
         { "timm graph", 2, { "one model" } },
         { "timm graph resnet18 -b 0", 2, { "--batch", "'0'" } },
         { "timm benchmark", 2, { "which model" } },
-        { "timm benchmark resnet18 --precision fp7", 1, { "fp7", "fp32" } },
+        { "timm benchmark resnet18 --precision fp7", 2, { "fp7", "fp32, bf16x3, bf16" } },
         { "timm benchmark resnet18 --seconds nan", 2, { "--seconds", "nan" } },
         { "timm benchmark resnet18 --seconds -1", 2, { "--seconds", "-1" } },
         { "timm fingerprint", 2, { "which model" } },

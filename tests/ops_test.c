@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "backend/backend.h"
+#include "base/half.h"
 #include "base/random.h"
 #include "ops/conv2d_grad.h"
 #include "ops/op.h"
@@ -114,7 +115,15 @@ static void fill(const tg_tensor *t, const tg_case *c, int which, uint64_t key)
 
 /* -- one kernel on one call --------------------------------------------------------------------------------------------------------- */
 
-typedef struct setting { const tg_op *op; const tg_case *c; const void *attr; int n; tg_shape in[MOST], out; const char *what; } setting;
+typedef struct setting {
+    const tg_op *op;
+    const tg_case *c;
+    const void *attr;
+    int n;
+    tg_shape in[MOST], out;
+    const char *what;
+    tg_precision precision;
+} setting;
 
 static void note_claim(const tg_kernel *k)
 {
@@ -123,6 +132,17 @@ static void note_claim(const tg_kernel *k)
         i++;
     claims[i].kernel = k;
     claims[i].times++;
+}
+
+/* Kernels that round their operands where the plan allows it; the others stay exact. */
+static bool rounds(const tg_kernel *k)
+{
+    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_grad_weight", "cpu.winograd",
+                                         "cpu.winograd_grad_input", "cpu.linear", "cpu.matmul", "cpu.attention" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(k->name, names[i]))
+            return true;
+    return false;
 }
 
 static double largest(const tg_tensor *t)
@@ -138,7 +158,9 @@ static double largest(const tg_tensor *t)
 static void compare(const setting *s, const tg_kernel *k, const tg_tensor *want, const tg_tensor *got, const char *how)
 {
     int64_t i[TG_MAX_RANK] = { 0 };
-    double allowed = (s->op->tol + 1e-7) * fmax(largest(want), 1e-3), worst = 0;
+    /* The weights of attention are rounded too: by 2^-9 each. */
+    double tol = s->precision == TG_BF16 && rounds(k) && !strcmp(s->op->name, "attention") ? 0x1p-8 : s->op->tol + 1e-7;
+    double allowed = tol * fmax(largest(want), 1e-3), worst = 0;
     do {
         double d = fabs(tg_get(want, tg_offset(want, i)) - tg_get(got, tg_offset(got, i)));
         worst = d > worst || isnan(d) ? d : worst;
@@ -156,12 +178,13 @@ static bool try_kernel(const setting *s, const tg_kernel *k, const tg_tensor *gi
     memcpy(in, given, sizeof in);
     for (int i = 1; i < s->n; i++)
         in[i].constant = known;
-    tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = { .shape = s->out } };
+    tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = { .shape = s->out }, .precision = s->precision };
     lay_out(&call.out, how == CHANNELS_LAST || (s->op->flags & TG_SPATIAL) ? CHANNELS_LAST : DENSE);
     if (k->declines && k->declines(&call))
         return false;
     note_claim(k);
-    snprintf(text, sizeof text, "%s memory, weights %s", layout_name[how], known ? "known" : "unknown");
+    snprintf(text, sizeof text, "%s memory, weights %s%s", layout_name[how], known ? "known" : "unknown",
+             s->precision == TG_BF16 ? ", bf16" : s->precision == TG_BF16X3 ? ", bf16x3" : "");
     float *first = NULL;
     int64_t bytes = tg_numel(s->out) * (int64_t)sizeof(float);
     for (int threads = 1; threads <= 3; threads++) {
@@ -199,10 +222,34 @@ static bool try_kernel(const setting *s, const tg_kernel *k, const tg_tensor *gi
     return true;
 }
 
+/* The definition on rounded operands; bias and residual stay. */
+static bool define_rounded(const setting *s, const tg_tensor *given, block *want)
+{
+    const bool attention = !strcmp(s->op->name, "attention");
+    tg_tensor in[MOST];
+    block rounded[3] = { 0 };
+    bool ok = make(want, s->out, DENSE);
+    memcpy(in, given, sizeof in);
+    for (int i = 0; i < 2 + attention; i++) {
+        int64_t at[TG_MAX_RANK] = { 0 };
+        ok = ok && make(&rounded[i], s->in[i], DENSE);
+        do
+            tg_put(&rounded[i].t, tg_offset(&rounded[i].t, at), bfloat_to_float(float_to_bfloat((float)tg_get(&given[i], tg_offset(&given[i], at)))));
+        while (ok && tg_next(s->in[i], at));
+        in[i] = rounded[i].t;
+    }
+    tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = want->t };
+    if (ok)
+        s->op->ref(&call);
+    for (int i = 0; i < 3; i++)
+        free(rounded[i].memory);
+    return ok;
+}
+
 static void check_kernels(const setting *s)
 {
     static const char *const names[] = { "cpu", "onednn" };
-    block want = { 0 };
+    block want = { 0 }, rounded = { 0 };
     for (enum layout how = DENSE; how < LAYOUTS; how++) {
         block in[MOST] = { 0 };
         tg_tensor t[MOST] = { 0 };
@@ -219,15 +266,21 @@ static void check_kernels(const setting *s)
         if (make(&want, s->out, DENSE)) {
             call.out = want.t;
             s->op->ref(&call);
+            if (s->precision == TG_BF16 && !define_rounded(s, t, &rounded))
+                return;
             for (int b = 0; b < 2; b++) {
                 const tg_backend *const *list = tg_backends(names[b]);
                 for (int l = 0; list && list[l]; l++)
                     for (size_t i = 0; i < list[l]->count; i++)
                         if (!strcmp(list[l]->kernels[i].op, s->op->name)) {
-                            try_kernel(s, &list[l]->kernels[i], t, true, how, &want.t);
-                            try_kernel(s, &list[l]->kernels[i], t, false, how, &want.t);
+                            const tg_kernel *k = &list[l]->kernels[i];
+                            const tg_tensor *held_to = s->precision == TG_BF16 && rounds(k) ? &rounded.t : &want.t;
+                            try_kernel(s, k, t, true, how, held_to);
+                            try_kernel(s, k, t, false, how, held_to);
                         }
             }
+            free(rounded.memory);
+            rounded.memory = NULL;
         }
         free(want.memory);
         for (int i = 0; i < s->n; i++)
@@ -376,6 +429,23 @@ TEST(ops_convolutions_at_random)
         made++;
     }
     CHECK(made > 20, "%d convolutions", made);
+}
+
+/* Products of operands that may be rounded, in every kernel that takes them. */
+TEST(ops_products_of_other_precisions)
+{
+    static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul", "attention" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const tg_op *op = tg_find_op(names[i]);
+        for (size_t k = 0; k < op->n_cases; k++)
+            for (tg_precision p = TG_BF16X3; p <= TG_BF16; p++) {
+                setting s = { .op = op, .c = &op->cases[k], .attr = op->cases[k].attr, .n = operands(&op->cases[k]), .what = op->name,
+                              .precision = p };
+                memcpy(s.in, s.c->in, sizeof s.in);
+                if (shape_of(op, s.c, s.attr, s.n, s.in, &s.out))
+                    check_kernels(&s);
+            }
+    }
 }
 
 /* Sorted after the others by name: a kernel that never ran here is not tested. */

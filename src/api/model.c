@@ -157,7 +157,7 @@ plan *model_plan(timm_model *m, part what, tg_shape input)
     plan *made = NULL;
     if (model_build(m, what, input, &b, out, 256, &n)) {
         plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done } };
+                        .source = { .fetch = fetch, .done = done }, .precision = m->precision };
         made = plan_make(b.graph, out, n, &o, st);
     }
     nn_build_close(&b);
@@ -192,8 +192,8 @@ static bool resolve(timm_model *m, const timm_model_opts *o)
         return status_fail(st, TIMM_BAD_ARG, "in_chans %d, classes %d: out of range", o->in_chans, o->classes);
     if (o->output_stride && o->output_stride != 8 && o->output_stride != 16 && o->output_stride != 32)
         return status_fail(st, TIMM_BAD_ARG, "output_stride is %d; it must be 8, 16 or 32", o->output_stride);
-    if (o->precision && strcmp(o->precision, "fp32"))
-        return status_fail(st, TIMM_UNSUPPORTED, "no precision is called '%s'; there is fp32", o->precision);
+    if (!plan_precision(o->precision, &m->precision, st))
+        return false;
     const struct { const char *name; float rate; } drop[] = {
         { "drop_rate", o->drop_rate }, { "drop_path", o->drop_path }, { "drop_block", o->drop_block }, { "proj_drop", o->proj_drop },
         { "attn_drop", o->attn_drop }, { "pos_drop", o->pos_drop }, { "patch_drop", o->patch_drop },
@@ -389,6 +389,7 @@ timm_model *timm_features(timm_model *m, const timm_feature_opts *opts)
     f->opts = m->opts;
     f->opts.norm_taps = o.norm;
     f->draw = m->draw;
+    f->precision = m->precision;
     f->w = m->w;
     f->w->users++;
     if (choose_taps(f, &o, m->taps, m->family->default_taps) && model_survey(f))

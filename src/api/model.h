@@ -47,6 +47,7 @@ struct timm_model {
     int last;                               /* of plans: the one that ran last */
     uint64_t clock;
     bool profile, use_ema;
+    tg_precision precision;                 /* of products */
     const char **label;                     /* class names that the weights came with, or NULL */
     int labels;
     struct { void (*fill)(void *, const char *, int, const int64_t *, float *); void *user; } draw;

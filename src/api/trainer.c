@@ -132,12 +132,33 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
             out[n++] = b->update[i].value;
         }
         plan_opts o = { .backends = ctx_backends(t->m->ctx), .pool = ctx_pool(t->m->ctx), .verbose = t->m->ctx->verbose,
-                        .source = { .fetch = no_fetch, .done = no_done } };
+                        .source = { .fetch = no_fetch, .done = no_done }, .precision = t->m->precision };
         ok = status_ok(st) && (t->plan = plan_make(b->graph, out, n, &o, st));
     }
     free(out);
     free(d);
     return ok;
+}
+
+/* The options' word on the model's precision; validation follows it too. */
+static bool find_precision(timm_trainer *t)
+{
+    status *st = &t->m->ctx->st;
+    const char *asked = train_text(&t->opts, "precision");
+    tg_precision p = t->m->precision;
+    if (train_flag(&t->opts, "amp")) {
+        if (!strcmp(train_text(&t->opts, "amp-dtype"), "float16"))
+            return status_fail(st, TIMM_BAD_ARG, "amp-dtype float16 needs its losses scaled and is not there; bfloat16 needs no scaling");
+        if (*asked && strcmp(asked, plan_precisions[TG_BF16]))
+            return status_fail(st, TIMM_BAD_ARG, "amp means precision bf16, and precision says %s", asked);
+        p = TG_BF16;
+    } else if (*asked && !plan_precision(asked, &p, st)) {
+        return false;
+    }
+    if (p != t->m->precision)
+        model_drop_plans(t->m);
+    t->m->precision = p;
+    return true;
 }
 
 static bool build(timm_trainer *t, tg_shape image, tg_shape target)
@@ -147,7 +168,7 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     forget(t);
     t->mixed = trainer_mixes(t);
     t->task = task_of(&t->opts);
-    if (!trainer_find_groups(t) || !nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
+    if (!find_precision(t) || !trainer_find_groups(t) || !nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
         return false;
     nn_build_train(&b);
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);

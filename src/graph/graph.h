@@ -41,6 +41,11 @@ const char *tg_str(tg_shape s);                         /* "(2, 512, 28, 28)": a
 
 /* -- ops ---------------------------------------------------------------------------------------------------------------- */
 
+/* How products (conv2d, linear, matmul, attention and their gradients) may take their operands; sums, and all else, are in
+ * single precision.  BF16: rounded to bfloat16.  BF16X3: each as the sum of two bfloat16 numbers, the product of the two small
+ * parts left out.  A kernel may be more exact than it has to. */
+typedef enum tg_precision { TG_FP32, TG_BF16X3, TG_BF16, TG_PRECISIONS } tg_precision;
+
 struct pool;
 /* One use of a kernel: everything it may look at. */
 typedef struct tg_call {
@@ -49,6 +54,7 @@ typedef struct tg_call {
     const tg_tensor *in;
     int n_in;
     tg_tensor out;
+    tg_precision precision;
     void *state;                /* what prepare made */
     void *scratch;              /* tg_prep.scratch bytes, 64-byte aligned, only during run */
     struct pool *pool;          /* threads.h */

@@ -18,6 +18,7 @@ typedef struct plan_opts {
     const tg_backend *const *backends;  /* best first, NULL-ended */
     struct pool *pool;
     plan_source source;
+    tg_precision precision;             /* of products */
     bool no_rewrite;                    /* as the model file wrote it: no folding, no fusion */
     int verbose;                        /* 2: which kernel won each node and why others declined, on stderr */
 } plan_opts;
@@ -34,6 +35,10 @@ typedef struct plan_step {
 } plan_step;
 
 typedef struct plan plan;
+
+extern const char *const plan_precisions[TG_PRECISIONS];     /* "fp32", ... */
+/* By name, NULL or "": fp32.  False: no such name, with a status that names all. */
+bool plan_precision(const char *name, tg_precision *p, status *st);
 
 plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st);   /* NULL: see st */
 void plan_free(plan *p);

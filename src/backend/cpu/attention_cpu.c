@@ -54,8 +54,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for attention");
-    gemm g = { .taps = 1 };
-    s->v = VEC_PICK(gemm_vec);
+    s->v = gemm_for(c->precision);
     s->rows = n <= WHOLE ? n : BLOCK;
     while (s->rows > 8 && s->rows * m > 65536)
         s->rows /= 2;
@@ -65,7 +64,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->keys = padded(gemm_packed(s->v, d, m));
     s->values = padded(gemm_packed(s->v, m, e));
     s->weights = padded(s->rows * s->room);
-    s->place = gemm_scratch(&g, 1);
+    size_t of_keys = gemm_scratch(s->v, s->key_vecs, 1, d, 1), of_values = gemm_scratch(s->v, s->value_vecs, 1, m, 1);
+    s->place = of_keys > of_values ? of_keys : of_values;
     prep->scratch = (s->keys + s->values + s->weights + s->place) * (size_t)pool_threads(c->pool);
     prep->state = s;
     return true;

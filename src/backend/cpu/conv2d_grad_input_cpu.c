@@ -18,8 +18,8 @@ typedef struct phase { int64_t size; int taps, tap[MOST_TAPS]; int64_t move[MOST
 typedef struct state {
     const gemm_vec *v;
     int vecs;
-    int64_t in, out, kh, kw, padded;        /* channels of a group; padded: in, in whole vectors */
-    size_t packed, zeros;                   /* bytes of scratch, in this order; then gemm's */
+    int64_t in, out, kh, kw;                /* channels of a group */
+    size_t packed, ordered, zeros;          /* bytes of scratch, in this order; then gemm's */
 } state;
 
 static const conv2d_attr *conv_of(const tg_call *c) { return &((const conv2d_grad_attr *)c->attr)->conv; }
@@ -55,17 +55,16 @@ static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) +
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const tg_shape w = c->in[1].shape, x = c->out.shape;
-    const gemm most = { .taps = w.dim[2] * w.dim[3] };
     int64_t pixels = x.dim[0] * x.dim[2] * x.dim[3] / conv_of(c)->stride[0] / conv_of(c)->stride[1];
     state *s = malloc(sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
-    *s = (state){ .v = VEC_PICK(gemm_vec), .in = w.dim[1], .out = w.dim[0] / conv_of(c)->groups, .kh = w.dim[2], .kw = w.dim[3] };
+    *s = (state){ .v = gemm_for(c->precision), .in = w.dim[1], .out = w.dim[0] / conv_of(c)->groups, .kh = w.dim[2], .kw = w.dim[3] };
     s->vecs = gemm_panel(s->v, pixels < 2 ? 2 : pixels, s->in);
-    s->padded = gemm_packed(s->v, 1, s->in);
-    s->packed = lines(conv_of(c)->groups * s->padded * s->out * s->kh * s->kw);
+    s->packed = lines(conv_of(c)->groups * gemm_packed(s->v, s->out * s->kh * s->kw, s->in));
+    s->ordered = s->v->left ? lines(w.dim[0] * w.dim[1] * w.dim[2] * w.dim[3]) : 0;
     s->zeros = lines(s->out);
-    prep->scratch = s->packed + s->zeros + gemm_scratch(&most, pool_threads(c->pool));
+    prep->scratch = s->packed + s->ordered + s->zeros + gemm_scratch(s->v, s->vecs, s->kh * s->kw, s->out, pool_threads(c->pool));
     prep->state = s;
     return true;
 }
@@ -87,7 +86,8 @@ static phase phase_of(const tg_call *c, int axis, int64_t at)
 
 /* -- weights: of one phase after the other [group][panel][tap][o][column] -------------------------------------------- */
 
-typedef struct packing { const tg_call *c; const state *s; phase y, x; float *to; } packing;
+/* Rounded, they are ordered first, all columns a panel, and packed then. */
+typedef struct packing { const tg_call *c; const state *s; phase y, x; int64_t panel, filled; float *to, *packed; } packing;
 
 /* Channels [from, to) of dy. */
 static void pack_weights(void *arg, int64_t from, int64_t to)
@@ -95,12 +95,12 @@ static void pack_weights(void *arg, int64_t from, int64_t to)
     const packing *p = arg;
     const state *s = p->s;
     const tg_tensor *w = &p->c->in[1];
-    const int64_t taps = p->y.taps * p->x.taps, panel = s->vecs * s->v->width;
+    const int64_t taps = p->y.taps * p->x.taps;
     for (int64_t i = from; i < to; i++)
-        for (int64_t first = 0; first < s->in; first += panel) {
-            int64_t width = s->padded - first < panel ? s->padded - first : panel;
+        for (int64_t first = 0; first < s->in; first += p->panel) {
+            int64_t width = p->filled - first < p->panel ? p->filled - first : p->panel;
             int64_t columns = s->in - first < width ? s->in - first : width;
-            float *at = p->to + taps * s->out * (i / s->out * s->padded + first) + i % s->out * width;
+            float *at = p->to + taps * s->out * (i / s->out * p->filled + first) + i % s->out * width;
             for (int64_t t = 0; t < taps; t++, at += s->out * width) {
                 const float *tap = (const float *)w->data + i * w->stride[0] + first * w->stride[1]
                                    + p->y.tap[t / p->x.taps] * w->stride[2] + p->x.tap[t % p->x.taps] * w->stride[3];
@@ -110,6 +110,28 @@ static void pack_weights(void *arg, int64_t from, int64_t to)
                     at[j] = 0;
             }
         }
+}
+
+/* Panels [from, to) of all groups. */
+static void pack_ordered(void *arg, int64_t from, int64_t to)
+{
+    const packing *p = arg;
+    const state *s = p->s;
+    const int64_t k = p->y.taps * p->x.taps * s->out, panel = s->vecs * s->v->width, panels = (s->in + panel - 1) / panel;
+    for (int64_t i = from; i < to; i++) {
+        int64_t first = i % panels * panel, columns = s->in - first < panel ? s->in - first : panel;
+        s->v->pack(p->to + i / panels * k * s->in + first, k, columns, s->in, 1, (int)panel,
+                   p->packed + i / panels * gemm_packed(s->v, k, s->in) + gemm_packed(s->v, k, first));
+    }
+}
+
+static void pack_phase(const packing *p)
+{
+    const state *s = p->s;
+    const int64_t groups = conv_of(p->c)->groups, panel = s->vecs * s->v->width;
+    pool_run(p->c->pool, groups * s->out, 1, pack_weights, (void *)(uintptr_t)p);
+    if (s->v->left)
+        pool_run(p->c->pool, groups * ((s->in + panel - 1) / panel), 1, pack_ordered, (void *)(uintptr_t)p);
 }
 
 /* -- rows ---------------------------------------------------------------------------------------------------------- */
@@ -143,13 +165,14 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     const conv2d_attr *a = conv_of(c);
     const tg_tensor *dy = &c->in[0], *dx = &c->out;
     char *room = c->scratch;
-    packing p = { c, s, phase_of(c, 0, at_y), phase_of(c, 1, at_x), c->scratch };
-    struct image m = { dy->data, (float *)(void *)(room + s->packed), { dy->stride[0], dy->stride[2], dy->stride[3] },
+    packing p = { c, s, phase_of(c, 0, at_y), phase_of(c, 1, at_x), s->vecs * s->v->width, gemm_filled(s->v, s->in), c->scratch,
+                  c->scratch };
+    struct image m = { dy->data, (float *)(void *)(room + s->packed + s->ordered), { dy->stride[0], dy->stride[2], dy->stride[3] },
                        dy->shape.dim[2], dy->shape.dim[3], p.y, p.x };
     rowmap pixel = rowmap_nhw(dy);
     struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0 };
     gemm g = { .v = s->v, .m = dx->shape.dim[0] * p.y.size * p.x.size, .n = s->in, .taps = p.y.taps * p.x.taps,
-               .run = s->out, .vecs = s->vecs, .b = c->scratch, .rows = rows, .ctx = &m, .scratch = room + s->packed + s->zeros,
+               .run = s->out, .vecs = s->vecs, .b = c->scratch, .rows = rows, .ctx = &m, .scratch = room + s->packed + s->ordered + s->zeros,
                .out = (float *)dx->data + at_y * dx->stride[2] + at_x * dx->stride[3] };
     bool pointwise = s->kh == 1 && s->kw == 1 && dy->shape.dim[2] == p.y.size && dy->shape.dim[3] == p.x.size
                      && !p.y.move[0] && !p.x.move[0] && g.taps && pixel.rank <= 1;
@@ -164,10 +187,14 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     to.shape.dim[2] = p.y.size, to.stride[2] *= a->stride[0];
     to.shape.dim[3] = p.x.size, to.stride[3] *= a->stride[1];
     g.out_rows = rowmap_nhw(&to);
-    pool_run(c->pool, a->groups * s->out, 1, pack_weights, &p);
+    if (s->v->left) {
+        p.panel = p.filled = s->in;
+        p.to = (float *)(void *)(room + s->packed);
+    }
+    pack_phase(&p);
     for (int i = 0; i < a->groups; i++) {
         gemm_run(&g, c->pool);
-        g.b += g.taps * s->out * s->padded;
+        g.b += gemm_packed(s->v, g.taps * s->out, s->in);
         g.out += s->in;
         m.dy += s->out;
         lines_of_dy.x += s->out;
@@ -177,7 +204,7 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
 static void run(const tg_call *c)
 {
     const state *s = c->state;
-    memset((char *)c->scratch + s->packed, 0, s->zeros);
+    memset((char *)c->scratch + s->packed + s->ordered, 0, s->zeros);
     for (int i = 0; i < conv_of(c)->stride[0]; i++)
         for (int j = 0; j < conv_of(c)->stride[1]; j++)
             run_phase(c, i, j);

@@ -104,7 +104,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = malloc(sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
-    *s = (state){ .v = VEC_PICK(outer_vec), .a = a, .n = x.dim[0], .h = x.dim[2], .w = x.dim[3], .oh = dy.dim[2],
+    *s = (state){ .v = outer_for(c->precision), .a = a, .n = x.dim[0], .h = x.dim[2], .w = x.dim[3], .oh = dy.dim[2],
                   .ow = dy.dim[3], .kh = w.dim[2], .kw = w.dim[3], .groups = a->groups, .in = w.dim[1],
                   .out = w.dim[0] / a->groups };
     s->unfold = s->kw == 1 || (s->groups == 1 && s->in <= FEW_CHANNELS && a->dilation[1] == 1);
@@ -158,13 +158,14 @@ static void pack_left(const lot *l)
     }
 }
 
-/* One packed column of a panel: columns [first, first + n) of the taps that begin at x's column `at`. */
-static void edge(const state *s, const float *row, int64_t step, int64_t at, int64_t first, int64_t n, float *to)
+/* One packed column of a panel: columns [first, first + columns) of the taps that begin at x's column `at`. */
+static void edge(const state *s, const float *row, int64_t step, int64_t at, int64_t first, int columns, int width, float *to)
 {
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = 0; j < columns; j++) {
         int64_t q = at + (first + j) / s->in;
         to[j] = q >= 0 && q < s->w ? row[q * step + (first + j) % s->in] : 0;
     }
+    s->v->right(to, 0, 1, columns, width, to);
 }
 
 /* Columns [i, end) of a packed row of one phase and panel; x's columns are q = phase - pad + i * stride. */
@@ -179,9 +180,9 @@ static void pack_row(const state *s, const float *row, int64_t step, int64_t pha
     memset(to + i * width, 0, (size_t)((low - i) * width) * sizeof *to);
     memset(to + high * width, 0, (size_t)((end - high) * width) * sizeof *to);
     for (int64_t k = i; reach > 1 && k < low; k++)
-        edge(s, row, step, start + k * d, first, columns, to + k * width);
+        edge(s, row, step, start + k * d, first, columns, width, to + k * width);
     for (int64_t k = high; reach > 1 && k < end; k++)
-        edge(s, row, step, start + k * d, first, columns, to + k * width);
+        edge(s, row, step, start + k * d, first, columns, width, to + k * width);
     s->v->right(row + (start + low * d) * step + first, d * step, high - low, columns, width, to + low * width);
 }
 

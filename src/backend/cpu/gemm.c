@@ -81,6 +81,9 @@ void gemm_rows(const void *ctx, int64_t from, int count, const float **row)
         row[i] = r->x + (from + i) * r->stride;
 }
 
+const gemm_vec *gemm_for(tg_precision p) { return p == TG_BF16 ? VEC_PICK(gemm_rounding) : VEC_PICK(gemm_vec); }
+const outer_vec *outer_for(tg_precision p) { return p == TG_BF16 ? VEC_PICK(outer_rounding) : VEC_PICK(outer_vec); }
+
 /* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least. */
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
 {
@@ -108,36 +111,71 @@ int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
     return best;
 }
 
+int64_t gemm_filled(const gemm_vec *v, int64_t n) { return (n + v->width - 1) / v->width * v->width; }
+
+static int64_t depth(const gemm_vec *v, int64_t k) { return (k + v->deep - 1) / v->deep * v->deep; }
+
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n)
 {
-    return (n + v->width - 1) / v->width * v->width * k;
+    return gemm_filled(v, n) * depth(v, k) * v->bytes / (int64_t)sizeof(float);
 }
 
-static int block_rows(const gemm *g)
+/* Of packed rows of k numbers; not a power of two, which would crowd the cache's sets. */
+static int64_t pitch(const gemm_vec *v, int64_t k) { return (depth(v, k) * v->bytes + 63) / 64 * 64 + 64; }
+
+/* Few taps of a row are read where they lie, by neighbours too; packed rows have all of them to themselves. */
+static int block_rows(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
 {
-    size_t room = cpu()->l2 * 3 / 8, row = (size_t)(g->run * (g->taps > 1 ? (g->taps + 2) / 3 : 1)) * sizeof(float);
-    int64_t rows = (int64_t)(room / (row + 1)), most = g->v->rows[g->vecs];
+    size_t room = cpu()->l2 * 3 / 8, row = (size_t)(run * (taps > 1 ? (taps + 2) / 3 : 1)) * sizeof(float);
+    int64_t rows = (int64_t)(room / (v->left ? (size_t)pitch(v, taps * run) : row + 1)), most = v->rows[vecs];
     rows = rows / most * most;
     if (rows < 4 * most)
         rows = 4 * most;
     return rows > BLOCK_ROWS ? (int)(BLOCK_ROWS / most * most) : (int)rows;
 }
 
-static size_t place_bytes(const gemm *g)
+/* Pointers: of BLOCK_ROWS rows to results, residuals and runs, and to packed rows. */
+static size_t pointers(int64_t taps) { return ((size_t)BLOCK_ROWS * ((size_t)taps + 4) * sizeof(void *) + 63) / 64 * 64; }
+
+/* And packed rows: as many as block_rows allows for this k, or for a smaller one. */
+static size_t place_bytes(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
 {
-    return ((size_t)BLOCK_ROWS * ((size_t)g->taps + 3) * sizeof(void *) + 63) / 64 * 64;
+    if (!v->left)
+        return pointers(taps);
+    size_t row = (size_t)pitch(v, taps * run), most = BLOCK_ROWS * row, room = cpu()->l2 * 3 / 8;
+    size_t least = 4 * (size_t)v->rows[vecs] * row;
+    room = room < least ? least : room;
+    return pointers(taps) + ((room < most ? room : most) + 63) / 64 * 64;
 }
 
-size_t gemm_scratch(const gemm *g, int threads) { return place_bytes(g) * (size_t)threads; }
+size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int threads)
+{
+    return place_bytes(v, vecs, taps, run) * (size_t)threads;
+}
+
+/* Packed rows of a tile, and where each begins. */
+static void pack_rows(const gemm *g, int64_t from, int rows, const float **row, const float **begin, char *to)
+{
+    const int64_t step = pitch(g->v, g->taps * g->run);
+    for (int i = 0; i < rows; i += TILE_ROWS) {
+        int count = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
+        g->rows(g->ctx, from + i, count, row);
+        g->v->left(row, count, g->taps, g->run, i, step, to);
+    }
+    for (int i = 0; i < rows; i++)
+        begin[i] = (const float *)(void *)(to + i * step);
+}
 
 /* Rows [from, to), at most BLOCK_ROWS, by panels [first, last). */
 static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
 {
     const int rows = (int)(to - from), most = g->v->rows[g->vecs], tiles = (rows + most - 1) / most;
     const int panel = g->vecs * g->v->width;
+    const int64_t k = g->taps * g->run, step = pitch(g->v, k);
     int64_t *offset = (int64_t *)(void *)place;
     float **out = (float **)(offset + BLOCK_ROWS);
-    const float **residual = (const float **)(out + BLOCK_ROWS), **row = residual + BLOCK_ROWS;
+    const float **residual = (const float **)(out + BLOCK_ROWS), **begin = residual + BLOCK_ROWS,
+                **row = begin + BLOCK_ROWS;
 
     rowmap_offsets(&g->out_rows, from, rows, offset);
     for (int i = 0; i < rows; i++)
@@ -151,24 +189,28 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     for (int t = 0; t <= tiles; t++)
         start[t] = rows * t / tiles;
     for (int t = 0; t < tiles; t++)
-        g->rows(g->ctx, from + start[t], start[t + 1] - start[t], row + start[t] * g->taps);
-    const int64_t k = g->taps * g->run, size = panel * k * (int64_t)sizeof(float);
+        if (g->v->left)
+            pack_rows(g, from + start[t], start[t + 1] - start[t], row, begin + start[t], place + pointers(g->taps) + start[t] * step);
+        else
+            g->rows(g->ctx, from + start[t], start[t + 1] - start[t], row + start[t] * g->taps);
+    const int64_t size = gemm_packed(g->v, k, panel) * (int64_t)sizeof(float);
     const bool resident = (size_t)((last - first) * size) <= cpu()->l2 * 3 / 8;         /* the right operand */
     int64_t p = first;
     for (int t = 0; t < tiles && p < last;) {
         const int a = start[t], b = start[t + 1];
         const int64_t column = p * panel;
         const int columns = g->n - column < panel ? (int)(g->n - column) : panel, vecs = (columns + g->v->width - 1) / g->v->width;
-        gemm_tile tile = { .taps = g->taps, .run = g->run, .row = row + a * g->taps, .out = out + a, .bias = g->bias, .column = column,
+        gemm_tile tile = { .taps = g->v->left ? 1 : g->taps, .run = g->v->left ? k : g->run,
+                           .row = g->v->left ? begin + a : row + a * g->taps, .out = out + a, .bias = g->bias, .column = column,
                            .columns = columns, .residual = g->residual ? residual + a : NULL, .act_first = g->act_first, .f = g->f };
-        tile.b = g->b + column * k;
+        tile.b = g->b + gemm_packed(g->v, k, column);
         tile.ahead = (const char *)tile.b;
-        if (resident && t + 1 < tiles && g->taps == 1) {    /* the next rows, a piece with each panel */
+        if (resident && t + 1 < tiles && g->taps == 1 && !g->v->left) {    /* the next rows, a piece with each panel */
             tile.ahead_step = ((b - a) * (int64_t)sizeof(float) + last - first - 1) / (last - first);
             tile.ahead = (const char *)row[b] + (p - first) * k * tile.ahead_step;
         } else if (!resident && p + 1 < last) {             /* the next panel, a piece with each tile */
-            tile.ahead_step = (vecs * g->v->width * (int64_t)sizeof(float) + tiles - 1) / tiles;
-            tile.ahead += vecs * g->v->width * k * (int64_t)sizeof(float) + t * k * tile.ahead_step;
+            tile.ahead_step = (vecs * g->v->width * (int64_t)g->v->bytes + tiles - 1) / tiles;
+            tile.ahead += gemm_packed(g->v, k, vecs * g->v->width) * (int64_t)sizeof(float) + t * k * tile.ahead_step;
         }
         g->v->tile[vecs][b - a](&tile);
         if (resident && ++p == last)
@@ -180,7 +222,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
 
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
 {
-    const int rows = block_rows(g);
+    const int rows = block_rows(g->v, g->vecs, g->taps, g->run);
     for (int64_t i = from; i < to; i += rows)
         block(g, i, i + rows < to ? i + rows : to, first, last, place);
 }
@@ -191,7 +233,7 @@ static void work(void *arg, int64_t from, int64_t to)
 {
     const struct deal *d = arg;
     const gemm *g = d->g;
-    char *place = g->scratch + (size_t)pool_worker() * place_bytes(g);
+    char *place = g->scratch + (size_t)pool_worker() * place_bytes(g->v, g->vecs, g->taps, g->run);
 
     for (int64_t i = from; i < to; i++) {
         int64_t row = i / d->groups * d->rows, first = i % d->groups * d->per_group;
@@ -203,7 +245,7 @@ static void work(void *arg, int64_t from, int64_t to)
 
 void gemm_run(const gemm *g, pool *p)
 {
-    struct deal d = { .g = g, .rows = block_rows(g) };
+    struct deal d = { .g = g, .rows = block_rows(g->v, g->vecs, g->taps, g->run) };
     const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
     const int64_t wanted = 4 * (int64_t)pool_threads(p);
 
@@ -227,14 +269,14 @@ void gemm_run(const gemm *g, pool *p)
 bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,
                const tg_tensor *bias, packed *out)
 {
-    int64_t padded = (n + v->width - 1) / v->width * v->width;
-    *out = (packed){ .vecs = gemm_panel(v, m, n), .bytes = (size_t)((k + 1) * padded) * sizeof(float) };
+    int64_t padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
+    *out = (packed){ .vecs = gemm_panel(v, m, n), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
     out->b = aligned_bytes(out->bytes);
     if (!out->b)
         return false;
     v->pack(w, k, n, sk, sn, out->vecs * v->width, out->b);
     if (bias) {
-        out->bias = out->b + k * padded;
+        out->bias = out->b + packed_b;
         for (int64_t j = 0; j < padded; j++)
             out->bias[j] = j < n ? ((const float *)bias->data)[j * bias->stride[0]] : 0;
     }

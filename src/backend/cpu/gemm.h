@@ -32,11 +32,14 @@ typedef struct gemm {
 struct gemm_rows { const float *x; int64_t stride; };
 void gemm_rows(const void *ctx, int64_t from, int count, const float **row);
 
+const gemm_vec *gemm_for(tg_precision p);                              /* how this machine does such products */
+const outer_vec *outer_for(tg_precision p);
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n);               /* vectors to a panel that suit m x n */
-int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* numbers that pack writes */
-size_t gemm_scratch(const gemm *g, int threads);
+int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* floats' room that pack fills */
+int64_t gemm_filled(const gemm_vec *v, int64_t n);                     /* n in whole vectors */
+size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int threads);    /* vecs: of gemm_panel */
 void gemm_run(const gemm *g, pool *p);
-/* The same for rows [from, to) and panels [first, last) on this thread; `place` has room for gemm_scratch(g, 1). */
+/* The same for rows [from, to) and panels [first, last) on this thread; `place` has room for gemm_scratch(.., 1). */
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place);
 
 /* Weights and bias packed into one allocation (64-byte aligned, free()); element (p, j) at w[p * sk + j * sn]. */

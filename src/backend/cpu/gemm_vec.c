@@ -1,4 +1,4 @@
-/* gemm_vec.c - tiles of matrix products, and packing of the right operand. */
+/* gemm_vec.c - tiles of matrix products, and packing of their operands. */
 #include "act_simd.h"
 #include "vec.h"
 
@@ -118,34 +118,68 @@ static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn,
     }
 }
 
-static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
+static void round_all(float *x, int64_t n)      /* whole vectors */
+{
+    for (int64_t i = 0; i < n; i += VW)
+        vstore(x + i, vbfloat(vload(x + i)));
+}
+
+INLINE void pack_panels(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed, const bool round)
 {
     for (int64_t j = 0; j < n; j += panel) {
         int columns = n - j < panel ? (int)(n - j) : panel, width = (columns + VW - 1) / VW * VW;
         pack_panel(b + j * sn, k, columns, sk, sn, width, packed + j * k);
+        if (round)
+            round_all(packed + j * k, k * width);
     }
 }
 
-const gemm_vec VEC(gemm_vec) = {
-    .width = VW,
-    .pack = pack,
+static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
+{
+    pack_panels(b, k, n, sk, sn, panel, packed, false);
+}
+
+static void pack_rounded(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
+{
+    pack_panels(b, k, n, sk, sn, panel, packed, true);
+}
+
+static void left_rounded(const float *const *row, int count, int64_t taps, int64_t run, int at, int64_t pitch, void *packed)
+{
+    for (int i = 0; i < count; i++) {
+        float *to = (float *)(void *)((char *)packed + (at + i) * pitch);
+        for (int64_t t = 0; t < taps; t++, to += run) {
+            const float *from = row[t * count + i];
+            int64_t k = 0;
+            for (; k + VW <= run; k += VW)
+                vstore(to + k, vbfloat(vload(from + k)));
+            if (k < run)
+                vstore_n(to + k, vbfloat(vload_n(from + k, (int)(run - k))), (int)(run - k));
+        }
+    }
+}
+
 #if VEC_BYTES == 64
-    .rows = { 0, 8, 8, 8, 6, 1, 1, 1, 1 },
-    .tile = {
-        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1 },
-        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2 },
-        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3 },
-        [4] = { NULL, tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4 },
-        [5] = { NULL, tile_1x5 }, [6] = { NULL, tile_1x6 }, [7] = { NULL, tile_1x7 }, [8] = { NULL, tile_1x8 },
+#define ROWS_AND_TILES \
+    .rows = { 0, 8, 8, 8, 6, 1, 1, 1, 1 }, \
+    .tile = { \
+        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1 }, \
+        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2 }, \
+        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3 }, \
+        [4] = { NULL, tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4 }, \
+        [5] = { NULL, tile_1x5 }, [6] = { NULL, tile_1x6 }, [7] = { NULL, tile_1x7 }, [8] = { NULL, tile_1x8 }, \
     },
 #else
-    .rows = { 0, 6, 6, 4, 1, 1, 1, 1, 1 },
-    .tile = {
-        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1 },
-        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2 },
-        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3 },
-        [4] = { NULL, tile_1x4 }, [5] = { NULL, tile_1x5 }, [6] = { NULL, tile_1x6 }, [7] = { NULL, tile_1x7 },
-        [8] = { NULL, tile_1x8 },
+#define ROWS_AND_TILES \
+    .rows = { 0, 6, 6, 4, 1, 1, 1, 1, 1 }, \
+    .tile = { \
+        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1 }, \
+        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2 }, \
+        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3 }, \
+        [4] = { NULL, tile_1x4 }, [5] = { NULL, tile_1x5 }, [6] = { NULL, tile_1x6 }, [7] = { NULL, tile_1x7 }, \
+        [8] = { NULL, tile_1x8 }, \
     },
 #endif
-};
+
+const gemm_vec VEC(gemm_vec) = { .width = VW, .pack = pack, .deep = 1, .bytes = 4, ROWS_AND_TILES };
+const gemm_vec VEC(gemm_rounding) = { .width = VW, .pack = pack_rounded, .left = left_rounded, .deep = 1, .bytes = 4, ROWS_AND_TILES };

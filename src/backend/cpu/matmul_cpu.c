@@ -38,15 +38,14 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 {
     int last = c->out.shape.rank - 1;
     int64_t m = c->out.shape.dim[last - 1], n = c->out.shape.dim[last], k = c->in[0].shape.dim[c->in[0].shape.rank - 1];
-    gemm g = { .taps = 1 };
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a product");
-    s->v = VEC_PICK(gemm_vec);
+    s->v = gemm_for(c->precision);
     s->vecs = gemm_panel(s->v, m, n);
     s->each = matrices(c) >= 4 * pool_threads(c->pool);
     s->pack = ((size_t)gemm_packed(s->v, k, n) * sizeof(float) + 63) / 64 * 64;
-    s->place = gemm_scratch(&g, 1);
+    s->place = gemm_scratch(s->v, s->vecs, 1, k, 1);
     size_t threads = (size_t)pool_threads(c->pool);
     prep->scratch = s->each ? (s->pack + s->place) * threads : s->pack + s->place * threads;
     prep->state = s;

@@ -57,6 +57,15 @@ INLINE void narrow(const int rows, const float *x, int64_t step, int64_t n, floa
     }
 }
 
+static void round_all(float *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(x + i, vbfloat(vload(x + i)));
+    if (i < n)
+        vstore_n(x + i, vbfloat(vload_n(x + i, (int)(n - i))), (int)(n - i));
+}
+
 static void left(const float *x, int64_t step, int64_t n, int rows, float *to)
 {
     switch (rows) {
@@ -69,6 +78,12 @@ static void left(const float *x, int64_t step, int64_t n, int rows, float *to)
     case 7: narrow(7, x, step, n, to); break;
     default: narrow(8, x, step, n, to);
     }
+}
+
+static void left_rounded(const float *x, int64_t step, int64_t n, int rows, float *to)
+{
+    left(x, step, n, rows, to);
+    round_all(to, n * rows);
 }
 
 static void right(const float *x, int64_t step, int64_t n, int columns, int width, float *to)
@@ -87,24 +102,30 @@ static void right(const float *x, int64_t step, int64_t n, int columns, int widt
     }
 }
 
-const outer_vec VEC(outer_vec) = {
-    .width = VW,
-    .left = left,
-    .right = right,
+static void right_rounded(const float *x, int64_t step, int64_t n, int columns, int width, float *to)
+{
+    right(x, step, n, columns, width, to);
+    round_all(to, n * width);
+}
+
 #if VEC_BYTES == 64
-    .rows = { 0, 8, 8, 8, 6 },
-    .tile = {
-        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1 },
-        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2 },
-        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3 },
-        [4] = { NULL, tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4 },
+#define ROWS_AND_TILES \
+    .rows = { 0, 8, 8, 8, 6 }, \
+    .tile = { \
+        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1 }, \
+        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2 }, \
+        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3 }, \
+        [4] = { NULL, tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4 }, \
     },
 #else
-    .rows = { 0, 6, 6, 4 },
-    .tile = {
-        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1 },
-        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2 },
-        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3 },
+#define ROWS_AND_TILES \
+    .rows = { 0, 6, 6, 4 }, \
+    .tile = { \
+        [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1 }, \
+        [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2 }, \
+        [3] = { NULL, tile_1x3, tile_2x3, tile_3x3, tile_4x3 }, \
     },
 #endif
-};
+
+const outer_vec VEC(outer_vec) = { .width = VW, .left = left, .right = right, ROWS_AND_TILES };
+const outer_vec VEC(outer_rounding) = { .width = VW, .left = left_rounded, .right = right_rounded, ROWS_AND_TILES };

@@ -28,12 +28,9 @@ const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis)
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
                      int64_t sn, tg_prep *prep)
 {
-    gemm g = { .taps = taps };
-
-    p->v = VEC_PICK(gemm_vec);
+    p->v = gemm_for(c->precision);
     p->threads = pool_threads(c->pool);
     act_of(e->act, e->act_attr, &p->f);
-    p->gemm_bytes = gemm_scratch(&g, p->threads);
     const tg_tensor *bias = epilogue_bias(c, e);
     if (w) {
         if (!gemm_pack(p->v, p->m, p->n, p->k, w, sk, sn, bias, &p->w))
@@ -42,8 +39,9 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
         prep->state_bytes = p->w.bytes;
     } else {
         p->w.vecs = gemm_panel(p->v, p->m, p->n);
-        p->pack_bytes = ((size_t)gemm_packed(p->v, p->k + 1, p->n) * sizeof(float) + 63) / 64 * 64;
+        p->pack_bytes = ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
     }
+    p->gemm_bytes = gemm_scratch(p->v, p->w.vecs, taps, p->k / taps, p->threads);
     prep->scratch = p->pack_bytes + p->gemm_bytes;
     return true;
 }
@@ -63,13 +61,14 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
     g->bias = p->w.bias;
     if (!g->b) {
         float *b = c->scratch;
-        int64_t padded = gemm_packed(p->v, 1, p->n);
+        int64_t padded = gemm_filled(p->v, p->n);
         p->v->pack(w, p->k, p->n, sk, sn, p->w.vecs * p->v->width, b);
         g->b = b;
         if (bias) {
-            g->bias = b + p->k * padded;
+            b += gemm_packed(p->v, p->k, p->n);
+            g->bias = b;
             for (int64_t j = 0; j < padded; j++)
-                b[p->k * padded + j] = j < p->n ? ((const float *)bias->data)[j * bias->stride[0]] : 0;
+                b[j] = j < p->n ? ((const float *)bias->data)[j * bias->stride[0]] : 0;
         }
     }
     g->scratch = (char *)c->scratch + p->pack_bytes;

@@ -88,6 +88,14 @@ INLINE vf vload_fill(const float *p, int n, vf fill)
 INLINE vf vabs(vf a) { return (vf)((vi)a & vseti(0x7fffffff)); }
 INLINE vf vclamp(vf a, vf lo, vf hi) { return vmin(vmax(a, lo), hi); }
 
+/* To bfloat16, nearest even; no number stays none. */
+INLINE vf vbfloat(vf a)
+{
+    const vi u = (vi)a;
+    vf r = (vf)((u + vseti(0x7fff) + (u >> 16 & vseti(1))) & vseti(-65536));
+    return vpick(a == a, r, a);
+}
+
 /* Lanes combined: the upper half with the lower, and again. */
 #if defined(__AVX2__) && (VEC_BYTES == 32 || defined(__AVX512F__))
 INLINE __m128 vfold(vf a, bool max)

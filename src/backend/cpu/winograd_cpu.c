@@ -83,14 +83,14 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-struct packing { const state *s; view v; float *to; int64_t parts; };
+struct packing { const state *s; view v; float *to; int64_t parts; bool round; };
 
 /* U = G g G' of every pair of channels: 36 matrices, packed like any right operand; a panel's parts of DEPTH rows. */
 static void pack_part(void *arg, int64_t from, int64_t to)
 {
     const struct packing *p = arg;
     const state *s = p->s;
-    const int64_t *stride = p->v.w->stride, panel = s->vecs * s->g->width, padded = gemm_packed(s->g, 1, s->out);
+    const int64_t *stride = p->v.w->stride, panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out);
     const int64_t down = p->v.turned ? -stride[2] : stride[2], right = p->v.turned ? -stride[3] : stride[3];
     const int64_t row = stride[!p->v.turned], lane = stride[p->v.turned];
     const float *w = (const float *)p->v.w->data + (p->v.turned ? 2 * (stride[2] + stride[3]) : 0);
@@ -99,7 +99,8 @@ static void pack_part(void *arg, int64_t from, int64_t to)
         int64_t width = padded - first < panel ? padded - first : panel;
         int columns = (int)(s->out - first < width ? s->out - first : width);
         for (; k < end; k++)
-            s->v->weights(w + k * row + first * lane, lane, down, right, columns, p->to + first * s->in + k * width, s->matrix);
+            s->v->weights(w + k * row + first * lane, lane, down, right, columns, p->round, p->to + first * s->in + k * width,
+                             s->matrix);
     }
 }
 
@@ -107,8 +108,8 @@ static void pack_weights(const tg_call *c, const state *s, float *to)
 {
     const view v = view_of(c);
     const tg_tensor *bias = epilogue_bias(c, v.e);
-    const int64_t panel = s->vecs * s->g->width, padded = gemm_packed(s->g, 1, s->out);
-    struct packing p = { s, v, to, (s->in + DEPTH - 1) / DEPTH };
+    const int64_t panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out);
+    struct packing p = { s, v, to, (s->in + DEPTH - 1) / DEPTH, c->precision == TG_BF16 };
     pool_run(c->pool, p.parts * ((s->out + panel - 1) / panel), 1, pack_part, &p);
     to += WINO_SIZE * s->matrix;
     for (int64_t i = 0; bias && i < padded; i++)
@@ -130,7 +131,6 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    gemm g = { .taps = 1 };
     s->g = VEC_PICK(gemm_vec);
     s->v = VEC_PICK(winograd_vec);
     s->in = in;
@@ -146,8 +146,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->matrix = gemm_packed(s->g, in, out) + APART;
     s->inputs = ((size_t)(WINO_SIZE * (s->lot * in + APART)) * sizeof(float) + 63) / 64 * 64;
     s->products = ((size_t)(WINO_SIZE * (s->lot * out + APART)) * sizeof(float) + 63) / 64 * 64;
-    s->place = gemm_scratch(&g, pool_threads(c->pool));
-    s->packed = (size_t)(WINO_SIZE * s->matrix + gemm_packed(s->g, 1, out)) * sizeof(float);
+    s->place = gemm_scratch(s->g, s->vecs, 1, in, pool_threads(c->pool));
+    s->packed = (size_t)(WINO_SIZE * s->matrix + gemm_filled(s->g, out)) * sizeof(float);
     prep->scratch = s->inputs + s->products + s->place;
     prep->state = s;
     if (!v.w->constant) {
@@ -188,7 +188,7 @@ static void transform_inputs(void *arg, int64_t from, int64_t to)
     const struct lot *l = arg;
     const tg_tensor *t = l->v.x;
     winograd w = { .h = t->shape.dim[2], .w = t->shape.dim[3], .channels = t->shape.dim[1], .xy = t->stride[2],
-                   .xx = t->stride[3], .point = l->tiles * t->shape.dim[1] + APART };
+                   .xx = t->stride[3], .point = l->tiles * t->shape.dim[1] + APART, .round = l->c->precision == TG_BF16 };
     for (int64_t i = from; i < to; i++) {
         int64_t n, y, x;
         tile_at(l, i, &n, &y, &x);
@@ -202,8 +202,7 @@ static void multiply(void *arg, int64_t from, int64_t to)
     const struct lot *l = arg;
     const state *s = l->s;
     int64_t in = s->in, out = s->out, panel = s->vecs * s->g->width;
-    gemm place = { .taps = 1 };
-    char *mine = l->place + (size_t)pool_worker() * gemm_scratch(&place, 1);
+    char *mine = l->place + (size_t)pool_worker() * gemm_scratch(s->g, s->vecs, 1, in, 1);
     for (int64_t p = from; p < to; p++) {
         struct gemm_rows rows = { l->inputs + p * (l->tiles * in + APART), in };
         gemm g = { .v = s->g,

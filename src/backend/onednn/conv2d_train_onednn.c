@@ -60,6 +60,8 @@ static const char *declines(const tg_call *c)
     const conv2d_attr *a = conv_of(c);
     if (c->in[0].dtype != TG_F32 || c->in[1].dtype != TG_F32)
         return "not float";
+    if (c->precision == TG_BF16 && a->groups == 1)
+        return "exact";
     if (d == &forward && (c->n_in > 2 || a->e.act))
         return "an epilogue";
     if (d == &forward && c->in[1].constant)

@@ -4,6 +4,8 @@
 static const char *declines(const tg_call *c)
 {
     const linear_attr *a = c->attr;
+    if (c->precision == TG_BF16)
+        return "exact";
     if (!tg_is_dense(&c->in[0]) || !tg_is_dense(&c->out))
         return "not dense";
     if (a->e.residual && !tg_is_dense(&c->in[2 + a->e.bias]))
