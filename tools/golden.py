@@ -7,6 +7,7 @@
     golden.py options               the same for OPTIONS below: dilation, pooling, images of any size
     golden.py kwargs                the same for KWARGS below: arguments of the constructors
     golden.py api                   of the models in API below: shapes and errors of timm's model methods
+    golden.py precision CASE...     logits, and how far PyTorch's own bfloat16 autocast is off, in parts of the largest logit
     golden.py lists MODULE...       list_models, configs and resolved data configs of these modules
 
 All of them print one JSON object a line; tests/data/*.jsonl.xz is what they printed.
@@ -209,6 +210,16 @@ def golden(case):
     return out
 
 
+def precision(case):
+    name, kw, said, (c, h, w) = parse(case)
+    model = fill(timm.create_model(name, **kw).eval())
+    x = draw("input", c * h * w, -2, 2).view(1, c, h, w)
+    logits = model(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        off = (model(x).float() - logits).abs().max() / logits.abs().max()
+    return {"model": name, **said, "input": [1, c, h, w], "logits": [fingerprint(logits)], "bf16": float("%.3g" % off.item())}
+
+
 def shapes(y):
     return [list(t.shape) for t in flatten(y)]
 
@@ -346,7 +357,7 @@ def main():
     assert timm.__version__ == "1.0.31", "the tests speak of timm 1.0.31, installed is " + timm.__version__
     warnings.filterwarnings("ignore")
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "api", "lists"])
+    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "precision", "api", "lists"])
     ap.add_argument("argument", nargs="*")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
@@ -358,7 +369,7 @@ def main():
     cases = {"variants": VARIANTS, "options": OPTIONS, "kwargs": KWARGS, "api": API}.get(args.what, [])
     cases = [c for c in cases if not args.argument or c.split(",")[0] in args.argument] or args.argument
     for case in cases:
-        emit(attempt(lambda: api(case) if args.what == "api" else golden(case)))
+        emit(attempt(lambda: {"api": api, "precision": precision}.get(args.what, golden)(case)))
 
 
 if __name__ == "__main__":
