@@ -1,5 +1,6 @@
 /* train_run_test.c - whole runs: the same bytes at the end, whatever stopped them on the way. */
 #include <dirent.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,5 +187,50 @@ TEST(runs_stop_at_a_signal_and_go_on)
         }
         CHECK(!code && stops, "%s: exit %d after %d stops", kinds[k], code, stops);
         same_runs(kinds[k], whole, broken);
+    }
+}
+
+/* Runs of `kind` with these options: train_loss of each of three epochs. */
+static bool losses_of(const char *kind, const char *output, const char *more, double loss[3])
+{
+    char line[4096];
+    command_of(line, kind, output, more);
+    command_result r = command_run("timm %s", line);
+    int n = 0;
+    for (const char *p = r.out; p && n < 3 && (p = strstr(p, "\"train_loss\": ")); n++)
+        loss[n] = strtod(p += 14, NULL);
+    CHECK(!r.code && n == 3, "%s: exit %d after %d epochs: %s", line, r.code, n, r.err);
+    command_free(&r);
+    return n == 3;
+}
+
+/* The loss follows that of single precision, without being the same; threads change nothing; what is saved is single. */
+TEST(runs_of_bf16_follow_those_of_fp32)
+{
+    static const char *const some[] = {
+        "-m test_vit --opt adamw --lr 1e-3 --warmup-epochs 0", "-m test_resnet --opt sgd --lr 0.02 --warmup-epochs 0 --model-ema",
+    };
+    for (size_t k = 0; k < COUNT(some); k++) {
+        double single[3], half[3], again[3];
+        char out[3][1024], file[2][1200], why[4096];
+        for (int i = 0; i < 3; i++)
+            snprintf(out[i], sizeof out[i], "%s", made_output());
+        if (!losses_of(some[k], out[0], "", single) || !losses_of(some[k], out[1], "--amp", half)
+            || !losses_of(some[k], out[2], "--precision bf16 --threads 2", again))
+            return;
+        CHECK(single[2] < .8 * single[0], "%s: from %g to %g", some[k], single[0], single[2]);
+        for (int i = 0; i < 3; i++) {
+            CHECK(fabs(half[i] - single[i]) <= .02 * single[i] && half[i] != single[i], "%s: epoch %d: %.9g, %.9g in fp32", some[k], i, half[i],
+                  single[i]);
+            CHECK(half[i] == again[i], "%s: epoch %d: %.9g, %.9g on two threads", some[k], i, half[i], again[i]);
+        }
+        for (int i = 0; i < 2; i++)
+            in_run(file[i], out[1 + i], "last.safetensors");
+        CHECK(same_tensors(file[0], file[1], why, sizeof why), "%s: on two threads: %s", some[k], why);
+        status st = { 0 };
+        safetensors *f = safetensors_open(file[0], &st);
+        for (size_t i = 0; f && i < safetensors_count(f); i++)
+            CHECK(safetensors_get(f, i)->dtype != ST_BF16, "%s is saved in bf16", safetensors_get(f, i)->name);
+        safetensors_close(f);
     }
 }
