@@ -138,7 +138,8 @@ static void note_claim(const tg_kernel *k)
 static bool rounds(const tg_kernel *k)
 {
     static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_grad_weight", "cpu.winograd",
-                                         "cpu.winograd_grad_input", "cpu.linear", "cpu.matmul", "cpu.attention" };
+                                         "cpu.winograd_grad_input", "cpu.linear", "cpu.matmul", "cpu.attention",
+                                         "cpu.attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))
             return true;
@@ -158,8 +159,8 @@ static double largest(const tg_tensor *t)
 static void compare(const setting *s, const tg_kernel *k, const tg_tensor *want, const tg_tensor *got, const char *how)
 {
     int64_t i[TG_MAX_RANK] = { 0 };
-    /* The weights of attention are rounded too: by 2^-9 each. */
-    double tol = s->precision == TG_BF16 && rounds(k) && !strcmp(s->op->name, "attention") ? 0x1p-8 : s->op->tol + 1e-7;
+    /* The weights of attention and their gradient are rounded too: by 2^-9 each. */
+    double tol = s->precision == TG_BF16 && rounds(k) && !strncmp(s->op->name, "attention", 9) ? 0x1p-8 : s->op->tol + 1e-7;
     double allowed = tol * fmax(largest(want), 1e-3), worst = 0;
     do {
         double d = fabs(tg_get(want, tg_offset(want, i)) - tg_get(got, tg_offset(got, i)));
@@ -225,12 +226,12 @@ static bool try_kernel(const setting *s, const tg_kernel *k, const tg_tensor *gi
 /* The definition on rounded operands; bias and residual stay. */
 static bool define_rounded(const setting *s, const tg_tensor *given, block *want)
 {
-    const bool attention = !strcmp(s->op->name, "attention");
+    const int products = !strcmp(s->op->name, "attention_grad") ? 4 : !strcmp(s->op->name, "attention") ? 3 : 2;
     tg_tensor in[MOST];
-    block rounded[3] = { 0 };
+    block rounded[4] = { 0 };
     bool ok = make(want, s->out, DENSE);
     memcpy(in, given, sizeof in);
-    for (int i = 0; i < 2 + attention; i++) {
+    for (int i = 0; i < products; i++) {
         int64_t at[TG_MAX_RANK] = { 0 };
         ok = ok && make(&rounded[i], s->in[i], DENSE);
         do
@@ -241,7 +242,7 @@ static bool define_rounded(const setting *s, const tg_tensor *given, block *want
     tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = want->t };
     if (ok)
         s->op->ref(&call);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < products; i++)
         free(rounded[i].memory);
     return ok;
 }
@@ -434,7 +435,8 @@ TEST(ops_convolutions_at_random)
 /* Products of operands that may be rounded, in every kernel that takes them. */
 TEST(ops_products_of_other_precisions)
 {
-    static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul", "attention" };
+    static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul", "attention",
+                                         "attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const tg_op *op = tg_find_op(names[i]);
         for (size_t k = 0; k < op->n_cases; k++)

@@ -70,9 +70,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for the gradient of attention");
-    gemm g = { .taps = 1 };
-    s->v = VEC_PICK(gemm_vec);
-    s->o = VEC_PICK(outer_vec);
+    s->v = gemm_for(c->precision);
+    s->o = outer_for(c->precision);
     s->b = dim[0];
     s->h = dim[1];
     s->n = dim[2];
@@ -85,14 +84,15 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->wide = (s->d + s->o->width - 1) / s->o->width * s->o->width;
     s->long_vecs = gemm_panel(s->v, s->rows, s->n);
     s->short_vecs = gemm_panel(s->v, s->rows, s->d);
-    s->outer_vecs = gemm_panel(s->v, s->n > 1 ? s->n : 2, s->d);
+    s->outer_vecs = gemm_panel(VEC_PICK(gemm_vec), s->n > 1 ? s->n : 2, s->d);
     s->turned = lines(gemm_packed(s->v, s->d, s->n));
     s->straight = lines(gemm_packed(s->v, s->n, s->d));
     s->block = lines(s->rows * s->room);
     s->strips = lines(s->rows * s->n);
     s->right = lines(s->rows * s->wide);
     s->sums = lines(s->n * s->wide);
-    s->place = gemm_scratch(&g, 1);
+    size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, s->d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, s->n, 1);
+    s->place = of_long > of_short ? of_long : of_short;
     s->thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
     if (a->of_bias && s->b > 1 && (c->in[4].shape.rank < 4 || c->in[4].shape.dim[0] == 1))
         s->bias = lines(tg_numel(c->in[4].shape));

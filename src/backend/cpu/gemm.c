@@ -190,7 +190,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         start[t] = rows * t / tiles;
     for (int t = 0; t < tiles; t++)
         if (g->v->left)
-            pack_rows(g, from + start[t], start[t + 1] - start[t], row, begin + start[t], place + pointers(g->taps) + start[t] * step);
+            pack_rows(g, from + start[t], start[t + 1] - start[t], row, begin + start[t], place + pointers(g->taps) + t * most * step);
         else
             g->rows(g->ctx, from + start[t], start[t + 1] - start[t], row + start[t] * g->taps);
     const int64_t size = gemm_packed(g->v, k, panel) * (int64_t)sizeof(float);
