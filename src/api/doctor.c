@@ -26,6 +26,7 @@ const char *timm_doctor(timm_ctx *ctx)
         return "";
     fprintf(out, "libtimm          %s\nprocessor        %s\n", timm_version(), c->name);
     fprintf(out, "instruction set  %s%s%s%s\n", isa[c->isa], c->vnni ? ", VNNI" : "", c->bf16 ? ", BF16" : "", c->amx ? ", AMX" : "");
+    fprintf(out, "bf16 products    %s\n", cpu_bf16());
     fprintf(out, "cache of a core  %zu kB data, %zu kB second level\n", c->l1 >> 10, c->l2 >> 10);
     fprintf(out, "threads          %d\n", timm_threads(ctx));
     const tg_backend *const *b = ctx->backend ? ctx_backends(ctx) : NULL;

@@ -41,4 +41,7 @@ extern const tg_backend backend_cpu, backend_onednn, backend_ref;
 /* NULL-ended lists by name: "auto", "cpu", "onednn", "ref"; NULL: no such name. */
 const tg_backend *const *tg_backends(const char *name);
 
+/* How this processor does products of bfloat16 numbers, in words. */
+const char *cpu_bf16(void);
+
 #endif

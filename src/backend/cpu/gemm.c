@@ -81,15 +81,12 @@ void gemm_rows(const void *ctx, int64_t from, int count, const float **row)
         row[i] = r->x + (from + i) * r->stride;
 }
 
-const gemm_vec *gemm_for(tg_precision p) { return p == TG_BF16 ? VEC_PICK(gemm_rounding) : VEC_PICK(gemm_vec); }
-const outer_vec *outer_for(tg_precision p) { return p == TG_BF16 ? VEC_PICK(outer_rounding) : VEC_PICK(outer_vec); }
-
 /* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least. */
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
 {
     int best = 2;
     int64_t vectors = (n + v->width - 1) / v->width;
-    if (m == 1) {
+    if (m == 1 && v->rows[8]) {
         best = 8;
         return vectors < best ? (int)vectors : best;
     }
@@ -196,6 +193,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     const int64_t size = gemm_packed(g->v, k, panel) * (int64_t)sizeof(float);
     const bool resident = (size_t)((last - first) * size) <= cpu()->l2 * 3 / 8;         /* the right operand */
     int64_t p = first;
+    if (g->v->begin)
+        g->v->begin();
     for (int t = 0; t < tiles && p < last;) {
         const int a = start[t], b = start[t + 1];
         const int64_t column = p * panel;
@@ -212,12 +211,17 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             tile.ahead_step = (vecs * g->v->width * (int64_t)g->v->bytes + tiles - 1) / tiles;
             tile.ahead += gemm_packed(g->v, k, vecs * g->v->width) * (int64_t)sizeof(float) + t * k * tile.ahead_step;
         }
-        g->v->tile[vecs][b - a](&tile);
+        if (g->v->any)
+            g->v->any(&tile, b - a, vecs);
+        else
+            g->v->tile[vecs][b - a](&tile);
         if (resident && ++p == last)
             p = first, t++;
         else if (!resident && ++t == tiles)
             t = 0, p++;
     }
+    if (g->v->end)
+        g->v->end();
 }
 
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)

@@ -181,5 +181,5 @@ static void left_rounded(const float *const *row, int count, int64_t taps, int64
     },
 #endif
 
-const gemm_vec VEC(gemm_vec) = { .width = VW, .pack = pack, .deep = 1, .bytes = 4, ROWS_AND_TILES };
+const gemm_vec VEC(gemm_vec) = { .width = VW, .pack = pack, .finish = finish, .deep = 1, .bytes = 4, ROWS_AND_TILES };
 const gemm_vec VEC(gemm_rounding) = { .width = VW, .pack = pack_rounded, .left = left_rounded, .deep = 1, .bytes = 4, ROWS_AND_TILES };

@@ -43,9 +43,14 @@ typedef struct gemm_vec {
      * `at` and on of a tile whose rows lie `pitch` bytes apart.  NULL: they are read where they lie, in single precision. */
     void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int at, int64_t pitch, void *packed);
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
+    void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
+    /* Packed operands alone: any tile, between begin and end on the same thread.  NULL: see .tile. */
+    void (*any)(const gemm_tile *t, int rows, int vecs);
+    void (*begin)(void), (*end)(void);
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
 VEC_TABLE(gemm_vec, gemm_rounding)          /* both operands rounded to bfloat16, in 32 bits still */
+extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16_dot;       /* gemm_bf16.c */
 
 /* -- sums of outer products: outer_vec.c --------------------------------------------------------------------------- */
 

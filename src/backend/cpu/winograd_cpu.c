@@ -64,6 +64,8 @@ static const char *declines(const tg_call *c)
         return "not 3x3 of stride 1";
     if (c->op != &op_conv2d && (a->pad[0] > 2 || a->pad[1] > 2))
         return "wide padding";
+    if (gemm_packs(c->precision))
+        return "slower than the processor's own products";
     if (x->shape.dim[1] < FEW_CHANNELS || w->shape.dim[0] < FEW_CHANNELS || !pays(c))
         return "too small to pay";
     if (c->op == &op_conv2d && !w->constant && x->shape.dim[1] <= FEW_CHANNELS)

@@ -1,0 +1,131 @@
+/* gemm_bf16_test.c - products by the instructions for bfloat16, emulated (bf16_emulated.h), against sums in double. */
+#include <math.h>
+#include <stdlib.h>
+#include "backend/cpu/gemm.h"
+#include "base/half.h"
+#include "base/random.h"
+#include "test.h"
+
+extern const gemm_vec gemm_bf16_emulated_amx, gemm_bf16x3_emulated_amx, gemm_bf16_emulated_dot;
+
+static uint64_t drawn;
+static double draw(double lo, double hi) { return lo + (hi - lo) * random_uniform(20, ++drawn); }
+static int pick(int most) { return 1 + (int)draw(0, most); }
+
+static double half_of(double x) { return bfloat_to_float(float_to_bfloat((float)x)); }
+
+/* Rows of several taps, from rows of one image: tap t of row i begins at x + i * step + t * apart. */
+struct taps { const float *x; int64_t step, apart, taps; };
+static void rows(const void *ctx, int64_t from, int count, const float **row)
+{
+    const struct taps *m = ctx;
+    for (int64_t t = 0; t < m->taps; t++)
+        for (int i = 0; i < count; i++)
+            row[t * count + i] = m->x + (from + i) * m->step + t * m->apart;
+}
+
+static float *numbers(int64_t n)
+{
+    float *x = malloc((size_t)n * sizeof *x);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (float)draw(-2, 2);
+    return x;
+}
+
+/* One product of any shape; parts: 1 rounded operands, 2 hi and lo. */
+static void product(const gemm_vec *v, const char *name, int parts, int m, int n, int taps, int run, bool turned)
+{
+    const int k = taps * run, threads = 1 + m % 2;
+    struct taps from = { NULL, run + 3, run + 5, taps };
+    int64_t image = m * from.step + taps * from.apart;
+    float *x = numbers(image), *w = numbers((int64_t)k * n), *y = numbers((int64_t)m * (n + 2)), *r = numbers((int64_t)m * n);
+    float *bias = numbers(n), *full = calloc((size_t)n + 64, sizeof *full);
+    char *scratch;
+    from.x = x;
+    x[0] = bias[0] = 1e-41f;                            /* subnormal: may count as zero */
+    for (int i = 0; i < n; i++)
+        full[i] = bias[i];
+    gemm g = { .v = v, .m = m, .n = n, .taps = taps, .run = run, .vecs = gemm_panel(v, m, n), .rows = rows, .ctx = &from, .out = y,
+               .out_rows = { 1, { m }, { n + 2 } }, .bias = full };
+    bool residual = m % 3 == 0, first = m % 2 == 0, clamp = n % 2 == 0;
+    if (residual) {
+        g.residual = r;
+        g.residual_rows = (rowmap){ 1, { m }, { n } };
+        g.act_first = first;
+    }
+    g.f = clamp ? (act){ ACT_CLAMP, 0, 6 } : (act){ n % 3 == 0 ? ACT_SIGMOID : ACT_NONE, 0, 0 };
+    float *right = aligned_bytes((size_t)gemm_packed(v, k, n) * sizeof *right);
+    g.scratch = scratch = aligned_bytes(gemm_scratch(v, g.vecs, taps, run, threads));
+    v->pack(w, k, n, turned ? 1 : n, turned ? k : 1, g.vecs * v->width, right);
+    g.b = right;
+    float guard[2] = { y[n], y[n + 1] };
+    pool *p = pool_open(threads);
+    gemm_run(&g, p);
+    pool_close(p);
+    CHECK(y[n] == guard[0] && y[n + 1] == guard[1], "%s %dx%dx(%d %d): written beyond a row", name, m, n, taps, run);
+    double worst = 0;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            double sum = 0, size = fabs(bias[j]);
+            for (int q = 0; q < k; q++) {
+                double a = x[i * from.step + q / run * from.apart + q % run], b = turned ? w[j * k + q] : w[q * n + j];
+                double prod = parts == 1 ? half_of(a) * half_of(b) : a * b;
+                sum += prod;
+                size += fabs(prod);
+            }
+            sum += bias[j];
+            if (residual && !first)
+                sum += r[i * n + j];
+            if (clamp)
+                sum = fmin(fmax(sum, 0), 6);
+            else if (g.f.kind == ACT_SIGMOID)
+                sum = 1 / (1 + exp(-sum));
+            if (residual && first)
+                sum += r[i * n + j];
+            worst = fmax(worst, fabs(sum - y[i * (n + 2) + j]) / (size + 1));
+        }
+    CHECK(worst <= (parts == 1 ? 1e-6 : 2e-5), "%s %dx%dx(%d %d)%s: off by %.3g", name, m, n, taps, run, turned ? " turned" : "", worst);
+    free(x);
+    free(w);
+    free(y);
+    free(r);
+    free(bias);
+    free(full);
+    free(right);
+    free(scratch);
+}
+
+TEST(bf16_instructions_multiply)
+{
+    const struct { const gemm_vec *v; const char *name; int parts; } kinds[] = {
+        { &gemm_bf16_emulated_amx, "AMX", 1 }, { &gemm_bf16x3_emulated_amx, "AMX x3", 2 }, { &gemm_bf16_emulated_dot, "AVX512-BF16", 1 },
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        for (int c = 0; c < 60; c++)
+            product(kinds[i].v, kinds[i].name, kinds[i].parts, pick(c % 3 ? 70 : 4), pick(c % 4 ? 70 : 20), c % 5 ? 1 : pick(9), pick(c % 2 ? 40 : 110),
+                    c % 2 == 0);
+        product(kinds[i].v, kinds[i].name, kinds[i].parts, 300, 33, 9, 40, false);      /* several blocks */
+        product(kinds[i].v, kinds[i].name, kinds[i].parts, 64, 64, 1, 64, true);
+        product(kinds[i].v, kinds[i].name, kinds[i].parts, 1, 1, 1, 1, true);
+    }
+}
+
+/* What is no number, and infinities, come out as such; of two parts an infinity may come out as no number. */
+TEST(bf16_instructions_keep_what_is_no_number)
+{
+    const gemm_vec *kinds[] = { &gemm_bf16_emulated_amx, &gemm_bf16x3_emulated_amx, &gemm_bf16_emulated_dot, VEC_PICK(gemm_rounding) };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const gemm_vec *v = kinds[i];
+        float x[3][5] = { { 1, NAN, 1, 1, 1 }, { 1, INFINITY, 1, 1, 1 }, { 1, 2, 3, 4, 5 } }, w[5] = { 1, 1, 1, 1, 1 }, y[3];
+        struct gemm_rows from = { x[0], 5 };
+        float *right = aligned_bytes((size_t)gemm_packed(v, 5, 1) * sizeof *right);
+        gemm g = { .v = v, .m = 3, .n = 1, .taps = 1, .run = 5, .vecs = gemm_panel(v, 3, 1), .b = right, .rows = gemm_rows, .ctx = &from,
+                   .out = y, .out_rows = { 1, { 3 }, { 1 } } };
+        char *place = aligned_bytes(gemm_scratch(v, g.vecs, 1, 5, 1));
+        v->pack(w, 5, 1, 1, 1, g.vecs * v->width, right);
+        gemm_part(&g, 0, 3, 0, 1, place);
+        CHECK(isnan(y[0]) && (y[1] == INFINITY || (i == 1 && isnan(y[1]))) && y[2] == 15, "%g %g %g", (double)y[0], (double)y[1], (double)y[2]);
+        free(right);
+        free(place);
+    }
+}
