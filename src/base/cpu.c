@@ -77,9 +77,11 @@ static void look(void)
     const char *wanted = getenv("TIMM_ISA");
 
     features();
-    for (int i = 0; wanted && i < (int)info.isa; i++)
-        if (!strcmp(wanted, names[i]))
-            info = (cpu_info){ .isa = (cpu_isa)i };
+    for (int i = 0; wanted && i <= (int)info.isa; i++)
+        if (!strcmp(wanted, names[i])) {
+            info.isa = (cpu_isa)i;
+            info.vnni = info.bf16 = info.amx = false;
+        }
 #ifdef _SC_LEVEL1_DCACHE_SIZE
     info.l1 = cache(_SC_LEVEL1_DCACHE_SIZE, 32 << 10);
     info.l2 = cache(_SC_LEVEL2_CACHE_SIZE, 512 << 10);

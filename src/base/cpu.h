@@ -7,7 +7,7 @@
 /* Instruction sets that kernels are compiled for, each containing those before it. */
 typedef enum cpu_isa { ISA_PLAIN, ISA_AVX2, ISA_AVX512 } cpu_isa;      /* AVX2: with FMA and F16C; AVX512: F, BW, DQ, VL */
 typedef struct cpu_info {
-    cpu_isa isa;                /* TIMM_ISA=plain|avx2|avx512 in the environment lowers it, for tests */
+    cpu_isa isa;                /* TIMM_ISA=plain|avx2|avx512 in the environment lowers it, to that and no more, for tests */
     bool vnni, bf16, amx;       /* amx: tiles for bf16, and the kernel lets us use them */
     size_t l1, l2;              /* bytes of data cache, of one core */
     char name[64];              /* "AMD EPYC" */

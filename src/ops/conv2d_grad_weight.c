@@ -68,6 +68,8 @@ static const tg_case cases[] = {
       CONV({ { 2, 2 }, { 3, 3, 3, 3 }, { 1, 1 }, 1, { 0 } }, DIMS(7, 3, 7, 7)), .note = "few channels" },
     { .in = { DIMS(2, 5, 28, 30), DIMS(2, 26, 28, 30) },
       CONV({ { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(5, 26, 1, 1)), .note = "1x1, many pixels" },
+    { .in = { DIMS(3, 19, 29, 31), DIMS(3, 37, 29, 31) },
+      CONV({ { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(19, 37, 1, 1)), .note = "1x1, pixels in lots", .kinked = true },
     { .in = { DIMS(3, 4, 3, 4), DIMS(3, 18, 6, 7) },
       CONV({ { 2, 2 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(4, 18, 1, 1)), .note = "1x1 of stride 2" },
     { .in = { DIMS(1, 3, 13, 70), DIMS(1, 17, 25, 139) },

@@ -157,7 +157,7 @@ static void pack_rows(const gemm *g, int64_t from, int rows, const float **row, 
     for (int i = 0; i < rows; i += TILE_ROWS) {
         int count = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
         g->rows(g->ctx, from + i, count, row);
-        g->v->left(row, count, g->taps, g->run, i, step, to);
+        g->v->left(row, count, g->taps, g->run, g->step ? g->step : 1, i, step, to);
     }
     for (int i = 0; i < rows; i++)
         begin[i] = (const float *)(void *)(to + i * step);
@@ -201,7 +201,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         const int columns = g->n - column < panel ? (int)(g->n - column) : panel, vecs = (columns + g->v->width - 1) / g->v->width;
         gemm_tile tile = { .taps = g->v->left ? 1 : g->taps, .run = g->v->left ? k : g->run,
                            .row = g->v->left ? begin + a : row + a * g->taps, .out = out + a, .bias = g->bias, .column = column,
-                           .columns = columns, .residual = g->residual ? residual + a : NULL, .act_first = g->act_first, .f = g->f };
+                           .columns = columns, .residual = g->residual ? residual + a : NULL, .act_first = g->act_first, .add = g->add, .f = g->f };
         tile.b = g->b + gemm_packed(g->v, k, column);
         tile.ahead = (const char *)tile.b;
         if (resident && t + 1 < tiles && g->taps == 1 && !g->v->left) {    /* the next rows, a piece with each panel */

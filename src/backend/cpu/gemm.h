@@ -19,6 +19,8 @@ typedef struct gemm {
     /* Where tap t of row from + i lies: row[t * count + i]. */
     void (*rows)(const void *ctx, int64_t from, int count, const float **row);
     const void *ctx;
+    int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
+    bool add;                   /* to what out holds; no bias then */
     float *out;
     rowmap out_rows;
     const float *residual;      /* NULL: none */

@@ -35,6 +35,38 @@ INLINE void narrow(const float *from, int n, uint16_t *to, uint16_t *low)
     memcpy(low, &half, (size_t)n * sizeof *low);
 }
 
+/* Rows of numbers `step` apart: a slab at a time is turned, where the rows are neighbours, and then is as any other. */
+static void turn(const float *const *row, int count, int64_t first, int64_t n, int64_t step, float *to)
+{
+    bool neighbours = count == TILE_ROWS;
+    for (int i = 1; i < count; i++)
+        neighbours = neighbours && row[i] == row[0] + i;
+    int64_t k = 0;
+    for (; neighbours && k + BLOCK <= n; k += BLOCK)
+        for (int i = 0; i < count; i += BLOCK)
+            vtranspose(row[i] + (first + k) * step, step, to + i * DEEP + k, DEEP);
+    for (; k < n; k++)
+        for (int i = 0; i < count; i++)
+            to[i * DEEP + k] = row[i][(first + k) * step];
+}
+
+INLINE void left_turned(const float *const *row, int count, int64_t run, int64_t step, int at, void *packed, const int parts)
+{
+    const int64_t slabs = (run + DEEP - 1) / DEEP;
+    for (int64_t s = 0; s < slabs; s++) {
+        int64_t n = run - s * DEEP < DEEP ? run - s * DEEP : DEEP;
+        float block[TILE_ROWS * DEEP];
+        turn(row, count, s * DEEP, n, step, block);
+        for (int i = 0; i < count; i++) {
+            uint16_t *to = (uint16_t *)packed + s * LEFT + (at + i) * DEEP;
+            for (int64_t k = n; k < DEEP; k++)
+                block[i * DEEP + k] = 0;
+            for (int k = 0; k < DEEP; k += VW)
+                narrow(block + i * DEEP + k, VW, to + k, parts > 1 ? to + slabs * LEFT + k : NULL);
+        }
+    }
+}
+
 INLINE void left_any(const float *const *row, int count, int64_t taps, int64_t run, int at, void *packed, const int parts)
 {
     const int64_t k = taps * run, slabs = (k + DEEP - 1) / DEEP;
@@ -223,7 +255,9 @@ static void leave(const gemm_tile *t, int rows, int vecs, const float *sum)
             int n = t->columns - j * VW < VW ? t->columns - j * VW : VW;
             int64_t c = t->column + j * VW;
             vf v = vload(sum + (2 * i + j) * VW);
-            if (t->bias)
+            if (t->add)
+                v += vload_n(t->out[i] + c, n);
+            else if (t->bias)
                 v += vload(t->bias + c);
             if (t->residual && !t->act_first)
                 v += vload_n(t->residual[i] + c, n);
@@ -242,10 +276,14 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 }
 
 #define TABLE(name, parts) \
-    static void left_##parts(const float *const *row, int count, int64_t taps, int64_t run, int at, int64_t pitch, void *packed) \
+    static void left_##parts(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, \
+                             void *packed) \
     { \
         (void)pitch; \
-        left_any(row, count, taps, run, at, packed, parts); \
+        if (step == 1) \
+            left_any(row, count, taps, run, at, packed, parts); \
+        else                                            /* of one tap */ \
+            left_turned(row, count, run, step, at, packed, parts); \
     } \
     static void pack_##parts(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed) \
     { \

@@ -144,8 +144,9 @@ static void pack_rounded(const float *b, int64_t k, int64_t n, int64_t sk, int64
     pack_panels(b, k, n, sk, sn, panel, packed, true);
 }
 
-static void left_rounded(const float *const *row, int count, int64_t taps, int64_t run, int at, int64_t pitch, void *packed)
+static void left_rounded(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, void *packed)
 {
+    (void)step;                             /* 1 */
     for (int i = 0; i < count; i++) {
         float *to = (float *)(void *)((char *)packed + (at + i) * pitch);
         for (int64_t t = 0; t < taps; t++, to += run) {

@@ -39,9 +39,10 @@ typedef struct gemm_vec {
     /* Packs k x n numbers, element (p, j) at b[p * sk + j * sn], into panels of `panel` columns: [panel][k][its columns];
      * the last panel is as many whole vectors as it needs, filled up with zeros. */
     void (*pack)(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);
-    /* Where operands are rounded, rows are packed too: numbers of `taps` runs, row i's at row[tap * count + i], as rows
-     * `at` and on of a tile whose rows lie `pitch` bytes apart.  NULL: they are read where they lie, in single precision. */
-    void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int at, int64_t pitch, void *packed);
+    /* Where operands are rounded, rows are packed too: numbers of `taps` runs, row i's at row[tap * count + i] and `step` apart,
+     * as rows `at` and on of a tile whose rows lie `pitch` bytes apart.  NULL: they are read where they lie, in single
+     * precision and one after the other. */
+    void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, void *packed);
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
     /* Packed operands alone: any tile, between begin and end on the same thread.  NULL: see .tile. */
