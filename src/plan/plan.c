@@ -6,6 +6,7 @@
 #include "base/room.h"
 #include "ops/op.h"
 
+enum { IS_OUTPUT = 2 };                             /* tg.mark while steps are written down */
 enum { ROOT_CONST = INT32_MIN };                    /* other roots: a buffer from 0 up, or -1 - number of an input */
 
 typedef struct place { int root; int64_t offset; } place;         /* offset in elements */
@@ -267,35 +268,29 @@ static bool as_view(const tg *x, value *values)
     return true;
 }
 
-static bool add_outputs(plan *p, tg *const *outputs, int n, value *values)
+/* The value of node x into the places of the outputs that it is: a copy, if it is no dense buffer of its own.  At once, so that what
+ * it was a part of may go. */
+static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
 {
-    p->output = calloc((size_t)n + 1, sizeof *p->output);
-    p->output_place = calloc((size_t)n + 1, sizeof *p->output_place);
-    if (!p->output || !p->output_place)
-        return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan");
-    for (int i = 0; i < n; i++) {
-        value v = values[outputs[i]->id];
-        if (outputs[i]->constant) {
-            constant c;
-            if (!constant_eval(&p->o, outputs[i], &c, p->st) || !keep(p, c))
-                return false;
-            v = (value){ .t = { .data = (void *)(uintptr_t)c.data, .shape = outputs[i]->shape, .constant = true },
-                         .p = { .root = ROOT_CONST } };
-            tg_dense(&v.t);
-        }
-        if (v.p.root < 0 || v.p.offset || !tg_is_dense(&v.t)) {
-            tg_tensor like = { .shape = v.t.shape };
-            tg_dense(&like);
-            if (!copy_as(p, &v, &like, "output", &v))
-                return false;
-        }
+    if (x->constant) {
+        constant c;
+        if (!constant_eval(&p->o, x, &c, p->st) || !keep(p, c))
+            return false;
+        v = (value){ .t = { .data = (void *)(uintptr_t)c.data, .shape = x->shape, .constant = true }, .p = { .root = ROOT_CONST } };
         tg_dense(&v.t);
-        p->output[i] = v.t;
-        p->output_place[i] = v.p;
-        p->outputs++;
     }
+    if (v.p.root < 0 || v.p.offset || !tg_is_dense(&v.t)) {
+        tg_tensor like = { .shape = v.t.shape };
+        tg_dense(&like);
+        if (!copy_as(p, &v, &like, "output", &v))
+            return false;
+    }
+    tg_dense(&v.t);
     for (int i = 0; i < n; i++)
-        p->buf[p->output_place[i].root].last = p->steps;          /* one past the last step: read after the run */
+        if (outputs[i] == x) {
+            p->output[i] = v.t;
+            p->output_place[i] = v.p;
+        }
     return true;
 }
 
@@ -404,19 +399,27 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
     }
     p->nodes = count;
     value *values = calloc((size_t)g->count + 1, sizeof *values);
-    bool ok = values || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
+    p->outputs = n;
+    p->output = calloc((size_t)n + 1, sizeof *p->output);
+    p->output_place = calloc((size_t)n + 1, sizeof *p->output_place);
+    bool ok = (values && p->output && p->output_place)
+              || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
+    for (int i = 0; i < n; i++)
+        outputs[i]->mark = IS_OUTPUT;
     for (int i = 0; i < count && ok; i++) {
         tg *x = order[i];
-        if (x->constant)
-            continue;
-        if (x->op->flags & TG_LEAF) {
+        if (!x->constant && (x->op->flags & TG_LEAF)) {
             values[x->id] = (value){ .t = { .shape = x->shape }, .p = { .root = -1 - x->input } };
             tg_dense(&values[x->id].t);
-        } else if (!as_view(x, values)) {
+        } else if (!x->constant && !as_view(x, values)) {
             ok = add_step(p, x, values);
         }
+        if (ok && x->mark == IS_OUTPUT)
+            ok = add_output(p, outputs, n, x, values[x->id]);
     }
-    ok = ok && add_outputs(p, outputs, n, values) && place_buffers(p);
+    for (int i = 0; i < n && ok; i++)
+        p->buf[p->output_place[i].root].last = p->steps;          /* one past the last step: read after the run */
+    ok = ok && place_buffers(p);
     free(values);
     return ok;
 }
