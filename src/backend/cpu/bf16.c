@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "gemm.h"
 
+#ifdef TIMM_BF16
 enum { M = 45, N = 41, K = 75 };
 
 static int whole(int i, int j) { return (i * 37 + j * 61 + i * j * 7) % 15 - 7; }
@@ -44,6 +45,7 @@ static bool multiplies(const gemm_vec *v, float left, float right)
     free(place);
     return ok;
 }
+#endif
 
 static const gemm_vec *table[TG_PRECISIONS];
 static const char *how;
