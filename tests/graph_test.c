@@ -125,6 +125,29 @@ TEST(plan_passes_change_nothing_but_speed)
     tg_graph_free(g);
 }
 
+/* A part that is asked for does not keep the whole. */
+TEST(plan_copies_parts_at_once)
+{
+    static float image[64 * 64];
+    const float *inputs[] = { image };
+    const size_t whole = sizeof image;
+    status st = { 0 };
+    for (int i = 0; i < 64 * 64; i++)
+        image[i] = (float)(i % 61) / 61;
+    tg_graph *g = tg_graph_new(&st);
+    tg *x = tg_input(g, 0, SHAPE(64, 64)), *first = tg_softmax(x, 0), *then = tg_softmax(x, 1);
+    tg *out[2] = { tg_slice(first, 0, 63, 64), tg_amax(then, AXIS(0) | AXIS(1)) };
+    plan *p = planned(g, out, 2, false, "ref", &st), *all = planned(g, (tg *[]){ first, then }, 2, false, "ref", &st);
+    REQUIRE(p && all, "%s", st.text);
+    CHECK(plan_arena_bytes(p) < whole + whole / 2, "%zu bytes, and one map has %zu", plan_arena_bytes(p), whole);
+    plan_run(p, inputs);
+    plan_run(all, inputs);
+    CHECK(!memcmp(plan_output(p, 0)->data, (const float *)plan_output(all, 0)->data + 63 * 64, 64 * sizeof(float)), "another part");
+    plan_free(p);
+    plan_free(all);
+    tg_graph_free(g);
+}
+
 /* A first pixel far from all others, as the corner of a padded image is, must not cost digits of the variance. */
 TEST(plan_moments_of_an_outlier)
 {

@@ -99,8 +99,7 @@ static plan_step *new_step(plan *p, const tg_op *op, const void *attr, int n_in,
     }
     if (copy)
         memcpy(copy, attr, op->attr_size);
-    s.call = (tg_call){ .op = op, .attr = copy, .in = s.in, .n_in = n_in, .out = { .shape = shape }, .precision = p->o.precision,
-                        .pool = p->o.pool };
+    s.call = (tg_call){ .op = op, .attr = copy, .in = s.in, .n_in = n_in, .out = { .shape = shape }, .pool = p->o.pool };
     p->step[p->steps] = s;
     p->from[p->steps] = from;
     return &p->step[p->steps];
@@ -268,15 +267,16 @@ static bool as_view(const tg *x, value *values)
     return true;
 }
 
-/* The value of node x into the places of the outputs that it is: a copy, if it is no dense buffer of its own.  At once, so that what
- * it was a part of may go. */
+/* The value of node x into the places of the outputs that it is: a copy, if it is no dense buffer of its own.  At once, so
+ * that what it was a part of may go. */
 static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
 {
     if (x->constant) {
         constant c;
         if (!constant_eval(&p->o, x, &c, p->st) || !keep(p, c))
             return false;
-        v = (value){ .t = { .data = (void *)(uintptr_t)c.data, .shape = x->shape, .constant = true }, .p = { .root = ROOT_CONST } };
+        v = (value){ .t = { .data = (void *)(uintptr_t)c.data, .shape = x->shape, .constant = true },
+                     .p = { .root = ROOT_CONST } };
         tg_dense(&v.t);
     }
     if (v.p.root < 0 || v.p.offset || !tg_is_dense(&v.t)) {
