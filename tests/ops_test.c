@@ -139,7 +139,7 @@ static void note_claim(const tg_kernel *k)
 /* Kernels that round their operands where the plan allows it; the others stay exact. */
 static bool rounds(const tg_kernel *k)
 {
-    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_grad_weight", "cpu.weight_grad_bf16", "cpu.winograd",
+    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_grad_weight", "cpu.weight_grad_bf16", "cpu.winograd_grad_weight", "cpu.winograd",
                                          "cpu.winograd_grad_input", "cpu.linear", "cpu.matmul", "cpu.attention",
                                          "cpu.attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

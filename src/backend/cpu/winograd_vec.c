@@ -145,9 +145,10 @@ static void spread(const winograd *w, const float *image, int64_t y, int64_t x, 
         vf d[WINO_OUT * WINO_OUT], half[WINO_IN * WINO_OUT], m[WINO_IN];
         int n = w->channels - c < VW ? (int)(w->channels - c) : VW;
         for (int i = 0; i < WINO_OUT; i++)
-            for (int j = 0; j < WINO_OUT; j++)
-                d[i * WINO_OUT + j] = y + i < w->oh && x + j < w->ow
-                                          ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
+            for (int j = 0; j < WINO_OUT; j++) {
+                vf v = y + i < w->oh && x + j < w->ow ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
+                d[i * WINO_OUT + j] = w->round ? vbfloat(v) : v;
+            }
         for (int j = 0; j < WINO_OUT; j++)
             spread_points(d + j, WINO_OUT, half + j, WINO_OUT);
         for (int i = 0; i < WINO_IN; i++) {
