@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Steps of training of this program and of PyTorch (eager) on the same models, in one interleaved run.
 
-    train.py TIMM OUT.md [--threads 2] [--rounds 4] [--runs 4] [MODEL:BATCH...]
+    train.py TIMM OUT.md [--threads 2] [--rounds 4] [--runs 4] [--no-peer-bf16] [MODEL:BATCH...]
 
 Needs a Python with: torch timm.  A step is forward, cross entropy, backward and SGD with Nesterov momentum, on images that lie
 in memory.  PyTorch is measured four ways, fp32 and bf16 autocast, images channels-last and not; the better layout counts.  Each
@@ -85,7 +85,8 @@ def measure(name, batch, args):
     """(engine, precision) to (least, median, peak); of PyTorch's layouts the better one."""
     from report import least_median
     engines = {("timm", p, ""): Timm(name, batch, args, p) for p in PRECISIONS}
-    engines.update({("PyTorch", p, layout): Torch(name, batch, args, p, layout) for p in PRECISIONS for layout in LAYOUTS})
+    theirs = PRECISIONS[:1] if args.no_peer_bf16 else PRECISIONS
+    engines.update({("PyTorch", p, layout): Torch(name, batch, args, p, layout) for p in theirs for layout in LAYOUTS})
     times = {k: [] for k in engines}
     for _ in range(args.rounds):
         for k, e in engines.items():
@@ -103,13 +104,13 @@ def measure(name, batch, args):
 def line(name, batch, best):
     cells = [f"{name} | {batch}"]
     for precision in PRECISIONS:
-        ours, theirs = best.get(("timm", precision)), best[("PyTorch", precision)]
+        ours, theirs = best.get(("timm", precision)), best.get(("PyTorch", precision))
         speed = lambda t: "%.1f / %.1f" % (1e3 * batch / t[0], 1e3 * batch / t[1]) if t else "-"
-        cells += [speed(ours), speed(theirs), "%.2f / %.2f" % (theirs[0] / ours[0], theirs[1] / ours[1]) if ours else "-"]
+        cells += [speed(ours), speed(theirs), "%.2f / %.2f" % (theirs[0] / ours[0], theirs[1] / ours[1]) if ours and theirs else "-"]
     for precision in PRECISIONS:
-        ours, theirs = best.get(("timm", precision)), best[("PyTorch", precision)]
-        cells.append("%.0f / %.0f | %.2f" % (ours[2] / 1e6, theirs[2] / 1e6, ours[2] / theirs[2]) if ours
-                     else f"- / {theirs[2] / 1e6:.0f} | -")
+        ours, theirs = best.get(("timm", precision)), best.get(("PyTorch", precision))
+        peak = lambda t: "%.0f" % (t[2] / 1e6) if t else "-"
+        cells.append(f"{peak(ours)} / {peak(theirs)} | " + ("%.2f" % (ours[2] / theirs[2]) if ours and theirs else "-"))
     return "| " + " | ".join(cells) + " |"
 
 
@@ -135,6 +136,7 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=4)
     p.add_argument("--runs", type=int, default=4)
+    p.add_argument("--no-peer-bf16", action="store_true", help="leave PyTorch's bf16 out: minutes a step without instructions for it")
     args = p.parse_intermixed_args()
     usual = dict(m.split(":") for m in MODELS)
     lines = []
