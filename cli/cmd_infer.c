@@ -6,13 +6,14 @@
 
 static struct {
     const char *model, *checkpoint, *precision, *backend;
-    int64_t topk, threads;
+    int64_t topk, classes, threads;
     bool features, json, test_size;
 } o;
 
 static const option options[] = {
     { "--model", 'm', OPT_TEXT, &o.model, "M", "the network: resnet50, resnet50.a1_in1k", 0, 0 },
     { "--checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "its weights (.safetensors); without: the Hugging Face cache", 0, 0 },
+    { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the weights)", 1, 1000000 },
     { "--topk", 'k', OPT_INT, &o.topk, "K", "how many classes to print (5)", 1, 1000000 },
     { "--features", 0, OPT_FLAG, &o.features, NULL, "the pooled features instead of classes", 0, 0 },
     { "--test-size", 0, OPT_FLAG, &o.test_size, NULL, "the size and crop of the config for testing, where it has one", 0, 0 },
@@ -118,9 +119,13 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_infer, "which images?");
     timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, o.model);
-    timm_model *m = timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .classes = o.features ? -1 : 0,
-                                                                  .precision = o.precision });
-    if (m) {
+    timm_model *m = timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .precision = o.precision,
+                                                                  .classes = o.features ? -1 : TIMM_CLASSES_OF_WEIGHTS });
+    if (m && !o.features && o.classes && o.classes != timm_num_classes(m)) {
+        fprintf(stderr, "timm infer: %s is of %lld classes, not of %lld as --num-classes says\n", weights,
+                (long long)timm_num_classes(m), (long long)o.classes);
+        worst = EXIT_FAILED;
+    } else if (m) {
         timm_transform t = timm_model_transform(m, o.test_size);
         timm_tensor batch = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };
         batch.data = malloc((size_t)timm_numel(&batch) * sizeof *batch.data);

@@ -17,7 +17,7 @@ static const option options[] = {
     { "--model", 'm', OPT_TEXT, &o.model, "M", "the network; several with commas between (resnet50)", 0, 0 },
     { "--checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "its weights (.safetensors), of a run too; without: the Hugging Face cache", 0, 0 },
     { "--use-ema", 0, OPT_FLAG, &o.ema, NULL, "the averaged weights of a run's checkpoint", 0, 0 },
-    { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the data)", 1, 1000000 },
+    { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the weights)", 1, 1000000 },
     { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
     { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
     { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor (those of the checkpoint)", 0, 0 },
@@ -226,8 +226,7 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
 {
     char text[32];
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, name);
-    bool plain = !o.task || !strcmp(o.task, "classification");
-    int classes = o.classes ? (int)o.classes : o.checkpoint ? timm_count_classes(ctx, plain ? o.dataset : o.task, o.dir, o.split, o.class_map) : 0;
+    int classes = o.classes ? (int)o.classes : TIMM_CLASSES_OF_WEIGHTS;
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK
         ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
                                                      .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema,

@@ -147,6 +147,54 @@ TEST(cli_infer_top5_as_timm)
     jsonl_close(&from);
 }
 
+/* Weights of ten classes, as any program writes them. */
+static const char *ten_classes(void)
+{
+    const char *path = test_temp("ten.safetensors");
+    timm_ctx *ctx = timm_open(NULL);
+    timm_save(timm_create(ctx, "test_resnet", &(timm_model_opts){ .classes = 10 }), path);
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    setenv("TEN", path, 1);
+    return path;
+}
+
+/* timm's load_state_dict refuses another head; classes nobody asked for are those of the file. */
+TEST(cli_infer_takes_the_classes_of_the_weights)
+{
+    ten_classes();
+    json_t *v = good_json("timm infer " CAT " -m test_resnet --checkpoint $TEN --json -k 20"), *top = json_object_get(v, "top"), *row;
+    size_t i;
+    double sum = 0;
+    CHECK(json_array_size(top) == 10, "%zu classes", json_array_size(top));
+    json_array_foreach(top, i, row) {
+        CHECK(jsonl_number(row, "index") < 10 && !json_object_get(row, "label"), "class %zu", i);
+        sum += jsonl_number(row, "probability");
+    }
+    CHECK(fabs(sum - 1) < 1e-6, "probabilities of %g in all", sum);
+    json_decref(v);
+    free(good("timm infer " CAT " -m test_resnet --checkpoint $TEN --num-classes 10"));
+    command_result r = command_run("timm infer " CAT " -m test_resnet --checkpoint $TEN --num-classes 7");
+    CHECK(r.code == 1 && !*r.out && command_has(r.err, "ten.safetensors is of 10 classes, not of 7"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+}
+
+TEST(cli_fingerprint_draws_no_head_unasked)
+{
+    ten_classes();
+    command_result r = command_run("timm fingerprint test_resnet --checkpoint $TEN --input-size 64");
+    CHECK(r.code == 1 && !*r.out && command_has(r.err, "ten.safetensors does not fit test_resnet")
+          && command_has(r.err, "fc.weight is (10, ") && command_has(r.err, "in the file and (1000, "), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    for (int n = 7; n <= 10; n += 3) {                       /* as in the file; another number, drawn anew */
+        char line[128];
+        snprintf(line, sizeof line, "timm fingerprint test_resnet --checkpoint $TEN --input-size 64 --num-classes %d", n);
+        json_t *v = good_json(line), *logits = json_array_get(json_object_get(v, "logits"), 0);
+        CHECK(json_integer_value(json_array_get(json_object_get(logits, "shape"), 1)) == n, "%s", line);
+        json_decref(v);
+    }
+}
+
 TEST(cli_infer_forms)
 {
     char *out = good("timm infer " CAT " " LITE0 " -k 1");

@@ -264,6 +264,23 @@ static json_t *json_of(const command_result *r, const char *what)
     return v;
 }
 
+/* As timm's validate.py: the head is that of the weights, and may have more classes than the images show. */
+TEST(run_options_validate_takes_the_classes_of_the_weights)
+{
+    const char *data = made_idx(44, 20, 4), *weights = test_temp("ten.safetensors");
+    timm_ctx *ctx = timm_open(NULL);
+    timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .classes = 10, .in_chans = 1, .img_size = { 32 } }), weights);
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    for (int i = 0; i < 2; i++) {
+        command_result r = command_run("timm validate %s --dataset idx -m test_vit --in-chans 1 --img-size 32 --checkpoint %s%s", data, weights,
+                                       i ? " --num-classes 4" : "");
+        CHECK(r.code == i && command_has(i ? r.err : r.out, i ? "head.weight is (10, 64) in the file and (4, 64)" : ", 20 images, "),
+              "exit %d: %s%s", r.code, r.out, r.err);
+        command_free(&r);
+    }
+}
+
 TEST(run_options_validate)
 {
     trained t = good_train("--epochs 3 --lr 0.05 --model-ema --model-ema-decay 0.5");

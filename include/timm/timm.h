@@ -124,11 +124,14 @@ TIMM_API const char *timm_label(const char *labels, int64_t index);       /* "ti
 
 /* -- models ---------------------------------------------------------------------------------------------------------- */
 
+enum { TIMM_CLASSES_OF_WEIGHTS = -2 };
+
 typedef struct timm_model_opts {
     const char *weights;        /* a .safetensors file; NULL: initial values as timm draws them */
     bool use_ema;               /* weights is a checkpoint of a run: its averaged weights */
-    bool strict;                /* fail when the file's head or first convolution has another shape, instead of adapting */
-    int classes;                /* 0: as the config says; -1: none, the head is taken off (timm's num_classes=0) */
+    bool strict;                /* fail when the head asked for or the first convolution has another shape in the file, instead of adapting */
+    int classes;                /* 0: as the config says, or the run that made the weights; -1: none, the head is taken off (timm's
+                                   num_classes=0); TIMM_CLASSES_OF_WEIGHTS: as many as the file's classifier has */
     int in_chans;               /* 0: as the config says; the first convolution of a file is adapted as timm does */
     int64_t img_size[2];        /* height, width of the input; zeros: as the config says; one alone: square */
     const char *global_pool;    /* NULL: the model's own; "avg", "max", "avgmax", "catavgmax", "fast", "token", "map", ...; "": none */

@@ -107,12 +107,16 @@ static void point_at(nn_entry *e, weight_file *file, size_t index)
     e->direct = t->dtype == ST_F32 && (uintptr_t)t->data % sizeof(float) == 0 ? t->data : NULL;
 }
 
-static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, misfits *bad)
+static size_t find(const timm_model *m, const safetensors *f, const char *name)
 {
     char averaged[320];
-    snprintf(averaged, sizeof averaged, "ema/%s", e->name);
-    size_t i = safetensors_find(file->f, m->use_ema ? averaged : e->name);
-    bool head = named_by(m->cfg.classifier, e->name);
+    snprintf(averaged, sizeof averaged, "ema/%s", name);
+    return safetensors_find(f, m->use_ema ? averaged : name);
+}
+
+static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, bool other_head, misfits *bad)
+{
+    size_t i = find(m, file->f, e->name);
     if (i == safetensors_count(file->f)) {
         /* Old files lack the counters of batch norms, as PyTorch allows. */
         if (!e->par.integer && bad->missing++ < 12)
@@ -126,8 +130,8 @@ static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, mis
         point_at(e, file, i);
         return;
     }
-    if (head && !strict)
-        return;                                     /* stays as drawn: another number of classes */
+    if (other_head && named_by(m->cfg.classifier, e->name) && t->rank && e->shape.rank && t->dim[0] != e->shape.dim[0])
+        return;                                     /* stays as drawn */
     if (!strict && refit(m, file, i, e))
         return;
     if (bad->misshaped++ < 12)
@@ -197,6 +201,17 @@ static void read_transform(timm_model *m, const safetensors *f)
         m->cfg.crop_pct = strtod(crop, NULL);
 }
 
+/* Rows of the first classifier; 0: the file has none. */
+static int classes_of(const timm_model *m, const safetensors *f)
+{
+    char name[256];
+    const char *head = m->cfg.classifier ? m->cfg.classifier : "";
+    snprintf(name, sizeof name, "%.*s.weight", (int)strcspn(head, " "), head);
+    size_t i = find(m, f, name);
+    const safetensors_entry *t = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
+    return t && t->rank && t->dim[0] <= 1 << 24 ? (int)t->dim[0] : 0;
+}
+
 bool weights_describe(timm_model *m, timm_model_opts *o)
 {
     safetensors *f = safetensors_open(o->weights, &m->ctx->st);
@@ -205,9 +220,12 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
     const char *of = safetensors_metadata(f, "architecture"), *size = safetensors_metadata(f, "timm.img_size");
     const char *labels = safetensors_metadata(f, "timm.labels"), *kwargs = safetensors_metadata(f, "timm.model_kwargs");
     long long h, w;
+    bool of_weights = o->classes == TIMM_CLASSES_OF_WEIGHTS;
+    o->classes = of_weights ? 0 : o->classes;
     if (of && !strcmp(of, m->cfg.architecture)) {
-        bool own_head = !o->classes;
-        o->classes = o->classes ? o->classes : (int)whole(f, "timm.num_classes", 1, 1 << 24);
+        int classes = (int)whole(f, "timm.num_classes", 1, 1 << 24);
+        bool own_head = !o->classes || o->classes == classes;
+        o->classes = o->classes ? o->classes : classes;
         o->in_chans = o->in_chans ? o->in_chans : (int)whole(f, "timm.in_chans", 1, 1024);
         if (!o->img_size[0] && !o->img_size[1] && size && sscanf(size, "%lld %lld", &h, &w) == 2 && h > 0 && w > 0 && h < 65536 && w < 65536) {
             o->img_size[0] = h;
@@ -219,6 +237,8 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
         if (own_head && labels)
             read_labels(m, labels);
     }
+    if (of_weights && !o->classes)
+        o->classes = classes_of(m, f);
     safetensors_close(f);
     return true;
 }
@@ -232,7 +252,7 @@ const char *timm_model_label(const timm_model *m, int64_t i)
     return m->cfg.labels && m->head.classes == 1000 ? timm_label(m->cfg.labels, i) : NULL;
 }
 
-bool weights_load(timm_model *m, const char *path, bool strict)
+bool weights_load(timm_model *m, const char *path, bool strict, bool other_head)
 {
     status *st = &m->ctx->st;
     weight_file *file = calloc(1, sizeof *file);
@@ -250,7 +270,7 @@ bool weights_load(timm_model *m, const char *path, bool strict)
     if (!bad.f)
         return status_errno(st, "memory stream", "open");
     for (size_t i = 0; i < m->entries && status_ok(st); i++)
-        take(m, file, m->entry[i], strict, &bad);
+        take(m, file, m->entry[i], strict, other_head, &bad);
     for (size_t i = 0; i < safetensors_count(file->f); i++) {
         const char *name = safetensors_get(file->f, i)->name;
         bool head_off = !m->head.classes && named_by(m->cfg.classifier, name);
@@ -272,7 +292,7 @@ timm_status timm_load(timm_model *m, const char *path)
     if (!m)
         return TIMM_BAD_ARG;
     if (status_ok(&m->ctx->st))
-        weights_load(m, path, true);
+        weights_load(m, path, true, false);
     return m->ctx->st.code;
 }
 

@@ -257,8 +257,11 @@ timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *
         nn_store_fill(m->w->store, draw_by_callback);
     drawing = m;
     m->use_ema = o.use_ema;
+    int asked = o.classes;
+    if (!o.weights && asked == TIMM_CLASSES_OF_WEIGHTS)
+        o.classes = 0;
     ok = ok && (!o.weights || weights_describe(m, &o)) && model_take_kwargs(m, o.kwargs) && resolve(m, &o) && model_survey(m)
-         && (!o.weights || weights_load(m, o.weights, o.strict));
+         && (!o.weights || weights_load(m, o.weights, o.strict, asked > 0 && !o.strict));
     if (ok)
         return m;
     timm_free(m);
