@@ -85,6 +85,16 @@ static void print_features(const char *path, const timm_tensor *f)
     cli_json(json_pack("{s:o,s:o}", "image", cli_text(path), "features", list));
 }
 
+/* Damaged weights and numbers too large for floats end so: there is no likeliest class then. */
+static bool all_numbers(const timm_tensor *y)
+{
+    bool ok = true;
+    for (int64_t i = 0, n = timm_numel(y); i < n; i++)
+        ok = ok && isfinite(y->data[i]);
+    return ok;
+}
+
+/* False: told. */
 static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tensor *batch)
 {
     timm_transform t = timm_model_transform(m, o.test_size);
@@ -97,8 +107,15 @@ static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tenso
     timm_image_free(&seen);
     if (timm_ctx_status(ctx) == TIMM_OK)
         y = timm_forward(m, batch);
-    if (timm_ctx_status(ctx) != TIMM_OK)
+    if (timm_ctx_status(ctx) != TIMM_OK) {
+        cli_tell(&cmd_infer, ctx, path);
         return false;
+    }
+    if (!all_numbers(&y)) {
+        fprintf(stderr, "timm infer: %s: what %s makes of it is not finite: there are NaN or infinities among %lld numbers\n", path, o.model,
+                (long long)timm_numel(&y));
+        return false;
+    }
     if (o.features || !timm_num_classes(m))
         print_features(path, &y);
     else
@@ -135,8 +152,7 @@ static int run(int argc, char **argv)
         }
         for (size_t i = 0; batch.data && i < images.count; i++)
             if (!one_image(ctx, m, images.text[i], &batch)) {
-                cli_tell(&cmd_infer, ctx, images.text[i]);                       /* and on to the next one */
-                timm_clear(ctx);
+                timm_clear(ctx);                                                 /* and on to the next one */
                 worst = EXIT_FAILED;
             }
         free(batch.data);

@@ -1,5 +1,6 @@
 /* main.c - timm COMMAND: finds the command, and what all commands share at their end. */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,8 @@ int cli_close(const command *c, timm_ctx *ctx, const char *about)
 json_t *cli_real(double v)
 {
     char text[40];
+    if (!isfinite(v))
+        return json_null();
     snprintf(text, sizeof text, "%.9g", v);
     return json_real(strtod(text, NULL));
 }

@@ -179,6 +179,36 @@ TEST(cli_infer_takes_the_classes_of_the_weights)
     command_free(&r);
 }
 
+static void not_a_number(void *user, const char *name, int rank, const int64_t *dim, float *out)
+{
+    int64_t n = 1;
+    for (int i = 0; i < rank; i++)
+        n *= dim[i];
+    for (int64_t i = 0; i < n; i++)
+        out[i] = strcmp(name, "norm.weight") ? 0 : NAN;
+    (void)user;
+}
+
+/* Weights of which one tensor is NaN: no class is likeliest, and no vector is printed short. */
+TEST(cli_infer_tells_of_what_is_no_number)
+{
+    static const char *const forms[] = { "", "--json", "--features", "--features --json" };
+    setenv("NAN", test_temp("nan.safetensors"), 1);
+    timm_ctx *ctx = timm_open(NULL);
+    timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .fill = not_a_number }), getenv("NAN"));
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        command_result r = command_run("timm infer " CAT " -m test_vit --checkpoint $NAN %s", forms[i]);
+        CHECK(r.code == 1 && !*r.out && command_has(r.err, "chelsea.jpg") && command_has(r.err, "test_vit") && command_has(r.err, "NaN"),
+              "%s: exit %d: %s%s", forms[i], r.code, r.out, r.err);
+        command_free(&r);
+    }
+    json_t *v = good_json("timm fingerprint test_vit --checkpoint $NAN"), *f = json_array_get(json_object_get(v, "features"), 0);
+    CHECK(json_is_null(json_object_get(f, "mean")) && json_array_size(json_object_get(f, "at")) == 8, "fingerprint");
+    json_decref(v);
+}
+
 TEST(cli_fingerprint_draws_no_head_unasked)
 {
     ten_classes();
