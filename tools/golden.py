@@ -6,6 +6,7 @@
     golden.py variants              the same for VARIANTS below: other sizes, channels and classes
     golden.py options               the same for OPTIONS below: dilation, pooling, images of any size
     golden.py kwargs                the same for KWARGS below: arguments of the constructors
+    golden.py loads                 what the weights of a whole model become in the networks of LOADS below
     golden.py api                   of the models in API below: shapes and errors of timm's model methods
     golden.py precision CASE...     logits, and how far PyTorch's own bfloat16 autocast is off, in parts of the largest logit
     golden.py lists MODULE...       list_models, configs and resolved data configs of these modules
@@ -25,10 +26,13 @@ last place: hold a port to max(1e-4, 100 noise) of the largest value.
 import argparse
 import hashlib
 import json
+import logging
 import math
+import tempfile
 import warnings
 
 import numpy as np
+import safetensors.torch
 import timm
 import torch
 from timm.data import resolve_data_config
@@ -80,7 +84,16 @@ convnext_atto,size=64,num_classes=10,depths=1:1:2:1,dims=16:24:32:40,kernel_size
 convnext_atto,size=64,num_classes=10,depths=1:1:1:1,conv_mlp=False
 vit_tiny_patch16_224,size=32,num_classes=10,patch_size=4,embed_dim=64,depth=3,num_heads=4
 """.split()
-OF_ALL = ("size", "in_chans", "num_classes", "output_stride", "global_pool", "dynamic_img_size")
+OF_ALL = ("size", "img_size", "in_chans", "num_classes", "output_stride", "global_pool", "dynamic_img_size")
+
+LOADS = """
+test_vit,img_size=96:208 test_vit,img_size=80:320 test_vit,img_size=112:64 test_vit,img_size=224:224
+test_vit,img_size=96:64,patch_size=8,in_chans=1 test_vit,img_size=240:160,patch_size=20
+test_vit3,img_size=96:208 test_vit2,img_size=144:256
+vit_wee_patch16_reg1_gap_256,img_size=128:304 vit_xsmall_patch16_clip_224,img_size=160:112
+swin_tiny_patch4_window7_224,img_size=192:256 swin_tiny_patch4_window7_224,img_size=128:128
+swin_s3_tiny_224,img_size=96:320
+""".split()
 
 API = """
 resnet18 resnet26d resnet50_gn seresnext26d_32x4d test_resnet resnet10t efficientnet_b0 tf_efficientnet_lite0 mixnet_s
@@ -210,6 +223,7 @@ def golden(case):
     return out
 
 
+<<<<<<< HEAD
 def precision(case):
     name, kw, said, (c, h, w) = parse(case)
     model = fill(timm.create_model(name, **kw).eval())
@@ -218,6 +232,43 @@ def precision(case):
     with torch.autocast("cpu", torch.bfloat16):
         off = (model(x).float() - logits).abs().max() / logits.abs().max()
     return {"model": name, **said, "input": [1, c, h, w], "logits": [fingerprint(logits)], "bf16": float("%.3g" % off.item())}
+=======
+class Notes(logging.Handler):
+    """The names that timm's loader finds missing and unexpected."""
+    def emit(self, record):
+        text = record.getMessage()
+        for what in ("Missing", "Unexpected"):
+            if text.startswith(what + " keys ("):
+                setattr(self, what, text[text.index("(") + 1:text.index(")")].split(", "))
+
+
+def loads(case):
+    name, kw, said, _ = parse(case)
+    saved = fill(timm.create_model(name)).state_dict()
+    notes = Notes()
+    logger = logging.getLogger("timm.models._builder")
+    logger.handlers, logger.propagate = [notes], False
+    logger.setLevel(logging.INFO)
+
+    def load():
+        with tempfile.TemporaryDirectory() as folder:
+            file = folder + "/model.safetensors"
+            safetensors.torch.save_file(saved, file)
+            model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": file}, **kw).eval()
+        found = model.state_dict()
+        missing = getattr(notes, "Missing", [])
+        for key in missing:
+            found[key].copy_(draw(key, found[key].numel(), *bounds(key, found[key].shape)).view(found[key].shape))
+        refit = {k: fingerprint(v) for k, v in found.items()
+                 if k in saved and k not in missing and not (v.shape == saved[k].shape and torch.equal(v, saved[k]))}
+        c = kw.get("in_chans", 3)
+        h, w = kw.get("img_size", model.pretrained_cfg["input_size"][1:])
+        x = draw("input", c * h * w, -2, 2).view(1, c, h, w)
+        return {"input": [1, c, h, w], "missing": missing, "unexpected": getattr(notes, "Unexpected", []),
+                "refit": refit, "logits": fingerprint(model(x))}
+
+    return {"model": name, **said, "gives": attempt(load)}
+>>>>>>> 9a2fbd6 (nn: weights fit sizes that are not square, as timm's)
 
 
 def shapes(y):
@@ -357,7 +408,11 @@ def main():
     assert timm.__version__ == "1.0.31", "the tests speak of timm 1.0.31, installed is " + timm.__version__
     warnings.filterwarnings("ignore")
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+<<<<<<< HEAD
     ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "precision", "api", "lists"])
+=======
+    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "loads", "api", "lists"])
+>>>>>>> 9a2fbd6 (nn: weights fit sizes that are not square, as timm's)
     ap.add_argument("argument", nargs="*")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
@@ -366,10 +421,14 @@ def main():
     if args.what in ("names", "lists"):
         (names if args.what == "names" else lists)(args.argument)
         return
-    cases = {"variants": VARIANTS, "options": OPTIONS, "kwargs": KWARGS, "api": API}.get(args.what, [])
+    cases = {"variants": VARIANTS, "options": OPTIONS, "kwargs": KWARGS, "loads": LOADS, "api": API}.get(args.what, [])
     cases = [c for c in cases if not args.argument or c.split(",")[0] in args.argument] or args.argument
     for case in cases:
+<<<<<<< HEAD
         emit(attempt(lambda: {"api": api, "precision": precision}.get(args.what, golden)(case)))
+=======
+        emit(attempt(lambda: {"api": api, "loads": loads}.get(args.what, golden)(case)))
+>>>>>>> 9a2fbd6 (nn: weights fit sizes that are not square, as timm's)
 
 
 if __name__ == "__main__":

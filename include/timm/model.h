@@ -157,6 +157,7 @@ typedef struct nn_par {
     nn_init init; float value;
     nn_refit refit;             /* how a checkpoint of another size is fitted */
     int64_t prefix;             /* NN_RESAMPLE_GRID: tokens before the grid */
+    int64_t grid[2];            /* rows and columns of the grid, or, NN_RESAMPLE_REL_POS, of the window */
     bool no_decay;              /* never weight-decayed */
     bool buffer;                /* not trained (running statistics) */
     bool integer;               /* int64 in files (num_batches_tracked) */
@@ -171,6 +172,7 @@ typedef struct nn_conv {
     bool same;                  /* TensorFlow's SAME: pad by the input's size, more at the end */
     bool auto_pad;              /* PyTorch-symmetric ((stride - 1) + dilation (k - 1)) / 2 */
     nn_init init; float init_value;         /* NN_CONST with 0: the family's default (nn_family.conv_init) */
+    nn_refit refit;             /* of the weight */
 } nn_conv;
 typedef struct nn_lin { bool bias; nn_init init; float init_value; float bias_value; } nn_lin;   /* init NN_CONST 0: the family's default */
 typedef struct nn_norm { float eps; bool zero_init, no_affine, no_bias; } nn_norm;                /* eps 0: 1e-5 (batch), 1e-6 (layer) */

@@ -55,9 +55,24 @@ static tg_shape shape_of(const safetensors_entry *t)
     return s;
 }
 
-/* Fits a tensor of another shape as timm does: position grids, patch kernels, input channels.  False: it has no such rule, or
+/* Rows and columns of the patches of the network that the file is of: its image size over its patch kernel; zeros: not known. */
+static void grid_of(const timm_model *m, const safetensors *f, int64_t grid[2])
+{
+    const char *of = safetensors_metadata(f, "architecture"), *size = safetensors_metadata(f, "timm.img_size");
+    char name[320];
+    long long image[2] = { m->cfg.input_size[1], m->cfg.input_size[2] };
+    snprintf(name, sizeof name, "%s.weight", m->cfg.first_conv ? m->cfg.first_conv : "");
+    size_t i = safetensors_find(f, name);
+    const safetensors_entry *kernel = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
+    if (of && size && !strcmp(of, m->cfg.architecture))
+        sscanf(size, "%lld %lld", &image[0], &image[1]);
+    for (int k = 0; k < 2; k++)
+        grid[k] = kernel && kernel->rank == 4 && kernel->dim[2 + k] > 0 ? image[k] / kernel->dim[2 + k] : 0;
+}
+
+/* Fits a tensor of another network as timm does: position grids, patch kernels, input channels.  False: it has no such rule, or
  * (with a status) it failed. */
-static bool refit(timm_model *m, weight_file *file, size_t index, nn_entry *e)
+static bool refit(timm_model *m, weight_file *file, size_t index, nn_entry *e, const int64_t grid[2])
 {
     status *st = &m->ctx->st;
     const safetensors_entry *t = safetensors_get(file->f, index);
@@ -74,15 +89,15 @@ static bool refit(timm_model *m, weight_file *file, size_t index, nn_entry *e)
     if (ok && input) {
         middle.dim[1] = e->shape.dim[1];
         float *adapted = malloc((size_t)tg_numel(middle) * sizeof *adapted + 1);
-        ok = adapted ? adapt_input_conv(raw, from, adapted, middle, st)
+        ok = adapted ? adapt_input_conv(raw, from, adapted, middle)
                      : status_fail(st, TIMM_NO_MEMORY, "out of memory fitting %s", e->name);
         free(raw);
         raw = adapted;
     }
-    if (ok && tg_same(middle, e->shape))
+    if (ok && !refit_needed(&e->par, grid, middle, e->shape))
         memcpy(out, raw, (size_t)tg_numel(middle) * sizeof *out);
     else
-        ok = ok && refit_tensor(e->par.refit, e->par.prefix, raw, middle, out, e->shape, st);
+        ok = ok && refit_tensor(&e->par, grid, raw, middle, out, e->shape, st);
     free(raw);
     if (!ok) {
         free(out);
@@ -114,7 +129,7 @@ static size_t find(const timm_model *m, const safetensors *f, const char *name)
     return safetensors_find(f, m->use_ema ? averaged : name);
 }
 
-static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, bool other_head, misfits *bad)
+static void take(timm_model *m, weight_file *file, nn_entry *e, const int64_t grid[2], bool strict, bool other_head, misfits *bad)
 {
     size_t i = find(m, file->f, e->name);
     if (i == safetensors_count(file->f)) {
@@ -126,13 +141,14 @@ static void take(timm_model *m, weight_file *file, nn_entry *e, bool strict, boo
     const safetensors_entry *t = safetensors_get(file->f, i);
     if (e->par.integer)
         return;
-    if (t->rank == e->shape.rank && tg_same(shape_of(t), e->shape)) {
+    if (t->rank == e->shape.rank && tg_same(shape_of(t), e->shape)
+        && (strict || !refit_needed(&e->par, grid, e->shape, e->shape))) {
         point_at(e, file, i);
         return;
     }
     if (other_head && named_by(m->cfg.classifier, e->name) && t->rank && e->shape.rank && t->dim[0] != e->shape.dim[0])
         return;                                     /* stays as drawn */
-    if (!strict && refit(m, file, i, e))
+    if (!strict && refit(m, file, i, e, grid))
         return;
     if (bad->misshaped++ < 12)
         fprintf(bad->f, "\n  misshaped   %s is %s in the file and %s in the model", e->name, tg_str(shape_of(t)), tg_str(e->shape));
@@ -266,11 +282,13 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool other_head)
     file->next = m->w->files;
     m->w->files = file;
     misfits bad = { 0 };
+    int64_t grid[2];
+    grid_of(m, file->f, grid);
     bad.f = open_memstream(&bad.text, &bad.size);
     if (!bad.f)
         return status_errno(st, "memory stream", "open");
     for (size_t i = 0; i < m->entries && status_ok(st); i++)
-        take(m, file, m->entry[i], strict, other_head, &bad);
+        take(m, file, m->entry[i], grid, strict, other_head, &bad);
     for (size_t i = 0; i < safetensors_count(file->f); i++) {
         const char *name = safetensors_get(file->f, i)->name;
         bool head_off = !m->head.classes && named_by(m->cfg.classifier, name);

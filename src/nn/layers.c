@@ -39,6 +39,7 @@ tg *nn_conv2d(nn_scope s, tg *x, int out, nn_conv o)
     }
     const timm_family *f = s.b->family;
     nn_par w = or_family(o.init, o.init_value, f->conv_init, f->conv_init == NN_EFFICIENTNET_CONV ? (float)groups : .02f, 0);
+    w.refit = o.refit;
     tg *weight = nn_param(at(s, "weight"), SHAPE(out, tg_dim(x, 1) / groups, k, kw), w);
     tg *bias = !o.bias ? NULL : nn_param(at(s, "bias"), SHAPE(out), (nn_par){ 0 });
     tg_where(s.b->graph, s.path);

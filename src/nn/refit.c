@@ -1,5 +1,5 @@
 /* refit.c - stored tensors fitted to a network of another size.  Counterparts: timm's resample_abs_pos_embed,
- * resample_patch_embed, resize_rel_pos_bias_table_simple, adapt_input_conv.  All arithmetic is in double. */
+ * resample_patch_embed, resize_rel_pos_bias_table (without scipy), adapt_input_conv.  All arithmetic is in double. */
 #include "nn/refit.h"
 #include <math.h>
 #include <stdlib.h>
@@ -8,38 +8,66 @@
 
 static bool no_memory(status *st) { return status_fail(st, TIMM_NO_MEMORY, "out of memory fitting a tensor"); }
 
-/* -- bicubic resampling of one axis ------------------------------------------------------------------------------------------ */
+/* -- resampling: weights of one axis, row i those of result i ---------------------------------------------------------------- */
 
-static double cubic(double x, double a)
+/* torch's antialiased bicubic: a = -1/2, cut at the border. */
+static double cubic(double x)
 {
+    const double a = -.5;
     x = fabs(x);
     return x < 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* Row i: the weights of result i.  As torch's bicubic: antialiased a = -1/2 and cut at the border, plain a = -3/4 and repeated. */
-static double *bicubic(int64_t from, int64_t to, bool antialias)
+static double *bicubic(int64_t from, int64_t to)
 {
-    double *w = calloc((size_t)(from * to), sizeof *w), scale = (double)from / (double)to, wide = antialias && scale > 1 ? scale : 1;
+    double *w = calloc((size_t)(from * to), sizeof *w), scale = (double)from / (double)to, wide = scale > 1 ? scale : 1;
     for (int64_t i = 0; w && i < to; i++) {
         double centre = ((double)i + .5) * scale, sum = 0;
-        for (int64_t k = (int64_t)floor(centre - 2 * wide - 1); k <= (int64_t)ceil(centre + 2 * wide + 1); k++) {
-            double v = cubic(((double)k + .5 - centre) / wide, antialias ? -.5 : -.75);
-            if (antialias && (k < 0 || k >= from))
-                continue;
-            w[i * from + (k < 0 ? 0 : k >= from ? from - 1 : k)] += v;
-            sum += v;
-        }
-        for (int64_t k = 0; antialias && k < from; k++)
+        for (int64_t k = 0; k < from; k++)
+            sum += w[i * from + k] = cubic(((double)k + .5 - centre) / wide);
+        for (int64_t k = 0; k < from; k++)
             w[i * from + k] /= sum;
     }
     return w;
 }
 
-/* in (h, w, c) to out (oh, ow, c). */
-static bool resample(const float *in, int64_t h, int64_t w, int64_t c, float *out, int64_t oh, int64_t ow, bool antialias, status *st)
+/* Linear between distances that grow from the middle by a factor, the one with which the old table spans the new one. */
+static double *geometric(int64_t from, int64_t to)
 {
-    double *rows = bicubic(h, oh, antialias), *cols = bicubic(w, ow, antialias);
-    double *middle = calloc((size_t)(oh * w * c) + 1, sizeof *middle);
+    double *w = calloc((size_t)(from * to), sizeof *w), *place = calloc((size_t)from, sizeof *place);
+    double low = 1.01, high = 1.5, factor = 0, distance = 0;
+    int64_t half = from / 2;
+    while (high - low > 1e-6) {
+        factor = (low + high) / 2;
+        *((1 - pow(factor, (double)half)) / (1 - factor) > (double)(to / 2) ? &high : &low) = factor;
+    }
+    for (int64_t i = 1; place && i <= half; i++) {
+        distance += pow(factor, (double)i - 1);
+        place[half + i] = distance;
+        place[half - i] = -distance;
+    }
+    for (int64_t i = 0, k = 0; w && place && i < to; i++) {
+        double at = (double)(i - to / 2);
+        while (k < from && place[k] < at)
+            k++;
+        double part = k == 0 || k == from ? 1 : (at - place[k - 1]) / (place[k] - place[k - 1]);
+        w[i * from + (k < from ? k : from - 1)] = part;
+        if (part < 1)
+            w[i * from + k - 1] = 1 - part;
+    }
+    free(place);
+    if (!place) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+/* in (h, w, c) to out (oh, ow, c). */
+static bool resample(double *axis(int64_t from, int64_t to), const float *in, int64_t h, int64_t w, int64_t c,
+                     float *out, int64_t oh, int64_t ow, status *st)
+{
+    double *rows = axis(h, oh), *cols = axis(w, ow), *middle = calloc((size_t)(oh * w * c) + 1, sizeof *middle);
     bool ok = rows && cols && middle;
     for (int64_t i = 0; ok && i < oh; i++)
         for (int64_t k = 0; k < h; k++)
@@ -59,40 +87,46 @@ static bool resample(const float *in, int64_t h, int64_t w, int64_t c, float *ou
     return ok || no_memory(st);
 }
 
+/* -- the rules ----------------------------------------------------------------------------------------------------------------- */
+
+/* The side of a square of n; 0: n is none. */
 static int64_t side(int64_t n)
 {
-    int64_t s = (int64_t)(sqrt((double)n) + .5);
+    int64_t s = n > 0 ? (int64_t)(sqrt((double)n) + .5) : 0;
     return s * s == n ? s : 0;
 }
 
-/* -- the rules ----------------------------------------------------------------------------------------------------------------- */
+static bool is_grid(const int64_t grid[2], int64_t n) { return n > 0 && grid[0] > 0 && n % grid[0] == 0 && n / grid[0] == grid[1]; }
 
-static bool unfit(tg_shape from, tg_shape to, const char *what, status *st)
+bool refit_needed(const nn_par *par, const int64_t grid[2], tg_shape from, tg_shape to)
 {
-    return status_fail(st, TIMM_MISMATCH, "%s %s cannot be fitted to %s", what, tg_str(from), tg_str(to));
+    if (!tg_same(from, to))
+        return true;
+    if (par->refit == NN_RESAMPLE_GRID && from.rank == 3)
+        return is_grid(grid, from.dim[1] - par->prefix) && (grid[0] != par->grid[0] || grid[1] != par->grid[1]);
+    return par->refit == NN_RESAMPLE_REL_POS && par->grid[0] != par->grid[1] && side(from.dim[0]);
 }
 
-/* (1, prefix + h w, c), both grids square; also (1, h, w, c). */
-static bool grid(int64_t prefix, const float *in, tg_shape from, float *out, tg_shape to, status *st)
+/* (1, prefix + h w, c), the old grid as told or else square; also (1, h, w, c). */
+static bool positions(const nn_par *par, const int64_t grid[2], const float *in, tg_shape from, float *out, tg_shape to, status *st)
 {
-    if (from.rank == 4 && to.rank == 4 && from.dim[3] == to.dim[3])
-        return resample(in, from.dim[1], from.dim[2], from.dim[3], out, to.dim[1], to.dim[2], true, st);
-    if (from.rank != 3 || to.rank != 3 || from.dim[2] != to.dim[2])
-        return unfit(from, to, "a position table", st);
-    int64_t a = side(from.dim[1] - prefix), b = side(to.dim[1] - prefix), c = from.dim[2];
-    if (!a || !b)
-        return unfit(from, to, "a position table", st);
+    int64_t prefix = par->prefix, c = to.dim[to.rank - 1];
+    if (from.rank != to.rank || (from.rank != 3 && from.rank != 4) || from.dim[from.rank - 1] != c || from.dim[0] != to.dim[0])
+        return false;
+    if (from.rank == 4)
+        return resample(bicubic, in, from.dim[1], from.dim[2], c, out, to.dim[1], to.dim[2], st);
+    int64_t n = from.dim[1] - prefix, square = side(n), h = is_grid(grid, n) ? grid[0] : square;
+    if (!h)
+        return false;
     memcpy(out, in, (size_t)(prefix * c) * sizeof *out);
-    return resample(in + prefix * c, a, a, c, out + prefix * c, b, b, true, st);
+    return resample(bicubic, in + prefix * c, h, n / h, c, out + prefix * c, par->grid[0], par->grid[1], st);
 }
 
-/* ((2 h - 1)(2 w - 1), heads), both square. */
-static bool relative(const float *in, tg_shape from, float *out, tg_shape to, status *st)
+/* ((2 h - 1)(2 w - 1), heads), the old one square. */
+static bool relative(const nn_par *par, const float *in, tg_shape from, float *out, tg_shape to, status *st)
 {
-    if (from.rank != 2 || to.rank != 2 || from.dim[1] != to.dim[1] || !side(from.dim[0]) || !side(to.dim[0]))
-        return unfit(from, to, "a table of relative positions", st);
-    int64_t a = side(from.dim[0]), b = side(to.dim[0]);
-    return resample(in, a, a, from.dim[1], out, b, b, false, st);
+    int64_t s = from.rank == 2 && to.rank == 2 && from.dim[1] == to.dim[1] ? side(from.dim[0]) : 0;
+    return s && resample(geometric, in, s, s, to.dim[1], out, 2 * par->grid[0] - 1, 2 * par->grid[1] - 1, st);
 }
 
 /* x of A x = b by Gauss's elimination, in place; A is n x n, symmetric and positive. */
@@ -118,7 +152,7 @@ static void solve(double *a, double *b, int64_t n)
  * so is its pseudo-inverse. */
 static double *inverse(int64_t from, int64_t to)
 {
-    double *r = bicubic(from, to, true);                     /* (to, from) */
+    double *r = bicubic(from, to);                           /* (to, from) */
     int64_t n = from < to ? from : to;
     double *out = calloc((size_t)(from * to), sizeof *out), *gram = malloc((size_t)(n * n) * sizeof *gram);
     double *b = malloc((size_t)n * sizeof *b);
@@ -152,7 +186,7 @@ static double *inverse(int64_t from, int64_t to)
 static bool patch(const float *in, tg_shape from, float *out, tg_shape to, status *st)
 {
     if (from.rank != 4 || to.rank != 4 || from.dim[0] != to.dim[0] || from.dim[1] != to.dim[1])
-        return unfit(from, to, "a patch kernel", st);
+        return false;
     int64_t h = from.dim[2], w = from.dim[3], oh = to.dim[2], ow = to.dim[3];
     double *rows = inverse(h, oh), *cols = inverse(w, ow);
     for (int64_t p = 0; rows && cols && p < from.dim[0] * from.dim[1]; p++)
@@ -170,17 +204,17 @@ static bool patch(const float *in, tg_shape from, float *out, tg_shape to, statu
     return ok || no_memory(st);
 }
 
-bool refit_tensor(nn_refit how, int64_t prefix, const float *in, tg_shape from, float *out, tg_shape to, status *st)
+bool refit_tensor(const nn_par *par, const int64_t grid[2], const float *in, tg_shape from, float *out, tg_shape to, status *st)
 {
-    switch (how) {
-    case NN_RESAMPLE_GRID:    return grid(prefix, in, from, out, to, st);
-    case NN_RESAMPLE_REL_POS: return relative(in, from, out, to, st);
+    switch (par->refit) {
+    case NN_RESAMPLE_GRID:    return positions(par, grid, in, from, out, to, st);
+    case NN_RESAMPLE_REL_POS: return relative(par, in, from, out, to, st);
     case NN_RESAMPLE_PATCH:   return patch(in, from, out, to, st);
-    default:                  return unfit(from, to, "a tensor", st);
+    default:                  return false;
     }
 }
 
-bool adapt_input_conv(const float *in, tg_shape from, float *out, tg_shape to, status *st)
+bool adapt_input_conv(const float *in, tg_shape from, float *out, tg_shape to)
 {
     int64_t o = from.dim[0], i = from.dim[1], n = to.dim[1], field = tg_span(from, 2, from.rank);
     if (n == i) {
@@ -198,7 +232,7 @@ bool adapt_input_conv(const float *in, tg_shape from, float *out, tg_shape to, s
         return true;
     }
     if (i != 3)
-        return status_fail(st, TIMM_UNSUPPORTED, "weights for %lld input channels cannot be fitted to %lld", (long long)i, (long long)n);
+        return false;
     for (int64_t a = 0; a < o; a++)
         for (int64_t c = 0; c < n; c++)
             for (int64_t k = 0; k < field; k++)

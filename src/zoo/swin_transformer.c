@@ -56,7 +56,7 @@ static tg *position_bias(nn_scope s, tg *x, int heads, const int64_t size[2])
     int64_t n = size[0] * size[1];
     tg *table = nn_param(at(s, "relative_position_bias_table"), SHAPE((2 * size[0] - 1) * (2 * size[1] - 1), heads),
                          (nn_par){ .init = NN_TRUNC_NORMAL, .value = .02f, .refit = NN_RESAMPLE_REL_POS,
-                                   .no_decay = true });
+                                   .grid = { size[0], size[1] }, .no_decay = true });
     tg *index = tg_add(tg_affine(distance(x, size, 0), 2 * (double)size[1] - 1, 0), distance(x, size, 1));
     return tg_reshape(tg_rearrange(tg_gather(table, index), "t u h -> h t u", NULL, 0), SHAPE(1, heads, n, n));
 }
@@ -169,7 +169,7 @@ static tg *patch_embed(nn_scope s, tg *x, int dim)
         else if (!nn_opts(s)->dynamic_img_size && is != made)
             nn_fail(s, "Input %s (%lld) doesn't match model (%lld).", side[i], is, made);
     }
-    x = nn_conv2d(at(s, "proj"), x, dim, (nn_conv){ .k = PATCH, .stride = PATCH, .bias = true });
+    x = nn_conv2d(at(s, "proj"), x, dim, (nn_conv){ .k = PATCH, .stride = PATCH, .bias = true, .refit = NN_RESAMPLE_PATCH });
     return norm(at(s, "norm"), tg_rearrange(x, "b c h w -> b h w c", NULL, 0));
 }
 

@@ -224,7 +224,8 @@ static void check_size(nn_scope s, const tg *x, const struct vit *v, bool dynami
 
 static tg *patches(nn_scope s, tg *x, const struct vit *v)
 {
-    x = nn_conv2d(at(s, "proj"), x, v->dim, (nn_conv){ .k = v->patch, .stride = v->patch, .bias = !v->pre_norm });
+    x = nn_conv2d(at(s, "proj"), x, v->dim, (nn_conv){ .k = v->patch, .stride = v->patch, .bias = !v->pre_norm,
+                                                       .refit = NN_RESAMPLE_PATCH });
     x = tg_rearrange(x, "b c h w -> b (h w) c", NULL, 0);
     return v->embed_norm ? norm(at(s, "norm"), x, v) : x;
 }
@@ -235,7 +236,7 @@ static tg *positions(nn_scope s, const struct vit *v, int64_t h, int64_t w, int 
     int64_t rows = nn_opts(s)->img_size[0] / v->patch, cols = nn_opts(s)->img_size[1] / v->patch;
     tg *pos = nn_param(at(s, "pos_embed"), SHAPE(1, prefix + rows * cols, v->dim),
                        (nn_par){ .init = NN_TRUNC_NORMAL, .value = .02f, .no_decay = true, .refit = NN_RESAMPLE_GRID,
-                                 .prefix = prefix });
+                                 .prefix = prefix, .grid = { rows, cols } });
     if (rows == h && cols == w)
         return pos;
     tg *grid = tg_rearrange(tg_slice(pos, 1, prefix, prefix + rows * cols), "b (h w) c -> b c h w", "h", rows);
