@@ -122,6 +122,21 @@ TEST(cli_info)
     free(out);
 }
 
+/* Figures need no weights: those of this model are 3.4 GB. */
+TEST(cli_info_without_weights)
+{
+    if (command_sanitized) {
+        test_skip("the address sanitizer needs all addresses");
+        return;
+    }
+    command_result r = command_run("ulimit -v 300000; " TEST_TIMM " info convnext_xxlarge");
+    CHECK(r.code == 0 && command_has(r.out, "params                 846471016\n"), "exit %d: %s%s", r.code, r.out, r.err);
+    command_free(&r);
+    r = command_run("ulimit -v 300000; " TEST_TIMM " graph convnext_xxlarge --plan");
+    CHECK(r.code == 0 && command_has(r.out, "stages.3.blocks.2.mlp.fc2"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+}
+
 /* What real timm answers with these weights: data/top5.jsonl. */
 TEST(cli_infer_top5_as_timm)
 {

@@ -137,9 +137,25 @@ void model_drop_plans(timm_model *m)
 static const float *fetch(void *entry, bool *temporary) { return nn_fetch(entry, temporary); }
 static void done(void *entry, const float *value, bool temporary) { nn_done(entry, value, temporary); }
 
+static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch)
+{
+    nn_build b;
+    tg *out[256];
+    int n;
+    plan *made = NULL;
+    if (model_build(m, what, input, &b, out, 256, &n)) {
+        plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
+                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch };
+        made = plan_make(b.graph, out, n, &o, &m->ctx->st);
+    }
+    nn_build_close(&b);
+    return made;
+}
+
+plan *model_sketch(timm_model *m, part what, tg_shape input) { return make_plan(m, what, input, true); }
+
 plan *model_plan(timm_model *m, part what, tg_shape input)
 {
-    status *st = &m->ctx->st;
     int at = 0;
     for (int i = 0; i < PLANS; i++) {
         planned *p = &m->plans[i];
@@ -151,16 +167,7 @@ plan *model_plan(timm_model *m, part what, tg_shape input)
         if (p->used < m->plans[at].used)
             at = i;
     }
-    nn_build b;
-    tg *out[256];
-    int n;
-    plan *made = NULL;
-    if (model_build(m, what, input, &b, out, 256, &n)) {
-        plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done }, .precision = m->precision };
-        made = plan_make(b.graph, out, n, &o, st);
-    }
-    nn_build_close(&b);
+    plan *made = make_plan(m, what, input, false);
     if (!made)
         return NULL;
     plan_free(m->plans[at].plan);

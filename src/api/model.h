@@ -59,6 +59,8 @@ bool model_survey(timm_model *m);
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
 void model_drop_plans(timm_model *m);
 plan *model_plan(timm_model *m, part what, tg_shape input);
+/* A plan to be told of, not run: it needs no weights.  The caller frees it. */
+plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
 /* checkpoint.c.  other_head: a classifier for another number of classes than the file's stays as drawn. */

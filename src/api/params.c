@@ -118,12 +118,12 @@ timm_status timm_state_hash(timm_model *m, char *hash)
 
 /* -- plans told ------------------------------------------------------------------------------------------------------------ */
 
-static plan *plan_for(timm_model *m, int64_t batch)
+static plan *sketch_for(timm_model *m, int64_t batch)
 {
     if (!status_ok(&m->ctx->st))
         return NULL;
-    return model_plan(m, m->wanted ? PART_TAPS : PART_FORWARD,
-                      SHAPE(batch, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]));
+    return model_sketch(m, m->wanted ? PART_TAPS : PART_FORWARD,
+                        SHAPE(batch, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]));
 }
 
 timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
@@ -131,7 +131,7 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     if (!m)
         return TIMM_BAD_ARG;
     *s = (timm_model_stats){ 0 };
-    plan *p = plan_for(m, 1);
+    plan *p = sketch_for(m, 1);
     if (!p)
         return m->ctx->st.code;
     const plan_step *steps;
@@ -140,6 +140,7 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     s->activations = plan_activations(p);
     s->arena_bytes = plan_arena_bytes(p);
     s->nodes = plan_nodes(p);
+    plan_free(p);
     for (size_t i = 0; i < m->entries; i++)
         s->weight_bytes += (size_t)tg_numel(m->entry[i]->shape) * (m->entry[i]->par.integer ? 8 : 4);
     return m->ctx->st.code;
@@ -155,9 +156,10 @@ const char *timm_graph_text(timm_model *m, int64_t batch, bool kernels)
     if (!f)
         return status_errno(&m->ctx->st, "memory stream", "open"), "";
     if (kernels) {
-        plan *p = plan_for(m, batch);
+        plan *p = sketch_for(m, batch);
         if (p)
             plan_print(f, p);
+        plan_free(p);
     } else {
         nn_build b;
         tg *out[256];

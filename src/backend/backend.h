@@ -14,6 +14,7 @@ typedef struct tg_prep {
     size_t scratch;             /* bytes needed during run */
     unsigned consumed;          /* bit i: constant operand i was packed into state; its memory may go */
     size_t state_bytes;         /* what the state holds, for the memory report */
+    bool sketch;                /* given: only scratch is wanted, as constant operands have no data to be packed; nothing will run */
     status *st;
 } tg_prep;
 

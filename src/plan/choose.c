@@ -36,10 +36,10 @@ bool plan_precision(const char *name, tg_precision *p, status *st)
     return status_fail(st, TIMM_BAD_ARG, "no precision is called '%s'; there are fp32, bf16x3, bf16", name);
 }
 
-static bool prepare(const tg_kernel *k, const tg_call *call, choice *c, status *st)
+static bool prepare(const plan_opts *o, const tg_kernel *k, const tg_call *call, choice *c, status *st)
 {
     c->kernel = k;
-    c->prep = (tg_prep){ .st = st };
+    c->prep = (tg_prep){ .st = st, .sketch = o->sketch };
     return !k->prepare || k->prepare(call, &c->prep);
 }
 
@@ -81,7 +81,7 @@ bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canoni
                 if (!k->declines(call))
                     why = NULL;
             }
-            if (!why && prepare(k, call, c, st)) {
+            if (!why && prepare(o, k, call, c, st)) {
                 tell(o, where, call, k, NULL);
                 return true;
             }

@@ -349,6 +349,8 @@ static bool place_buffers(plan *p)
             patches += p->from[i][k].root < 0 && p->from[i][k].root != ROOT_CONST;
     }
     p->arena_bytes = need + (scratch + 63) / 64 * 64;
+    if (p->o.sketch)
+        return true;
     p->arena = aligned_alloc(64, p->arena_bytes + 64);
     p->patch = calloc(patches + 1, sizeof *p->patch);
     if (!p->arena || !p->patch)

@@ -20,6 +20,7 @@ typedef struct plan_opts {
     plan_source source;
     tg_precision precision;             /* of products */
     bool no_rewrite;                    /* as the model file wrote it: no folding, no fusion */
+    bool sketch;                        /* steps, work and memory only: no constant is computed or packed, and it cannot run */
     int verbose;                        /* 2: which kernel won each node and why others declined, on stderr */
 } plan_opts;
 

@@ -11,7 +11,7 @@ bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, status *st);
 /* recompute.c: likewise, of a training plan, whose first output is the loss: cheap results once more for the backward pass. */
 bool plan_recompute(tg_graph *g, tg **outputs, int n, status *st);
 
-/* constants.c: the value of a constant node, dense and row-major. */
+/* constants.c: the value of a constant node, dense and row-major; nothing in a sketch. */
 typedef struct constant {
     const float *data;
     float *heap;                /* ours to free; NULL: borrowed */

@@ -164,10 +164,10 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->p.k = group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
     s->zeros = calloc((size_t)s->run, sizeof *s->zeros);
     bool ok = s->zeros || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    if (ok && w->constant)
+    if (ok && w->constant && !prep->sketch)
         ok = pack_groups(s, c, prep);
     else if (ok) {
-        s->weight_bytes = ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
+        s->weight_bytes = w->constant ? 0 : ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
         ok = product_prepare(&s->p, c, &a->e, s->taps, NULL, 1, s->p.k, prep);
     }
     prep->scratch += s->weight_bytes + s->copy_bytes;

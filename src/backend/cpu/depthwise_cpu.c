@@ -60,14 +60,14 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->room = (w->shape.dim[0] + s->v->width - 1) / s->v->width * s->v->width;
     s->bytes = (size_t)((w->shape.dim[2] * w->shape.dim[3] + 1) * s->room) * sizeof(float);
     act_of(a->e.act, a->e.act_attr, &s->f);
-    if (w->constant) {
+    if (w->constant && !prep->sketch) {
         s->weights = aligned_bytes(s->bytes);
         if (!s->weights)
             return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
         order(c, s->room, s->weights);
         prep->consumed = a->e.bias ? 6 : 2;
         prep->state_bytes = s->bytes;
-    } else
+    } else if (!w->constant)
         prep->scratch = s->bytes;
     prep->state = s;
     return true;

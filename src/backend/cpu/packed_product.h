@@ -24,7 +24,7 @@ typedef struct product {
     int threads;
     size_t pack_bytes, gemm_bytes;          /* of scratch, in this order */
 } product;
-/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run. p->m, n, k are set. taps: of the products
+/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run, a constant's (in a sketch) never. p->m, n, k are set. taps: of the products
  * to come. */
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
                      int64_t sn, tg_prep *prep);

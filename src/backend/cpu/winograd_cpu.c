@@ -156,6 +156,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         prep->scratch += s->packed;
         return true;
     }
+    if (prep->sketch)
+        return true;
     s->weights = aligned_bytes(s->packed);
     if (!s->weights)
         return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");

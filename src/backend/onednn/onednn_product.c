@@ -156,16 +156,17 @@ bool dn_prepare(const tg_call *c, const epilogue *e, dn_view x, dn_view w, dn_vi
     dn_md my = descriptor(y);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_attr_t attr = attributes(e);
-    bool ok = mx && given && any && my && attr && describe(&pd, mx, any, mb, my, attr, c)
-              && dn()->primitive_create(&s->primitive, pd) == dnnl_success && memory(&s->x, mx) && memory(&s->y, my)
+    bool ok = mx && given && any && my && attr && describe(&pd, mx, any, mb, my, attr, c);
+    if (ok && !prep->sketch)
+        ok = dn()->primitive_create(&s->primitive, pd) == dnnl_success && memory(&s->x, mx) && memory(&s->y, my)
               && (!mb || memory(&s->bias, mb));
     if (ok) {
         dn_const_md scratch = dn()->primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
         dn_const_md wanted = dn()->primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
         prep->scratch = dn()->memory_desc_get_size(scratch);
         prep->state_bytes = dn()->memory_desc_get_size(wanted);
-        ok = memory(&s->scratch, scratch) && pack_weights(s, c->in[1].data, given, wanted)
-             && (!mb || copy_bias(s, &c->in[2]));
+        ok = prep->sketch || (memory(&s->scratch, scratch) && pack_weights(s, c->in[1].data, given, wanted)
+                              && (!mb || copy_bias(s, &c->in[2])));
     }
     if (attr)
         dn()->primitive_attr_destroy(attr);
