@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "command.h"
+#include "io/safetensors.h"
 #include "jsonl.h"
 #include "test.h"
 #include "timm/timm.h"
@@ -224,6 +225,40 @@ TEST(cli_infer_tells_of_what_is_no_number)
     json_decref(v);
 }
 
+/* A wrapper of the network has put "module." before every name. */
+TEST(cli_misfits_are_counted_and_wrappers_named)
+{
+    status st = { 0 };
+    safetensors *f = safetensors_open(ten_classes(), &st);
+    REQUIRE(f, "%s", st.text);
+    size_t n = safetensors_count(f);
+    safetensors_tensor *t = calloc(n, sizeof *t);
+    char (*name)[128] = calloc(n, sizeof *name);
+    REQUIRE(t && name, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const safetensors_entry *e = safetensors_get(f, i);
+        snprintf(name[i], sizeof name[i], "module.%s", e->name);
+        t[i] = (safetensors_tensor){ .name = name[i], .dtype = e->dtype, .rank = e->rank, .data = e->data };
+        memcpy(t[i].dim, e->dim, sizeof e->dim);
+    }
+    setenv("WRAPPED", test_temp("wrapped.safetensors"), 1);
+    CHECK(safetensors_write(getenv("WRAPPED"), t, n, NULL, 0, &st), "%s", st.text);
+    safetensors_close(f);
+    free(t);
+    free(name);
+    command_result r = command_run("timm fingerprint test_resnet --num-classes 10 --checkpoint $WRAPPED");
+    int missing = 0, unexpected = 0, more = 0;
+    const char *counts = strstr(r.err, "test_resnet: "), *rest = strstr(r.err, "\n  and ");
+    REQUIRE(r.code == 1 && counts && rest, "exit %d: %s", r.code, r.err);
+    int listed = 0;
+    for (const char *p = counts; (p = strstr(p, "\n  ")) && p < rest; p++)
+        listed++;
+    CHECK(sscanf(counts, "test_resnet: %d missing, %d unexpected", &missing, &unexpected) == 2 && sscanf(rest, "\n  and %d more", &more) == 1
+          && more == missing + unexpected - listed, "%s", r.err);
+    CHECK(command_has(r.err, "Every unexpected name is 'module.' and a name of the model"), "%s", r.err);
+    command_free(&r);
+}
+
 TEST(cli_fingerprint_draws_no_head_unasked)
 {
     ten_classes();
@@ -389,14 +424,14 @@ TEST(cli_infer_peak_memory)
             execl(TEST_TIMM, "timm", "infer", CAT, pipe, "--model", "resnet50", "--checkpoint", weights, (char *)NULL);
         _exit(127);
     }
-    int fd = -1, status = -1;
-    for (int i = 0; i < 6000 && (fd = open(pipe, O_WRONLY | O_NONBLOCK)) < 0 && !waitpid(child, &status, WNOHANG); i++)
+    int fd = -1, ended = -1;
+    for (int i = 0; i < 6000 && (fd = open(pipe, O_WRONLY | O_NONBLOCK)) < 0 && !waitpid(child, &ended, WNOHANG); i++)
         usleep(10000);
-    REQUIRE(child > 0 && fd >= 0, "timm infer did not reach the second image: status %d", status);
+    REQUIRE(child > 0 && fd >= 0, "timm infer did not reach the second image: ended %d", ended);
     double peak = peak_of(child), most = 1.3 * (double)stats.weight_bytes + (double)stats.arena_bytes + 40e6;
     close(fd);
-    waitpid(child, &status, 0);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %d: an empty image is refused", status);
+    waitpid(child, &ended, 0);
+    CHECK(WIFEXITED(ended) && WEXITSTATUS(ended) == 1, "ended %d: an empty image is refused", ended);
     CHECK(peak > 50e6 && peak <= most, "peak of %.0f MB, more than %.0f", peak * 1e-6, most * 1e-6);
     remove(weights);
 }

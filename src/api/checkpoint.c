@@ -35,7 +35,16 @@ static void drop_entry(void *file, size_t index) { safetensors_release(((weight_
 
 /* -- what does not fit, gathered into one message ---------------------------------------------------------------------------- */
 
-typedef struct misfits { char *text; size_t size; FILE *f; int missing, unexpected, misshaped; } misfits;
+enum { LISTED = 12, LIST_BYTES = 1400 };                  /* of each kind; of all, so that the message has room for its end */
+typedef struct misfits { char *text; size_t size; FILE *f; int missing, unexpected, misshaped, more; } misfits;
+
+/* One more of a kind: is it listed? */
+static bool list(misfits *bad, int *kind)
+{
+    bool room = ++*kind <= LISTED && ftell(bad->f) < LIST_BYTES;
+    bad->more += !room;
+    return room;
+}
 
 static bool named_by(const char *prefixes, const char *name)           /* "head.fc head_dist": is name head.fc.weight? */
 {
@@ -134,7 +143,7 @@ static void take(timm_model *m, weight_file *file, nn_entry *e, const int64_t gr
     size_t i = find(m, file->f, e->name);
     if (i == safetensors_count(file->f)) {
         /* Old files lack the counters of batch norms, as PyTorch allows. */
-        if (!e->par.integer && bad->missing++ < 12)
+        if (!e->par.integer && list(bad, &bad->missing))
             fprintf(bad->f, "\n  missing     %s %s", e->name, tg_str(e->shape));
         return;
     }
@@ -150,7 +159,7 @@ static void take(timm_model *m, weight_file *file, nn_entry *e, const int64_t gr
         return;                                     /* stays as drawn */
     if (!strict && refit(m, file, i, e, grid))
         return;
-    if (bad->misshaped++ < 12)
+    if (list(bad, &bad->misshaped))
         fprintf(bad->f, "\n  misshaped   %s is %s in the file and %s in the model", e->name, tg_str(shape_of(t)), tg_str(e->shape));
 }
 
@@ -168,6 +177,24 @@ static bool known(const timm_model *m, const char *name)
             hi = mid;
     }
     return false;
+}
+
+/* How many letters stand before the model's own names in every unexpected one, as wrappers of networks put "module." there. */
+static size_t prefix_of(const timm_model *m, const safetensors *f, const char **first_name)
+{
+    const char *first = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < safetensors_count(f); i++) {
+        const char *name = safetensors_get(f, i)->name, *dot = first ? NULL : strchr(name, '.');
+        if (known(m, name) || strchr(name, '/'))
+            continue;
+        for (; dot && !n; dot = strchr(dot + 1, '.'))
+            n = known(m, dot + 1) ? (size_t)(dot + 1 - name) : 0;
+        *first_name = first = first ? first : name;
+        if (!n || strncmp(name, first, n) != 0 || !known(m, name + n))
+            return 0;
+    }
+    return n;
 }
 
 /* -- what a run's checkpoint says beside its tensors ---------------------------------------------------------------------------- */
@@ -293,9 +320,15 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool other_head)
         const char *name = safetensors_get(file->f, i)->name;
         bool head_off = !m->head.classes && named_by(m->cfg.classifier, name);
         bool training = strchr(name, '/') != NULL;                           /* state of a trainer, see trainer_save.c */
-        if (!known(m, name) && !head_off && !training && bad.unexpected++ < 12)
+        if (!known(m, name) && !head_off && !training && list(&bad, &bad.unexpected))
             fprintf(bad.f, "\n  unexpected  %s %s", name, tg_str(shape_of(safetensors_get(file->f, i))));
     }
+    const char *wrapped = "";
+    int prefix = bad.unexpected ? (int)prefix_of(m, file->f, &wrapped) : 0;
+    if (bad.more)
+        fprintf(bad.f, "\n  and %d more", bad.more);
+    if (prefix)
+        fprintf(bad.f, "\nEvery unexpected name is '%.*s' and a name of the model: without it they would fit better", prefix, wrapped);
     fclose(bad.f);
     if (status_ok(st) && bad.missing + bad.unexpected + bad.misshaped)
         status_fail(st, TIMM_MISMATCH, "%s does not fit %s: %d missing, %d unexpected, %d misshaped tensors%s", path,
