@@ -93,6 +93,10 @@ test_vit3,img_size=96:208 test_vit2,img_size=144:256
 vit_wee_patch16_reg1_gap_256,img_size=128:304 vit_xsmall_patch16_clip_224,img_size=160:112
 swin_tiny_patch4_window7_224,img_size=192:256 swin_tiny_patch4_window7_224,img_size=128:128
 swin_s3_tiny_224,img_size=96:320
+test_vit,global_pool=avg test_vit,global_pool=avg,num_classes=0 test_vit,global_pool=avg,num_classes=10
+test_vit,num_classes=0 test_vit,num_classes=10,img_size=96:208 test_vit,num_classes=1000,global_pool=max
+test_vit,num_classes=10,embed_dim=32,num_heads=2 vit_small_patch14_reg4_dinov2,num_classes=10,img_size=70:42
+vit_small_patch14_reg4_dinov2,img_size=70:42,global_pool=avg
 """.split()
 
 API = """

@@ -129,7 +129,7 @@ enum { TIMM_CLASSES_OF_WEIGHTS = -2 };
 typedef struct timm_model_opts {
     const char *weights;        /* a .safetensors file; NULL: initial values as timm draws them */
     bool use_ema;               /* weights is a checkpoint of a run: its averaged weights */
-    bool strict;                /* fail when the head asked for or the first convolution has another shape in the file, instead of adapting */
+    bool strict;                /* fail where the file and the network differ in anything, instead of adapting: see timm_create */
     int classes;                /* 0: as the config says, or the run that made the weights; -1: none, the head is taken off (timm's
                                    num_classes=0); TIMM_CLASSES_OF_WEIGHTS: as many as the file's classifier has */
     int in_chans;               /* 0: as the config says; the first convolution of a file is adapted as timm does */
@@ -147,7 +147,9 @@ typedef struct timm_model_opts {
     void *user;
 } timm_model_opts;
 
-/* Counterpart of timm.create_model.  name: "resnet50", "resnet50.a1_in1k", or a name of an older timm (with a note). */
+/* Counterpart of timm.create_model.  name: "resnet50", "resnet50.a1_in1k", or a name of an older timm (with a note).
+ * Weights must have every tensor of the network and no other; input channels, sizes and patches are fitted.  With another number
+ * of classes asked for than they have the head stays as drawn, and what else is missing or unexpected is told in a note. */
 TIMM_API timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *opts);
 TIMM_API void timm_free(timm_model *model);
 

@@ -46,6 +46,10 @@ static bool list(misfits *bad, int *kind)
     return room;
 }
 
+/* How a file's tensors are taken.  Strict: only as they are.  Lenient: another head than the file's was asked for, and so what one
+ * of them lacks is no failure, as long as anything is taken. */
+typedef struct taking { weight_file *file; bool strict, lenient; int64_t grid[2]; int taken; misfits bad; } taking;
+
 static bool named_by(const char *prefixes, const char *name)           /* "head.fc head_dist": is name head.fc.weight? */
 {
     while (prefixes && *prefixes) {
@@ -64,16 +68,54 @@ static tg_shape shape_of(const safetensors_entry *t)
     return s;
 }
 
+static int64_t whole(const safetensors *f, const char *key, int64_t least, int64_t most)
+{
+    const char *text = safetensors_metadata(f, key);
+    int64_t v = text ? strtoll(text, NULL, 10) : 0;
+    return v >= least && v <= most ? v : 0;
+}
+
+static bool is_of(const timm_model *m, const safetensors *f)
+{
+    const char *of = safetensors_metadata(f, "architecture");
+    return of && !strcmp(of, m->cfg.architecture);
+}
+
+static size_t find(const timm_model *m, const safetensors *f, const char *name)
+{
+    char averaged[320];
+    snprintf(averaged, sizeof averaged, "ema/%s", name);
+    return safetensors_find(f, m->use_ema ? averaged : name);
+}
+
+/* Rows of the first classifier; 0: the file has none. */
+static int classes_of(const timm_model *m, const safetensors *f)
+{
+    char name[256];
+    const char *head = m->cfg.classifier ? m->cfg.classifier : "";
+    snprintf(name, sizeof name, "%.*s.weight", (int)strcspn(head, " "), head);
+    size_t i = find(m, f, name);
+    const safetensors_entry *t = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
+    return t && t->rank && t->dim[0] <= 1 << 24 ? (int)t->dim[0] : 0;
+}
+
+/* timm's load_pretrained is strict unless the number of classes is another than that of the weights. */
+static bool is_other_head(const timm_model *m, const safetensors *f)
+{
+    int rows = classes_of(m, f);
+    return m->cfg.classifier && m->head.classes != (rows ? rows : m->cfg.num_classes);
+}
+
 /* Rows and columns of the patches of the network that the file is of: its image size over its patch kernel; zeros: not known. */
 static void grid_of(const timm_model *m, const safetensors *f, int64_t grid[2])
 {
-    const char *of = safetensors_metadata(f, "architecture"), *size = safetensors_metadata(f, "timm.img_size");
+    const char *size = safetensors_metadata(f, "timm.img_size");
     char name[320];
     long long image[2] = { m->cfg.input_size[1], m->cfg.input_size[2] };
     snprintf(name, sizeof name, "%s.weight", m->cfg.first_conv ? m->cfg.first_conv : "");
     size_t i = safetensors_find(f, name);
     const safetensors_entry *kernel = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
-    if (of && size && !strcmp(of, m->cfg.architecture))
+    if (size && is_of(m, f))
         sscanf(size, "%lld %lld", &image[0], &image[1]);
     for (int k = 0; k < 2; k++)
         grid[k] = kernel && kernel->rank == 4 && kernel->dim[2 + k] > 0 ? image[k] / kernel->dim[2 + k] : 0;
@@ -131,36 +173,32 @@ static void point_at(nn_entry *e, weight_file *file, size_t index)
     e->direct = t->dtype == ST_F32 && (uintptr_t)t->data % sizeof(float) == 0 ? t->data : NULL;
 }
 
-static size_t find(const timm_model *m, const safetensors *f, const char *name)
+static void tell(misfits *bad, int *count, const char *what, const char *name, tg_shape shape)
 {
-    char averaged[320];
-    snprintf(averaged, sizeof averaged, "ema/%s", name);
-    return safetensors_find(f, m->use_ema ? averaged : name);
+    if (list(bad, count))
+        fprintf(bad->f, "\n  %-11s %s %s", what, name, tg_str(shape));
 }
 
-static void take(timm_model *m, weight_file *file, nn_entry *e, const int64_t grid[2], bool strict, bool other_head, misfits *bad)
+static void take(timm_model *m, taking *how, nn_entry *e)
 {
-    size_t i = find(m, file->f, e->name);
-    if (i == safetensors_count(file->f)) {
-        /* Old files lack the counters of batch norms, as PyTorch allows. */
-        if (!e->par.integer && list(bad, &bad->missing))
-            fprintf(bad->f, "\n  missing     %s %s", e->name, tg_str(e->shape));
+    const safetensors *f = how->file->f;
+    size_t i = find(m, f, e->name);
+    bool new_head = how->lenient && named_by(m->cfg.classifier, e->name);       /* stays as drawn */
+    if (e->par.integer || new_head)                  /* old files lack the counters of batch norms, as PyTorch allows */
+        return;
+    if (i == safetensors_count(f)) {
+        tell(&how->bad, &how->bad.missing, "missing", e->name, e->shape);
         return;
     }
-    const safetensors_entry *t = safetensors_get(file->f, i);
-    if (e->par.integer)
-        return;
-    if (t->rank == e->shape.rank && tg_same(shape_of(t), e->shape)
-        && (strict || !refit_needed(&e->par, grid, e->shape, e->shape))) {
-        point_at(e, file, i);
-        return;
-    }
-    if (other_head && named_by(m->cfg.classifier, e->name) && t->rank && e->shape.rank && t->dim[0] != e->shape.dim[0])
-        return;                                     /* stays as drawn */
-    if (!strict && refit(m, file, i, e, grid))
-        return;
-    if (list(bad, &bad->misshaped))
-        fprintf(bad->f, "\n  misshaped   %s is %s in the file and %s in the model", e->name, tg_str(shape_of(t)), tg_str(e->shape));
+    tg_shape stored = shape_of(safetensors_get(f, i));
+    bool fits = safetensors_get(f, i)->rank == e->shape.rank && tg_same(stored, e->shape)
+                && (how->strict || !refit_needed(&e->par, how->grid, stored, e->shape));
+    if (fits)
+        point_at(e, how->file, i);
+    if (fits || (!how->strict && refit(m, how->file, i, e, how->grid)))
+        how->taken++;
+    else if (list(&how->bad, &how->bad.misshaped))
+        fprintf(how->bad.f, "\n  misshaped   %s is %s in the file and %s in the model", e->name, tg_str(stored), tg_str(e->shape));
 }
 
 static bool known(const timm_model *m, const char *name)
@@ -198,13 +236,6 @@ static size_t prefix_of(const timm_model *m, const safetensors *f, const char **
 }
 
 /* -- what a run's checkpoint says beside its tensors ---------------------------------------------------------------------------- */
-
-static int64_t whole(const safetensors *f, const char *key, int64_t least, int64_t most)
-{
-    const char *text = safetensors_metadata(f, key);
-    int64_t v = text ? strtoll(text, NULL, 10) : 0;
-    return v >= least && v <= most ? v : 0;
-}
 
 static bool read_labels(timm_model *m, const char *text)
 {
@@ -244,28 +275,17 @@ static void read_transform(timm_model *m, const safetensors *f)
         m->cfg.crop_pct = strtod(crop, NULL);
 }
 
-/* Rows of the first classifier; 0: the file has none. */
-static int classes_of(const timm_model *m, const safetensors *f)
-{
-    char name[256];
-    const char *head = m->cfg.classifier ? m->cfg.classifier : "";
-    snprintf(name, sizeof name, "%.*s.weight", (int)strcspn(head, " "), head);
-    size_t i = find(m, f, name);
-    const safetensors_entry *t = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
-    return t && t->rank && t->dim[0] <= 1 << 24 ? (int)t->dim[0] : 0;
-}
-
 bool weights_describe(timm_model *m, timm_model_opts *o)
 {
     safetensors *f = safetensors_open(o->weights, &m->ctx->st);
     if (!f)
         return false;
-    const char *of = safetensors_metadata(f, "architecture"), *size = safetensors_metadata(f, "timm.img_size");
+    const char *size = safetensors_metadata(f, "timm.img_size");
     const char *labels = safetensors_metadata(f, "timm.labels"), *kwargs = safetensors_metadata(f, "timm.model_kwargs");
     long long h, w;
     bool of_weights = o->classes == TIMM_CLASSES_OF_WEIGHTS;
     o->classes = of_weights ? 0 : o->classes;
-    if (of && !strcmp(of, m->cfg.architecture)) {
+    if (is_of(m, f)) {
         int classes = (int)whole(f, "timm.num_classes", 1, 1 << 24);
         bool own_head = !o->classes || o->classes == classes;
         o->classes = o->classes ? o->classes : classes;
@@ -295,7 +315,7 @@ const char *timm_model_label(const timm_model *m, int64_t i)
     return m->cfg.labels && m->head.classes == 1000 ? timm_label(m->cfg.labels, i) : NULL;
 }
 
-bool weights_load(timm_model *m, const char *path, bool strict, bool other_head)
+bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
 {
     status *st = &m->ctx->st;
     weight_file *file = calloc(1, sizeof *file);
@@ -308,32 +328,36 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool other_head)
     }
     file->next = m->w->files;
     m->w->files = file;
-    misfits bad = { 0 };
-    int64_t grid[2];
-    grid_of(m, file->f, grid);
-    bad.f = open_memstream(&bad.text, &bad.size);
-    if (!bad.f)
+    taking how = { .file = file, .strict = strict, .lenient = !strict && asked && is_other_head(m, file->f) };
+    misfits *bad = &how.bad;
+    grid_of(m, file->f, how.grid);
+    bad->f = open_memstream(&bad->text, &bad->size);
+    if (!bad->f)
         return status_errno(st, "memory stream", "open");
     for (size_t i = 0; i < m->entries && status_ok(st); i++)
-        take(m, file, m->entry[i], grid, strict, other_head, &bad);
+        take(m, &how, m->entry[i]);
     for (size_t i = 0; i < safetensors_count(file->f); i++) {
-        const char *name = safetensors_get(file->f, i)->name;
-        bool head_off = !m->head.classes && named_by(m->cfg.classifier, name);
-        bool training = strchr(name, '/') != NULL;                           /* state of a trainer, see trainer_save.c */
-        if (!known(m, name) && !head_off && !training && list(&bad, &bad.unexpected))
-            fprintf(bad.f, "\n  unexpected  %s %s", name, tg_str(shape_of(safetensors_get(file->f, i))));
+        const safetensors_entry *t = safetensors_get(file->f, i);
+        bool no_head = !m->head.classes && named_by(m->cfg.classifier, t->name);
+        bool training = strchr(t->name, '/') != NULL;                        /* state of a trainer, see trainer_save.c */
+        if (!known(m, t->name) && !no_head && !training)
+            tell(bad, &bad->unexpected, "unexpected", t->name, shape_of(t));
     }
     const char *wrapped = "";
-    int prefix = bad.unexpected ? (int)prefix_of(m, file->f, &wrapped) : 0;
-    if (bad.more)
-        fprintf(bad.f, "\n  and %d more", bad.more);
+    int prefix = bad->unexpected ? (int)prefix_of(m, file->f, &wrapped) : 0;
+    if (bad->more)
+        fprintf(bad->f, "\n  and %d more", bad->more);
     if (prefix)
-        fprintf(bad.f, "\nEvery unexpected name is '%.*s' and a name of the model: without it they would fit better", prefix, wrapped);
-    fclose(bad.f);
-    if (status_ok(st) && bad.missing + bad.unexpected + bad.misshaped)
+        fprintf(bad->f, "\nEvery unexpected name is '%.*s' and a name of the model: without it they would fit better", prefix, wrapped);
+    fclose(bad->f);
+    bool fits = !bad->misshaped && ((how.lenient && how.taken) || !(bad->missing + bad->unexpected));
+    if (status_ok(st) && !fits)
         status_fail(st, TIMM_MISMATCH, "%s does not fit %s: %d missing, %d unexpected, %d misshaped tensors%s", path,
-                    m->cfg.architecture, bad.missing, bad.unexpected, bad.misshaped, bad.text ? bad.text : "");
-    free(bad.text);
+                    m->cfg.architecture, bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
+    else if (status_ok(st) && bad->missing + bad->unexpected)
+        ctx_note(m->ctx, "%s is loaded, but not all of it is for %s with another head: %d missing tensors, which stay as drawn, and "
+                 "%d unexpected%s", path, m->cfg.architecture, bad->missing, bad->unexpected, bad->text ? bad->text : "");
+    free(bad->text);
     model_drop_plans(m);
     return status_ok(st);
 }

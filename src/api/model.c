@@ -268,7 +268,7 @@ timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *
     if (!o.weights && asked == TIMM_CLASSES_OF_WEIGHTS)
         o.classes = 0;
     ok = ok && (!o.weights || weights_describe(m, &o)) && model_take_kwargs(m, o.kwargs) && resolve(m, &o) && model_survey(m)
-         && (!o.weights || weights_load(m, o.weights, o.strict, asked > 0 && !o.strict));
+         && (!o.weights || weights_load(m, o.weights, o.strict, asked && asked != TIMM_CLASSES_OF_WEIGHTS));
     if (ok)
         return m;
     timm_free(m);

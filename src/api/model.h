@@ -63,8 +63,8 @@ plan *model_plan(timm_model *m, part what, tg_shape input);
 plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
-/* checkpoint.c.  other_head: a classifier for another number of classes than the file's stays as drawn. */
-bool weights_load(timm_model *m, const char *path, bool strict, bool other_head);
+/* checkpoint.c.  asked: the user named a number of classes; where the file has another, the head stays as drawn. */
+bool weights_load(timm_model *m, const char *path, bool strict, bool asked);
 /* What a run's checkpoint says of its network, pixels and classes, where the options say nothing: o->weights is read. */
 bool weights_describe(timm_model *m, timm_model_opts *o);
 void weights_release(weights *w);
