@@ -1,67 +1,10 @@
 /* load_test.c - weights of a whole model in networks of other sizes, heads and patches, against real timm: data/golden-loads.jsonl.xz. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "figures.h"
 #include "jsonl.h"
 #include "test.h"
 #include "timm/timm.h"
-
-/* Values out of a name, as golden.py draws them. */
-static void draw(const char *name, int64_t n, double lo, double hi, float *out)
-{
-    uint64_t seed = 0xCBF29CE484222325u;
-    for (const char *c = name; *c; c++)
-        seed = (seed ^ (unsigned char)*c) * 0x100000001B3u;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t z = seed + (uint64_t)(i + 1) * 0x9E3779B97F4A7C15u;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        z ^= z >> 31;
-        out[i] = (float)(lo + (hi - lo) * ((double)(z >> 11) * 0x1p-53));
-    }
-}
-
-/* golden.py's bounds; the transformers here have no running statistics. */
-static void fill(void *user, const char *name, int rank, const int64_t *dim, float *out)
-{
-    int64_t n = 1;
-    size_t length = strlen(name);
-    (void)user;
-    for (int i = 0; i < rank; i++)
-        n *= dim[i];
-    double wide = dim[0] > 1 ? sqrt(3. / ((double)n / (double)dim[0])) : .5;
-    bool scale = rank == 1 && length > 6 && (!strcmp(name + length - 6, "weight") || strstr(name, ".gamma"));
-    draw(name, n, scale ? .5 : rank > 1 ? -wide : -.1, scale ? 1 : rank > 1 ? wide : .1, out);
-}
-
-static void figure(const char *what, const char *key, double want, double got, double allowed)
-{
-    CHECK(fabs(want - got) <= allowed, "%s %s: %.9g, not %.9g", what, key, got, want);
-}
-
-/* Against a fingerprint: every figure but l2, which grows with the size, within `allowed`. */
-static void check_tensor(const char *what, const json_t *want, int rank, const int64_t *dim, const float *x, double allowed)
-{
-    const json_t *shape = json_object_get(want, "shape"), *at = json_object_get(want, "at");
-    bool same = (size_t)rank == json_array_size(shape);
-    int64_t n = 1;
-    for (int i = 0; same && i < rank; n *= dim[i++])
-        same = dim[i] == json_integer_value(json_array_get(shape, (size_t)i));
-    REQUIRE(same && n, "%s has another shape", what);
-    double sum = 0, squares = 0, most = 0;
-    for (int64_t i = 0; i < n; i++) {
-        sum += (double)x[i];
-        squares += (double)x[i] * (double)x[i];
-        most = fmax(most, fabs((double)x[i]));
-    }
-    double mean = sum / (double)n, l2 = jsonl_number(want, "l2");
-    figure(what, "mean", jsonl_number(want, "mean"), mean, allowed);
-    figure(what, "std", jsonl_number(want, "std"), sqrt(fmax(0, squares / (double)n - mean * mean)), allowed);
-    figure(what, "amax", jsonl_number(want, "amax"), most, allowed);
-    figure(what, "l2", l2, sqrt(squares), allowed * fmax(1, l2));
-    for (size_t i = 0; i < 8; i++)
-        figure(what, "at", json_number_value(json_array_get(at, i)), (double)x[(int64_t)i * (n - 1) / 7], allowed);
-}
 
 /* Every tensor: refitted as timm's, or to the bit what the file has (or, when it lacks it, what was drawn). */
 static void check_params(const char *what, timm_model *m, const json_t *gives)
@@ -78,9 +21,9 @@ static void check_params(const char *what, timm_model *m, const json_t *gives)
         snprintf(name, sizeof name, "%s %s", what, p.name);
         if (have && drawn && timm_param_read(m, p.name, have, n) == TIMM_OK) {
             const json_t *want = json_object_get(refit, p.name);
-            fill(NULL, p.name, p.rank, p.dim, drawn);
+            figures_fill(NULL, p.name, p.rank, p.dim, drawn);
             if (want)
-                check_tensor(name, want, p.rank, p.dim, have, 1e-5);
+                figures_check(name, want, p.rank, p.dim, have, 1e-5);
             else
                 CHECK(!memcmp(have, drawn, n * sizeof *have), "%s has other values", name);
             fitted += want != NULL;
@@ -101,11 +44,11 @@ static void check_logits(const char *what, timm_model *m, const json_t *gives)
         x.dim[i] = json_integer_value(json_array_get(json_object_get(gives, "input"), (size_t)i));
     x.data = malloc((size_t)timm_numel(&x) * sizeof *x.data);
     REQUIRE(x.data, "out of memory");
-    draw("input", timm_numel(&x), -2, 2, x.data);
+    figures_draw("input", timm_numel(&x), -2, 2, x.data);
     y = timm_forward(m, &x);
     CHECK(y.data, "%s does not run", what);
     if (y.data)
-        check_tensor(what, want, y.rank, y.dim, y.data, 1e-4 * jsonl_number(want, "amax"));
+        figures_check(what, want, y.rank, y.dim, y.data, 1e-4 * jsonl_number(want, "amax"));
     free(x.data);
 }
 
@@ -138,7 +81,7 @@ static void check_load(const json_t *record, const char *file)
     const json_t *classes = json_object_get(record, "num_classes"), *error = json_object_get(gives, "error");
     char what[256], note[1024] = "";
     timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1, .note = keep_note, .user = note });
-    timm_model_opts o = { .weights = file, .fill = fill, .in_chans = (int)jsonl_number(record, "in_chans"),
+    timm_model_opts o = { .weights = file, .fill = figures_fill, .in_chans = (int)jsonl_number(record, "in_chans"),
                           .kwargs = *kwargs ? kwargs : NULL,
                           .global_pool = json_string_value(json_object_get(record, "global_pool")) };
     for (size_t i = 0; i < 2; i++)
@@ -170,7 +113,7 @@ TEST(weights_load_as_in_timm)
         const char *name = jsonl_text(record, "model");
         if (strcmp(saved, name)) {
             timm_ctx *ctx = timm_open(NULL);
-            timm_save(timm_create(ctx, name, &(timm_model_opts){ .fill = fill }), file);
+            timm_save(timm_create(ctx, name, &(timm_model_opts){ .fill = figures_fill }), file);
             CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
             timm_close(ctx);
             snprintf(saved, sizeof saved, "%s", name);

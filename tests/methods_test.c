@@ -1,6 +1,7 @@
 /* methods_test.c - reset_classifier, features, output_stride, in_chans against real timm: data/api.jsonl.xz. */
 #include <stdlib.h>
 #include <string.h>
+#include "figures.h"
 #include "jsonl.h"
 #include "test.h"
 #include "timm/timm.h"
@@ -147,6 +148,53 @@ static void check_strides(timm_ctx *ctx, const json_t *record)
         timm_free(m);
         timm_clear(ctx);
     }
+}
+
+/* Features of another stride than the model's own: maps of the same parameters, dilated. */
+static void check_strided(timm_ctx *ctx, const json_t *record)
+{
+    const json_t *asked = json_object_get(record, "out_indices"), *gives = json_object_get(record, "gives");
+    const json_t *maps = json_object_get(gives, "features_only");
+    int index[8], n = (int)json_array_size(asked);
+    char what[128];
+    timm_tensor x = { 0 }, map[16];
+    for (int k = 0; k < n && k < 8; k++)
+        index[k] = (int)json_integer_value(json_array_get(asked, (size_t)k));
+    timm_feature_opts o = { .out_indices = n ? index : NULL, .count = n, .output_stride = (int)jsonl_number(record, "output_stride") };
+    snprintf(what, sizeof what, "%s, features of stride %d", jsonl_text(record, "model"), o.output_stride);
+    timm_model *m = timm_create(ctx, jsonl_text(record, "model"), &(timm_model_opts){ .fill = figures_fill });
+    timm_model *taps = timm_features(m, &o);
+    CHECK(m && !taps == !!error_of(gives), "%s: %s", what, taps ? "timm refuses it" : timm_message(ctx));
+    if (taps && !error_of(gives)) {
+        check_info(what, taps, json_object_get(gives, "feature_info"));
+        x = zero_image(gives);
+        REQUIRE(x.data && timm_feature_count(taps) <= 16, "%s: %d taps", what, timm_feature_count(taps));
+        figures_draw("input", timm_numel(&x), -2, 2, x.data);
+        CHECK(timm_forward_intermediates(taps, &x, map) == TIMM_OK, "%s: %s", what, timm_message(ctx));
+        for (size_t i = 0; i < json_array_size(maps); i++) {
+            const json_t *want = json_array_get(maps, i);
+            figures_check(what, want, map[i].rank, map[i].dim, map[i].data, 1e-4 * jsonl_number(want, "amax"));
+        }
+        free(x.data);
+    }
+    timm_free(taps);
+    timm_free(m);
+    timm_clear(ctx);
+}
+
+TEST(features_of_another_stride_as_timm)
+{
+    jsonl lines;
+    int n = 0;
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1 });
+    REQUIRE(jsonl_open(&lines, test_data("data/golden-strides.jsonl.xz")), "no records");
+    for (json_t *record; (record = jsonl_next(&lines)); json_decref(record), n++)
+        check_strided(ctx, record);
+    CHECK(n > 7, "%d records", n);
+    jsonl_close(&lines);
+    CHECK(!timm_features(timm_create(ctx, "lcnet_050", NULL), &(timm_feature_opts){ .output_stride = 4 })
+          && timm_ctx_status(ctx) == TIMM_BAD_ARG, "stride 4: %s", timm_message(ctx));
+    timm_close(ctx);
 }
 
 static void check_in_chans(timm_ctx *ctx, const json_t *record)

@@ -7,6 +7,7 @@
     golden.py options               the same for OPTIONS below: dilation, pooling, images of any size
     golden.py kwargs                the same for KWARGS below: arguments of the constructors
     golden.py loads                 what the weights of a whole model become in the networks of LOADS below
+    golden.py strides               features_only of STRIDES below, with another output_stride than their models'
     golden.py api                   of the models in API below: shapes and errors of timm's model methods
     golden.py precision CASE...     logits, and how far PyTorch's own bfloat16 autocast is off, in parts of the largest logit
     golden.py lists MODULE...       list_models, configs and resolved data configs of these modules
@@ -84,7 +85,14 @@ convnext_atto,size=64,num_classes=10,depths=1:1:2:1,dims=16:24:32:40,kernel_size
 convnext_atto,size=64,num_classes=10,depths=1:1:1:1,conv_mlp=False
 vit_tiny_patch16_224,size=32,num_classes=10,patch_size=4,embed_dim=64,depth=3,num_heads=4
 """.split()
-OF_ALL = ("size", "img_size", "in_chans", "num_classes", "output_stride", "global_pool", "dynamic_img_size")
+OF_ALL = ("size", "out_indices", "img_size", "in_chans", "num_classes", "output_stride", "global_pool", "dynamic_img_size")
+
+STRIDES = """
+lcnet_050,size=128,output_stride=16,out_indices=0:3 lcnet_050,size=128,output_stride=8
+mobilenetv3_small_100,size=128,output_stride=8 mobilenetv3_small_100,size=128,output_stride=16
+mobilenetv3_large_100,size=128,output_stride=8 mobilenetv3_large_100,size=128,output_stride=16
+resnet18,size=128,output_stride=16,out_indices=1:4 test_vit,output_stride=16
+""".split()
 
 LOADS = """
 test_vit,img_size=96:208 test_vit,img_size=80:320 test_vit,img_size=112:64 test_vit,img_size=224:224
@@ -227,7 +235,6 @@ def golden(case):
     return out
 
 
-<<<<<<< HEAD
 def precision(case):
     name, kw, said, (c, h, w) = parse(case)
     model = fill(timm.create_model(name, **kw).eval())
@@ -236,7 +243,21 @@ def precision(case):
     with torch.autocast("cpu", torch.bfloat16):
         off = (model(x).float() - logits).abs().max() / logits.abs().max()
     return {"model": name, **said, "input": [1, c, h, w], "logits": [fingerprint(logits)], "bf16": float("%.3g" % off.item())}
-=======
+
+
+def strides(case):
+    name, kw, said, shape = parse(case)
+    c, h, w = shape
+    x = draw("input", c * h * w, -2, 2).view(1, c, h, w)
+
+    def run():
+        info, matched, maps = features_only(name, kw, fill(timm.create_model(name).eval()), x)
+        assert matched[0] == matched[1], matched
+        return {"input": [1, c, h, w], "feature_info": info, "features_only": [fingerprint(t) for t in maps]}
+
+    return {"model": name, **said, "gives": attempt(run)}
+
+
 class Notes(logging.Handler):
     """The names that timm's loader finds missing and unexpected."""
     def emit(self, record):
@@ -272,7 +293,6 @@ def loads(case):
                 "refit": refit, "logits": fingerprint(model(x))}
 
     return {"model": name, **said, "gives": attempt(load)}
->>>>>>> 9a2fbd6 (nn: weights fit sizes that are not square, as timm's)
 
 
 def shapes(y):
@@ -412,11 +432,8 @@ def main():
     assert timm.__version__ == "1.0.31", "the tests speak of timm 1.0.31, installed is " + timm.__version__
     warnings.filterwarnings("ignore")
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-<<<<<<< HEAD
-    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "precision", "api", "lists"])
-=======
-    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "loads", "api", "lists"])
->>>>>>> 9a2fbd6 (nn: weights fit sizes that are not square, as timm's)
+    ap.add_argument("what", choices=["names", "models", "variants", "options", "kwargs", "loads", "strides",
+                                     "precision", "api", "lists"])
     ap.add_argument("argument", nargs="*")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
@@ -425,14 +442,10 @@ def main():
     if args.what in ("names", "lists"):
         (names if args.what == "names" else lists)(args.argument)
         return
-    cases = {"variants": VARIANTS, "options": OPTIONS, "kwargs": KWARGS, "loads": LOADS, "api": API}.get(args.what, [])
+    cases = {"variants": VARIANTS, "options": OPTIONS, "kwargs": KWARGS, "loads": LOADS, "strides": STRIDES, "api": API}.get(args.what, [])
     cases = [c for c in cases if not args.argument or c.split(",")[0] in args.argument] or args.argument
     for case in cases:
-<<<<<<< HEAD
-        emit(attempt(lambda: {"api": api, "precision": precision}.get(args.what, golden)(case)))
-=======
-        emit(attempt(lambda: {"api": api, "loads": loads}.get(args.what, golden)(case)))
->>>>>>> 9a2fbd6 (nn: weights fit sizes that are not square, as timm's)
+        emit(attempt(lambda: {"api": api, "loads": loads, "strides": strides, "precision": precision}.get(args.what, golden)(case)))
 
 
 if __name__ == "__main__":

@@ -135,6 +135,7 @@ typedef struct nn_options {
     int64_t img_size[2];        /* of the parameters: position grids, windows; resolved, height and width */
     bool dynamic_img_size;
     int output_stride;
+    bool features_only;         /* built for its taps: there is no head */
     bool norm_taps;             /* apply the final norm to features */
     float drop_rate, drop_path, drop_block, proj_drop, attn_drop, pos_drop, patch_drop;     /* 0: the model's own; below 0: none */
 } nn_options;

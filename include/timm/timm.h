@@ -199,6 +199,7 @@ typedef struct timm_feature_opts {
     const int *out_indices;     /* which taps, in this order; negative count from the end; NULL: timm's default */
     int count;                  /* of out_indices; with NULL: the last so many, 0: the default */
     bool norm;                  /* apply the final norm to the taps of a transformer */
+    int output_stride;          /* 0: the model's; 8, 16, 32: another, which some families have for features alone */
 } timm_feature_opts;
 
 typedef struct timm_feature_info { const char *module; int64_t channels; int reduction, index; } timm_feature_info;

@@ -188,6 +188,12 @@ static void draw_by_callback(const char *name, tg_shape shape, const nn_par *par
     drawing->draw.fill(drawing->draw.user, name, shape.rank, shape.dim, out);
 }
 
+static bool is_stride(int n, status *st)
+{
+    return n == 0 || n == 8 || n == 16 || n == 32
+           || status_fail(st, TIMM_BAD_ARG, "output_stride is %d; it must be 8, 16 or 32", n);
+}
+
 static bool resolve(timm_model *m, const timm_model_opts *o)
 {
     status *st = &m->ctx->st;
@@ -197,9 +203,7 @@ static bool resolve(timm_model *m, const timm_model_opts *o)
                            "fastmax, fastavgmax, fastcatavgmax, token, map and '' for none", o->global_pool);
     if (o->in_chans < 0 || o->in_chans > 65536 || o->classes < -1 || o->classes > 10000000)
         return status_fail(st, TIMM_BAD_ARG, "in_chans %d, classes %d: out of range", o->in_chans, o->classes);
-    if (o->output_stride && o->output_stride != 8 && o->output_stride != 16 && o->output_stride != 32)
-        return status_fail(st, TIMM_BAD_ARG, "output_stride is %d; it must be 8, 16 or 32", o->output_stride);
-    if (!plan_precision(o->precision, &m->precision, st))
+    if (!is_stride(o->output_stride, st) || !plan_precision(o->precision, &m->precision, st))
         return false;
     const struct { const char *name; float rate; } drop[] = {
         { "drop_rate", o->drop_rate }, { "drop_path", o->drop_path }, { "drop_block", o->drop_block }, { "proj_drop", o->proj_drop },
@@ -397,12 +401,14 @@ timm_model *timm_features(timm_model *m, const timm_feature_opts *opts)
     f->variant = m->variant;
     f->cfg = m->cfg;
     f->opts = m->opts;
+    f->opts.features_only = true;
     f->opts.norm_taps = o.norm;
+    f->opts.output_stride = o.output_stride ? o.output_stride : m->opts.output_stride;
     f->draw = m->draw;
     f->precision = m->precision;
     f->w = m->w;
     f->w->users++;
-    if (choose_taps(f, &o, m->taps, m->family->default_taps) && model_survey(f))
+    if (is_stride(o.output_stride, &m->ctx->st) && choose_taps(f, &o, m->taps, m->family->default_taps) && model_survey(f))
         return f;
     timm_free(f);
     return NULL;

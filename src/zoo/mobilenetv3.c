@@ -10,8 +10,8 @@
 static tg *body(nn_scope s, tg *x, const void *variant)
 {
     const struct effnet *v = variant;
-    if (nn_opts(s)->output_stride != 32)
-        nn_fail(s, "%s has no output_stride but 32", v->name);
+    if (nn_opts(s)->output_stride != 32 && !nn_opts(s)->features_only)
+        nn_fail(s, "%s has no output_stride but 32, unless it is built for features alone", v->name);
     return effnet_blocks(s, effnet_stem(s, x, v), v);
 }
 
