@@ -55,7 +55,7 @@ int cli_close(const command *c, timm_ctx *ctx, const char *about);
 void cli_json(json_t *value);
 json_t *cli_real(double v);             /* nine significant digits; null of what JSON has no number for */
 json_t *cli_text(const char *text);     /* bytes that are no UTF-8, as names of files may hold, become U+FFFD */
-/* Flushes stdout; a full disk or closed pipe is a failure that is told. */
+/* c NULL: timm itself.  Flushes stdout; a full disk or closed pipe is a failure that is told. */
 int cli_finish(const command *c, int code);
 
 #endif

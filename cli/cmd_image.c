@@ -87,8 +87,12 @@ static bool resize(timm_ctx *ctx, const char *in, const char *out, int *code)
     char rest;
     double box[4];
     timm_image photo = { 0 }, made = { 0 };
-    if (!o.size || sscanf(o.size, "%dx%d%c", &w, &h, &rest) != 2 || w < 1 || h < 1) {
-        *code = cli_usage(&cmd_image, "--size takes WxH, such as 320x240, not '%s'", o.size ? o.size : "");
+    if (!o.size) {
+        *code = cli_usage(&cmd_image, "resize to what size? --size WxH is missing");
+        return false;
+    }
+    if (sscanf(o.size, "%dx%d%c", &w, &h, &rest) != 2 || w < 1 || h < 1) {
+        *code = cli_usage(&cmd_image, "--size takes WxH, such as 320x240, not '%s'", o.size);
         return false;
     }
     if (o.box && sscanf(o.box, "%lf,%lf,%lf,%lf%c", &box[0], &box[1], &box[2], &box[3], &rest) != 4) {

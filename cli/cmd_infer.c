@@ -64,7 +64,7 @@ static void print_classes(const char *path, const timm_model *m, const timm_tens
     }
     free(g);
     if (o.json)
-        cli_json(json_pack("{s:o,s:o}", "image", cli_text(path), "top", list));
+        cli_json(json_pack("{s:o,s:s,s:o}", "image", cli_text(path), "model", o.model, "top", list));
     else
         json_decref(list);
 }
@@ -82,7 +82,7 @@ static void print_features(const char *path, const timm_tensor *f)
     json_t *list = json_array();
     for (int64_t i = 0; i < n; i++)
         json_array_append_new(list, cli_real(f->data[i]));
-    cli_json(json_pack("{s:o,s:o}", "image", cli_text(path), "features", list));
+    cli_json(json_pack("{s:o,s:s,s:o}", "image", cli_text(path), "model", o.model, "features", list));
 }
 
 /* Damaged weights and numbers too large for floats end so: there is no likeliest class then. */
@@ -105,14 +105,15 @@ static bool one_image(timm_ctx *ctx, timm_model *m, const char *path, timm_tenso
     timm_normalize(ctx, &seen, &t, batch, 0);
     timm_image_free(&photo);
     timm_image_free(&seen);
-    if (timm_ctx_status(ctx) == TIMM_OK)
+    bool seen_well = timm_ctx_status(ctx) == TIMM_OK;
+    if (seen_well)
         y = timm_forward(m, batch);
     if (timm_ctx_status(ctx) != TIMM_OK) {
-        cli_tell(&cmd_infer, ctx, path);
+        cli_tell(&cmd_infer, ctx, seen_well ? o.model : path);
         return false;
     }
     if (!all_numbers(&y)) {
-        fprintf(stderr, "timm infer: %s: what %s makes of it is not finite: there are NaN or infinities among %lld numbers\n", path, o.model,
+        fprintf(stderr, "timm infer: %s: what %s makes of it is not finite: NaN or infinities among %lld numbers\n", path, o.model,
                 (long long)timm_numel(&y));
         return false;
     }
@@ -157,7 +158,7 @@ static int run(int argc, char **argv)
             }
         free(batch.data);
     }
-    code = cli_close(&cmd_infer, ctx, NULL);
+    code = cli_close(&cmd_infer, ctx, o.model);
     return code > worst ? code : worst;
 }
 

@@ -69,9 +69,22 @@ static json_t *config(const timm_cfg *c)
     return r;
 }
 
+/* A line a tensor, whatever bytes a file has for a name. */
+static void print_name(const char *name)
+{
+    for (; *name; name++)
+        if (*name == '\\' || *name == '\t' || *name == '\n')
+            printf("\\%c", *name == '\t' ? 't' : *name == '\n' ? 'n' : '\\');
+        else if ((unsigned char)*name < ' ' || *name == 127)
+            printf("\\x%02x", (unsigned)*name);
+        else
+            putchar(*name);
+}
+
 static void print_tensor(const timm_param_info *p)
 {
-    printf("%s\t", p->name);
+    print_name(p->name);
+    putchar('\t');
     for (int k = 0; k < p->rank; k++)
         printf(k ? "x%lld" : "%lld", (long long)p->dim[k]);
     printf("\t%s\n", p->dtype);
@@ -163,6 +176,14 @@ static void file_info(timm_ctx *ctx, const char *path)
     json_decref(r);
 }
 
+static bool is_file(const char *what)
+{
+    static const char ending[] = ".safetensors";
+    struct stat st;
+    size_t n = strlen(what), m = sizeof ending - 1;
+    return strchr(what, '/') || !stat(what, &st) || (n > m && !strcmp(what + n - m, ending));
+}
+
 static int run(int argc, char **argv)
 {
     text_list what = { 0 };
@@ -173,8 +194,7 @@ static int run(int argc, char **argv)
     if (what.count != 1)
         return cli_usage(&cmd_info, what.count ? "one model or file at a time" : "which model or file?");
     timm_ctx *ctx = cli_open(0, NULL, 1);
-    struct stat st;
-    if (strchr(what.text[0], '/') || !stat(what.text[0], &st)) {
+    if (is_file(what.text[0])) {
         file_info(ctx, what.text[0]);
     } else {
         timm_model *m = timm_create(ctx, what.text[0], &(timm_model_opts){

@@ -43,7 +43,7 @@ int cli_finish(const command *c, int code)
     if (!fflush(stdout) && !ferror(stdout))
         return code;
     if (errno != EPIPE)
-        fprintf(stderr, "timm %s: cannot write to standard output: %s\n", c->name, strerror(errno));
+        fprintf(stderr, "timm%s%s: cannot write to standard output: %s\n", c ? " " : "", c ? c->name : "", strerror(errno));
     return code ? code : EXIT_FAILED;
 }
 
@@ -114,13 +114,15 @@ int main(int argc, char **argv)
         help(stderr);
         return EXIT_USAGE;
     }
+    if (!strcmp(argv[1], "help") && argc == 3)
+        argv = (char *[]){ argv[0], argv[2], "--help", NULL };          /* as many words */
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         help(stdout);
-        return cli_finish(&cmd_list, EXIT_OK);
+        return cli_finish(NULL, EXIT_OK);
     }
     if (!strcmp(argv[1], "--version")) {
         printf("timm %s\n", timm_version());
-        return cli_finish(&cmd_list, EXIT_OK);
+        return cli_finish(NULL, EXIT_OK);
     }
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i]->name))

@@ -121,6 +121,7 @@ TEST(bad_input_weights)
 {
     static const bad cases[] = {
         { "timm info $T/none.safetensors", 1, { "none.safetensors", "no such file" } },
+        { "timm info none.safetensors", 1, { "none.safetensors: no such file" } },
         { "timm info $T/text.safetensors", 1, { "text.safetensors" } },
         { "timm info $T/empty.safetensors", 1, { "empty.safetensors" } },
         { "timm info $T/short.safetensors", 1, { "short.safetensors" } },
@@ -237,7 +238,7 @@ TEST(bad_input_options)
         { "timm image preprocess $S/chelsea.jpg --crop-mode oval -o $T/o.png", 2, { "oval", "center" } },
         { "timm image preprocess $S/chelsea.jpg --interpolation magic -o $T/o.png", 2, { "magic", "bicubic" } },
         { "timm image preprocess $S/chelsea.jpg --mean red -o $T/o.png", 2, { "--mean", "red" } },
-        { "timm image resize $S/chelsea.jpg $T/o.png", 2, { "--size" } },
+        { "timm image resize $S/chelsea.jpg $T/o.png", 2, { "--size WxH is missing" } },
         { "timm image resize $S/chelsea.jpg $T/o.png --size 0x8", 2, { "--size", "0x8" } },
         { "timm image resize $S/chelsea.jpg $T/o.png --size 8x8x8", 2, { "8x8x8" } },
         { "timm image resize $S/chelsea.jpg $T/o.png --size 2000000000x2000000000", 1, { "2000000000" } },
@@ -265,7 +266,7 @@ TEST(bad_input_streams_that_refuse)
         { "timm doctor >/dev/full", 1, { "standard output" } },
         { "timm fingerprint test_resnet --input-size 64 >/dev/full", 1, { "standard output" } },
         { "timm benchmark test_resnet --runs 1 >/dev/full", 1, { "standard output" } },
-        { "timm --help >/dev/full", 1, { "standard output" } },
+        { "timm --help >/dev/full", 1, { "timm: cannot write to standard output" } },
         { "timm infer --help >/dev/full", 1, { "standard output" } },
         { "timm --version >&-", 1, { "standard output" } },
     };

@@ -275,6 +275,27 @@ TEST(cli_fingerprint_draws_no_head_unasked)
     }
 }
 
+/* Names may hold anything, and a file eight axes. */
+TEST(cli_info_of_odd_tensors)
+{
+    status st = { 0 };
+    float one = 1;
+    safetensors_tensor t = { .name = "a\tb\nc\\", .dtype = ST_F32, .rank = 8, .dim = { 1, 1, 1, 1, 1, 1, 1, 1 }, .data = &one };
+    setenv("ODD", test_temp("odd.safetensors"), 1);
+    CHECK(safetensors_write(getenv("ODD"), &t, 1, NULL, 0, &st), "%s", st.text);
+    char *out = good("timm info $ODD --tensors");
+    CHECK(!strcmp(out, "a\\tb\\nc\\\\\t1x1x1x1x1x1x1x1\tfloat32\n"), "%s", out);
+    free(out);
+}
+
+TEST(cli_help_of_a_command)
+{
+    char *a = good("timm help list"), *b = good("timm list --help");
+    CHECK(!strcmp(a, b), "%s", a);
+    free(a);
+    free(b);
+}
+
 TEST(cli_infer_forms)
 {
     char *out = good("timm infer " CAT " " LITE0 " -k 1");
@@ -282,6 +303,7 @@ TEST(cli_infer_forms)
           "%s", out);
     free(out);
     json_t *v = good_json("timm infer " CAT " " LITE0 " --features --json");
+    CHECK(!strcmp(jsonl_text(v, "model"), "tf_efficientnet_lite0"), "no model");
     CHECK(json_array_size(json_object_get(v, "features")) == 1280, "%zu features", json_array_size(json_object_get(v, "features")));
     json_decref(v);
     out = good("timm infer " CAT " " CAT " " LITE0 " --features");

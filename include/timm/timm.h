@@ -213,7 +213,7 @@ TIMM_API timm_status timm_forward_intermediates(timm_model *features, const timm
 
 /* -- parameters by name ---------------------------------------------------------------------------------------------- */
 
-typedef struct timm_param_info { const char *name, *dtype; int rank; int64_t dim[6]; bool buffer; } timm_param_info;
+typedef struct timm_param_info { const char *name, *dtype; int rank; int64_t dim[8]; bool buffer; } timm_param_info;
 
 TIMM_API size_t timm_param_count(const timm_model *model);                             /* parameters and buffers: the state_dict */
 TIMM_API timm_param_info timm_get_param_info(const timm_model *model, size_t i);       /* sorted by name */

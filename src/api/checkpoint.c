@@ -10,6 +10,8 @@
 #include "io/safetensors.h"
 #include "nn/refit.h"
 
+_Static_assert(sizeof ((timm_param_info *)0)->dim == sizeof ((safetensors_entry *)0)->dim, "whatever a file may hold is told");
+
 typedef struct weight_file { safetensors *f; struct weight_file *next; } weight_file;
 
 void weights_release(weights *w)
@@ -441,10 +443,7 @@ const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t
     for (size_t i = 0; list && i < n; i++) {
         const safetensors_entry *t = safetensors_get(f, i);
         list[i] = (timm_param_info){ .name = arena_strdup(&ctx->mem, t->name), .dtype = torch_name(t->dtype), .rank = t->rank };
-        if (t->rank > 6)
-            status_fail(&ctx->st, TIMM_UNSUPPORTED, "%s: %s has %d axes; at most 6 are told", path, t->name, t->rank);
-        else
-            memcpy(list[i].dim, t->dim, (size_t)t->rank * sizeof *t->dim);
+        memcpy(list[i].dim, t->dim, sizeof t->dim);
         if (!list[i].name)
             list = NULL;
     }

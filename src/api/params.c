@@ -44,7 +44,7 @@ timm_param_info timm_get_param_info(const timm_model *m, size_t i)
     const nn_entry *e = m->entry[i];
     timm_param_info p = { .name = e->name, .dtype = e->par.integer ? "int64" : "float32", .rank = e->shape.rank,
                           .buffer = e->par.buffer };
-    memcpy(p.dim, e->shape.dim, sizeof p.dim);
+    memcpy(p.dim, e->shape.dim, sizeof e->shape.dim);
     return p;
 }
 

@@ -9,9 +9,11 @@ static void write_header(atomic_file *f, const timm_image *image, bool chw, stat
 {
     char text[128] = "\x93NUMPY\x01";
     int c = image->channels, h = image->height, w = image->width;
-    int n = 10 + snprintf(text + 10, sizeof text - 10,
-                          "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }",
-                          chw ? c : h, chw ? h : w, chw ? w : c);
+    char last[16] = "";
+    if (chw || c > 1)                                    /* PIL's array of a grey image has two axes */
+        snprintf(last, sizeof last, ", %d", chw ? w : c);
+    int n = 10 + snprintf(text + 10, sizeof text - 10, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d%s), }", chw ? c : h,
+                          chw ? h : w, last);
     text[8] = (char)(sizeof text - 10);
     memset(text + n, ' ', sizeof text - (size_t)n);
     text[sizeof text - 1] = '\n';
