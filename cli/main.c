@@ -114,8 +114,9 @@ int main(int argc, char **argv)
         help(stderr);
         return EXIT_USAGE;
     }
+    char *of[] = { argv[0], argc == 3 ? argv[2] : NULL, (char[]){ "--help" }, NULL };
     if (!strcmp(argv[1], "help") && argc == 3)
-        argv = (char *[]){ argv[0], argv[2], "--help", NULL };          /* as many words */
+        argv = of;                                                      /* timm help NAME: as many words */
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         help(stdout);
         return cli_finish(NULL, EXIT_OK);
