@@ -49,8 +49,6 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
             tg_dense(&in[i]);
 }
 
-static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
-
 /* The bias's place for a head: it may be one for all images. */
 static int64_t bias_of(const tg_tensor *bias, int64_t b, int64_t h)
 {

@@ -50,8 +50,6 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
-
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const tg_shape w = c->in[1].shape, x = c->out.shape;

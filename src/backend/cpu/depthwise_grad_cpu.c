@@ -9,8 +9,6 @@ static const conv2d_attr *conv_of(const tg_call *c) { return &((const conv2d_gra
 
 static bool lanes(const tg_tensor *t) { return t->stride[1] == 1 || t->shape.dim[1] == 1; }
 
-static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
-
 /* w: the weights or their gradient. */
 static const char *declines(const tg_call *c, const tg_tensor *w, const tg_tensor *image, const tg_tensor *dy)
 {

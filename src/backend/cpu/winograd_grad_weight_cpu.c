@@ -51,8 +51,6 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
             tg_channels_last(&in[i]);
 }
 
-static size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
-
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const conv2d_attr *a = &((const conv2d_grad_attr *)c->attr)->conv;
