@@ -118,7 +118,7 @@ def main():
             lines.append(line(name, measure(name, batch, args)))
             print(lines[-1], flush=True)
         tables.append(table(batch, lines, args))
-    write_between(args.out, "bench", "\n\n".join(tables))
+        write_between(args.out, "bench", "\n\n".join(tables))
 
 
 main()

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include "cli.h"
 #include "timm/train.h"
 
 static struct {
-    int64_t batch, threads, size, chans, classes, runs;
+    int64_t batch, threads, size, chans, classes, runs, copies;
     double seconds;
     bool train, grad_checkpointing, profile, times, json;
     const char *opt, *precision, *backend;
@@ -29,6 +31,7 @@ static const option options[] = {
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
     { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 86400 },
+    { "--copies", 0, OPT_INT, &o.copies, "N", "N processes at once, each with its threads, against one alone", 2, 64 },
     { "--profile", 0, OPT_FLAG, &o.profile, NULL, "then a table of kernel calls, slowest first", 0, 0 },
     { "--times", 0, OPT_FLAG, &o.times, NULL, "with --json: every counted run, in milliseconds, sorted, as \"ms\"", 0, 0 },
     { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a model", 0, 0 },
@@ -122,7 +125,14 @@ static void close_subject(subject *s)
     timm_free(s->m);
 }
 
-static json_t *profile(const subject *of, int runs)
+/* Of the machine's peak, that of arithmetic or of memory, whichever the call is nearer to; what lies in caches may exceed it. */
+static double of_peak(const timm_step *s, double seconds, const double peak[2])
+{
+    double work = 2e-9 * (double)s->macs / peak[0], memory = 1e-9 * (double)s->bytes / peak[1];
+    return seconds > 0 ? (work > memory ? work : memory) / seconds : 0;
+}
+
+static json_t *profile(const subject *of, int runs, const double peak[2])
 {
     int n = of->t ? timm_trainer_step_count(of->t) : timm_step_count(of->m);
     timm_step *s = malloc(((size_t)n + 1) * sizeof *s);
@@ -136,20 +146,21 @@ static json_t *profile(const subject *of, int runs)
     }
     qsort(s, (size_t)n, sizeof *s, slower);
     if (!o.json)
-        printf("%10s %6s %9s %8s  %-14s %-26s %-20s %s\n", "us", "share", "GFLOP/s", "GB/s", "op", "kernel", "result", "layer");
+        printf("%10s %6s %9s %8s %7s  %-14s %-26s %-20s %s\n", "us", "share", "GFLOP/s", "GB/s", "of peak", "op", "kernel", "result", "layer");
     for (int i = 0; i < n; i++) {
         double t = s[i].seconds / runs;
         char shape[80] = "";
         shape_text(&s[i], shape, sizeof shape);
         if (o.json)
-            json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "layer", s[i].where, "op", s[i].op, "kernel",
+            json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "layer", s[i].where, "op", s[i].op, "kernel",
                                                   s[i].kernel, "result", shape, "us", cli_real(1e6 * t), "gflops",
                                                   cli_real(t > 0 ? 2e-9 * (double)s[i].macs / t : 0), "gb_per_second",
-                                                  cli_real(t > 0 ? 1e-9 * (double)s[i].bytes / t : 0)));
+                                                  cli_real(t > 0 ? 1e-9 * (double)s[i].bytes / t : 0), "of_peak",
+                                                  cli_real(of_peak(&s[i], t, peak))));
         else
-            printf("%10.1f %5.1f%% %9.1f %8.1f  %-14s %-26s %-20s %s\n", 1e6 * t, all > 0 ? 100 * s[i].seconds / all : 0,
-                   t > 0 ? 2e-9 * (double)s[i].macs / t : 0, t > 0 ? 1e-9 * (double)s[i].bytes / t : 0, s[i].op, s[i].kernel,
-                   shape, s[i].where);
+            printf("%10.1f %5.1f%% %9.1f %8.1f %6.0f%%  %-14s %-26s %-20s %s\n", 1e6 * t, all > 0 ? 100 * s[i].seconds / all : 0,
+                   t > 0 ? 2e-9 * (double)s[i].macs / t : 0, t > 0 ? 1e-9 * (double)s[i].bytes / t : 0,
+                   100 * of_peak(&s[i], t, peak), s[i].op, s[i].kernel, shape, s[i].where);
     }
     free(s);
     return rows;
@@ -180,6 +191,8 @@ static void one_model(timm_ctx *ctx, const char *name)
     size_t n = 0;
     double *t = open_subject(&s, ctx, name) ? measure(&s, &n) : NULL;
     json_t *rows = NULL;
+    int64_t most = peak_bytes();
+    double peak[2];
     if (t && o.profile && timm_ctx_status(ctx) == TIMM_OK) {
         int runs = (int)(n < 20 ? n : 20);
         if (s.t)
@@ -188,16 +201,16 @@ static void one_model(timm_ctx *ctx, const char *name)
             timm_set_profile(s.m, true);
         for (int i = 0; i < runs; i++)
             once(&s);
-        rows = profile(&s, runs);
+        if (timm_measure_peak(ctx, &peak[0], &peak[1]) == TIMM_OK)
+            rows = profile(&s, runs, peak);
     }
-    int64_t peak = peak_bytes();
     if (t && timm_ctx_status(ctx) == TIMM_OK && timm_get_stats(s.m, &stats) == TIMM_OK) {
         qsort(t, n, sizeof *t, less);
         double median = t[n / 2], gflop = (s.t ? 3 : 1) * 2e-9 * (double)stats.macs * (double)o.batch;
         json_t *r = json_pack("{s:s,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
                               (json_int_t)timm_threads(ctx), "precision", o.precision ? o.precision : "fp32", "runs", (int)n,
                               "ms_min", cli_real(1e3 * t[0]), "ms_median", cli_real(1e3 * median), "images_per_second",
-                              cli_real((double)o.batch / median), "peak_bytes", (json_int_t)peak, "gflops",
+                              cli_real((double)o.batch / median), "peak_bytes", (json_int_t)most, "gflops",
                               cli_real(gflop / median));
         if (o.train)
             json_object_set_new(r, "optimizer", json_string(o.opt ? o.opt : "sgd"));
@@ -208,19 +221,119 @@ static void one_model(timm_ctx *ctx, const char *name)
             json_object_set_new(r, "ms", ms);
         }
         if (rows && o.json)
-            json_object_set(r, "profile", rows);
+            json_object_update_new(r, json_pack("{s:O,s:o,s:o}", "profile", rows, "peak_gflops", cli_real(peak[0]), "peak_gb_per_second",
+                                                cli_real(peak[1])));
         if (o.json)
             cli_json(json_incref(r));
         else
             printf("%-40s b%-4lld %2d threads  %9.3f ms min %9.3f ms median %10.1f img/s %8.1f GFLOP/s %8.1f MB peak\n", name,
                    (long long)o.batch, timm_threads(ctx), 1e3 * t[0], 1e3 * median, (double)o.batch / median, gflop / median,
-                   (double)peak / (1 << 20));
+                   (double)most / (1 << 20));
+        if (rows && !o.json)
+            printf("%-40s peaks of the machine, measured: %.0f GFLOP/s in fp32, %.1f GB/s from memory to memory\n", "", peak[0], peak[1]);
         json_decref(r);
     }
     json_decref(rows);
     fflush(stdout);
     free(t);
     close_subject(&s);
+}
+
+/* -- several at once ------------------------------------------------------------------------------------------------------- */
+
+typedef struct copy { pid_t pid; int out; double ms[2]; } copy;        /* ms: least, median */
+
+/* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells the times. */
+static void be_copy(const char *name, int go, int out)
+{
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+    subject s;
+    size_t n = 0;
+    char none;
+    if (open_subject(&s, ctx, name)) {
+        once(&s);
+        double *t = write(out, "", 1) == 1 && read(go, &none, 1) == 0 ? measure(&s, &n) : NULL;
+        if (n && timm_ctx_status(ctx) == TIMM_OK) {
+            qsort(t, n, sizeof *t, less);
+            double ms[2] = { 1e3 * t[0], 1e3 * t[n / 2] };
+            n = write(out, ms, sizeof ms) == sizeof ms;
+        }
+        free(t);
+        close_subject(&s);
+    }
+    _exit(cli_close(&cmd_benchmark, ctx, NULL));
+}
+
+static bool start_copy(copy *c, const char *name, const int go[2])
+{
+    int out[2];
+    if (pipe(out))
+        return false;
+    c->out = out[0];
+    c->pid = fork();
+    if (!c->pid) {
+        close(go[1]);
+        close(out[0]);
+        be_copy(name, go[0], out[1]);
+    }
+    close(out[1]);
+    return c->pid > 0;
+}
+
+/* n processes at once; the worst exit code. */
+static int run_copies(const char *name, copy *c, int n)
+{
+    int go[2], worst = EXIT_OK, started = 0;
+    char ready;
+    if (pipe(go))
+        return EXIT_FAILED;
+    while (started < n && start_copy(&c[started], name, go))
+        started++;
+    for (int i = 0; i < started; i++)
+        worst = read(c[i].out, &ready, 1) == 1 ? worst : EXIT_FAILED;
+    close(go[0]);
+    close(go[1]);
+    for (int i = 0; i < started; i++) {
+        int status = 0;
+        bool told = read(c[i].out, c[i].ms, sizeof c[i].ms) == sizeof c[i].ms;
+        close(c[i].out);
+        waitpid(c[i].pid, &status, 0);
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
+        code = code || told ? code : EXIT_FAILED;
+        worst = code > worst ? code : worst;
+    }
+    if (started < n)
+        fprintf(stderr, "timm benchmark: %d of %d processes could not be started\n", n - started, n);
+    return started < n && !worst ? EXIT_FAILED : worst;
+}
+
+static int copies_of(const char *name)
+{
+    copy alone = { 0 }, *c = calloc((size_t)o.copies, sizeof *c);
+    int code = c ? run_copies(name, &alone, 1) : EXIT_FAILED;
+    code = code ? code : run_copies(name, c, (int)o.copies);
+    double worst[2] = { 0 };
+    json_t *least = json_array(), *median = json_array();
+    for (int i = 0; !code && i < o.copies; i++) {
+        for (int k = 0; k < 2; k++)
+            worst[k] = c[i].ms[k] > worst[k] ? c[i].ms[k] : worst[k];
+        json_array_append_new(least, cli_real(c[i].ms[0]));
+        json_array_append_new(median, cli_real(c[i].ms[1]));
+    }
+    if (!code && o.json)
+        cli_json(json_pack("{s:s,s:I,s:I,s:I,s:o,s:o,s:O,s:O,s:o,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
+                           (json_int_t)o.threads, "copies", (json_int_t)o.copies, "alone_ms_min", cli_real(alone.ms[0]), "alone_ms_median",
+                           cli_real(alone.ms[1]), "ms_min", least, "ms_median", median, "slowdown_min",
+                           cli_real(worst[0] / alone.ms[0]), "slowdown_median", cli_real(worst[1] / alone.ms[1])));
+    else if (!code)
+        printf("%-40s b%-4lld alone %9.3f ms min %9.3f ms median; %lld at once, the slowest %9.3f ms min %9.3f ms median: %.2f x %.2f x\n",
+               name, (long long)o.batch, alone.ms[0], alone.ms[1], (long long)o.copies, worst[0], worst[1], worst[0] / alone.ms[0],
+               worst[1] / alone.ms[1]);
+    fflush(stdout);
+    json_decref(least);
+    json_decref(median);
+    free(c);
+    return code;
 }
 
 static int run(int argc, char **argv)
@@ -233,7 +346,13 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_benchmark, code);
     if (!models.count)
         return cli_usage(&cmd_benchmark, "which model?");
-    for (size_t i = 0; i < models.count; i++) {
+    if (o.copies && o.profile)
+        return cli_usage(&cmd_benchmark, "--copies says nothing about kernel calls: without --profile");
+    for (size_t i = 0; i < models.count && o.copies; i++) {
+        code = copies_of(models.text[i]);
+        worst = code > worst ? code : worst;
+    }
+    for (size_t i = 0; i < models.count && !o.copies; i++) {
         timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
         one_model(ctx, models.text[i]);
         code = cli_close(&cmd_benchmark, ctx, NULL);
@@ -249,6 +368,7 @@ const command cmd_benchmark = {
     "  $ timm benchmark resnet50\n"
     "  $ timm benchmark mobilenetv3_large_100 efficientnet_b0 -b 16 --json\n"
     "  $ timm benchmark convnext_tiny --profile\n"
+    "  $ timm benchmark resnet18 --copies 2\n"
     "  $ timm benchmark resnet18 --train -b 32 --opt adamw\n",
     run,
 };

@@ -10,6 +10,14 @@ static const option options[] = {
     { 0 }
 };
 
+/* A number where it is all of one. */
+static json_t *value_of(const char *text)
+{
+    char *end;
+    long long n = strtoll(text, &end, 10);
+    return *text && !*end ? json_integer(n) : cli_text(text);
+}
+
 /* A line is a name, spaces, a value; backends, say, have several lines. */
 static json_t *as_json(const char *text)
 {
@@ -26,11 +34,11 @@ static json_t *as_json(const char *text)
             *p = *p == ' ' ? '_' : *p;
         json_t *old = json_object_get(r, key);
         if (json_is_array(old))
-            json_array_append_new(old, cli_text(rest));
+            json_array_append_new(old, value_of(rest));
         else if (!strcmp(key, "backend"))
             json_object_set_new(r, key, json_pack("[o]", cli_text(rest)));
         else
-            json_object_set_new(r, key, cli_text(rest));
+            json_object_set_new(r, key, value_of(rest));
         text += line + (text[line] == '\n');
     }
     return r;

@@ -34,7 +34,9 @@ int main(int argc, char **argv)
     timm_trainer_set(trainer, "lr", "0.001");
     for (int step = 0; step < STEPS && timm_ctx_status(ctx) == TIMM_OK; step++) {
         draw_batch();
-        timm_backward(trainer, &image, &target, &loss);
+        timm_train_forward(trainer, &image);
+        timm_train_loss(trainer, &target, &loss);
+        timm_train_backward(trainer);
         timm_optimizer_step(trainer);
         if (step % 10 == 9)
             printf("step %2d: loss %.3f\n", step, loss);

@@ -124,6 +124,41 @@ TEST(weights_load_as_in_timm)
     jsonl_close(&lines);
 }
 
+/* A file says what its network was made with: it comes back as it was, though its patches are as many as a square's. */
+TEST(weights_come_back_at_their_size)
+{
+    const char *file = test_temp("flat.safetensors");
+    timm_ctx *ctx = timm_open(NULL);
+    const timm_model_opts flat = { .img_size = { 80, 320 }, .classes = 3, .in_chans = 1, .kwargs = "depth=2", .fill = figures_fill };
+    timm_model *m = timm_create(ctx, "test_vit", &flat), *again[2];
+    timm_save(m, file);
+    again[0] = timm_create(ctx, "test_vit", &(timm_model_opts){ .weights = file });
+    again[1] = timm_create(ctx, "test_vit", &(timm_model_opts){ .weights = file, .img_size = { 80, 320 } });
+    REQUIRE(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    enum { NUMBERS = 101 * 64 };
+    static float had[NUMBERS], has[NUMBERS];
+    timm_param_read(m, "pos_embed", had, NUMBERS);
+    for (int i = 0; i < 2; i++) {
+        timm_param_read(again[i], "pos_embed", has, NUMBERS);
+        CHECK(timm_ctx_status(ctx) == TIMM_OK && !memcmp(had, has, sizeof has), "pos_embed is another %s", timm_message(ctx));
+        CHECK(timm_param_count(again[i]) == timm_param_count(m), "another network");
+    }
+    timm_close(ctx);
+}
+
+/* The key of a file's metadata, to one as long. */
+static void rename_in_header(const char *path, const char *from, const char *to)
+{
+    static char head[1 << 16];
+    FILE *f = fopen(path, "r+b");
+    REQUIRE(f, "cannot open %s", path);
+    size_t n = fread(head, 1, sizeof head, f), at = 0, length = strlen(from);
+    while (at + length <= n && memcmp(head + at, from, length))
+        at++;
+    REQUIRE(at + length <= n && !fseek(f, (long)at, SEEK_SET) && fwrite(to, 1, length, f) == length, "no %s in %s", from, path);
+    fclose(f);
+}
+
 /* What a grid of 78 patches was, nothing tells: file and tensor are named. */
 TEST(weights_that_cannot_be_fitted_are_named)
 {
@@ -131,6 +166,7 @@ TEST(weights_that_cannot_be_fitted_are_named)
     char want[512];
     timm_ctx *ctx = timm_open(NULL);
     timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .img_size = { 96, 208 } }), file);
+    rename_in_header(file, "timm.img_size", "timm.not_size");
     CHECK(!timm_create(ctx, "test_vit", &(timm_model_opts){ .weights = file }), "loaded");
     snprintf(want, sizeof want, "%s does not fit test_vit: 0 missing, 0 unexpected, 1 misshaped tensors\n"
              "  misshaped   pos_embed is (1, 79, 64) in the file and (1, 101, 64) in the model", file);

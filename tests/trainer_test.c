@@ -152,6 +152,49 @@ TEST(trainer_accumulates)
     end(&parts);
 }
 
+/* In three calls, and with a loss of the caller's: (softmax(logits) - target) / N is the gradient of the cross entropy. */
+TEST(trainer_in_parts)
+{
+    static const char *const soft[] = { "smoothing", "0", NULL };
+    static const char *const given[] = { "loss", "given", NULL };
+    const char *names[] = { "head.weight", "blocks.2.mlp.fc1.weight", "patch_embed.proj.weight", "cls_token" };
+    loop whole = begin(soft), parts = begin(soft), own = begin(given);
+    timm_tensor x, y;
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES], slope[N * CLASSES];
+    double one = 0, other = 1;
+    draw(0, 0, N, pixels, truth, &x, &y);
+    timm_backward(whole.t, &x, &y, &one);
+    timm_train_forward(parts.t, &x);                                    /* given up: the next begins anew */
+    timm_tensor logits = timm_train_forward(parts.t, &x), mine = timm_train_forward(own.t, &x);
+    REQUIRE(logits.rank == 2 && logits.dim[1] == CLASSES && mine.rank == 2, "%s", timm_message(parts.ctx));
+    for (int i = 0; i < N; i++) {
+        double sum = 0;
+        for (int k = 0; k < CLASSES; k++)
+            sum += exp(mine.data[i * CLASSES + k]);
+        for (int k = 0; k < CLASSES; k++)
+            slope[i * CLASSES + k] = (float)((exp(mine.data[i * CLASSES + k]) / sum - truth[i * CLASSES + k]) / N);
+    }
+    timm_train_loss(parts.t, &y, &other);
+    CHECK(one == other, "loss %.9g, in parts %.9g", one, other);
+    y.data = slope;
+    CHECK(timm_train_loss(own.t, &y, NULL) == TIMM_OK && timm_train_backward(own.t) == TIMM_OK
+          && timm_train_backward(parts.t) == TIMM_OK, "%s%s", timm_message(own.ctx), timm_message(parts.ctx));
+    for (int i = 0; i < 4; i++) {
+        timm_tensor g = timm_gradient(whole.t, names[i]), s = timm_gradient(parts.t, names[i]), o = timm_gradient(own.t, names[i]);
+        double most = 0, off = 0;
+        REQUIRE(g.data && s.data && o.data, "no gradient of %s", names[i]);
+        CHECK(!memcmp(g.data, s.data, (size_t)timm_numel(&g) * sizeof(float)), "%s differs in parts", names[i]);
+        for (int64_t k = 0; k < timm_numel(&g); k++) {
+            most = fmax(most, fabs(g.data[k]));
+            off = fmax(off, fabs(o.data[k] - g.data[k]));
+        }
+        CHECK(most > 0 && off < 2e-5 * most, "%s: %g off, of %g", names[i], off, most);
+    }
+    end(&whole);
+    end(&parts);
+    end(&own);
+}
+
 static void says(loop *l, timm_status code, const char *text)
 {
     CHECK(timm_ctx_status(l->ctx) == code && strstr(timm_message(l->ctx), text), "not '%s' but: %s", text, timm_message(l->ctx));
@@ -176,9 +219,15 @@ TEST(trainer_misuse)
     says(&l, TIMM_BAD_ARG, "lr takes a number, not 'much'");
     CHECK(!timm_trainer_set(l.t, "weight_decay", "0.5") && !strcmp(timm_trainer_get(l.t, "weight-decay"), "0.5"), "get");
     timm_optimizer_step(l.t);
-    says(&l, TIMM_BAD_ARG, "an optimizer step needs gradients: call timm_backward first");
+    says(&l, TIMM_BAD_ARG, "an optimizer step needs gradients: call timm_train_backward first");
     timm_backward(l.t, &x, &y, &loss);
     says(&l, TIMM_SHAPE, "training takes images (N, C, H, W) and targets (N, classes) of the same N");
+    timm_train_loss(l.t, &y, &loss);
+    says(&l, TIMM_BAD_ARG, "timm_train_loss comes after timm_train_forward");
+    timm_train_backward(l.t);
+    says(&l, TIMM_BAD_ARG, "timm_train_backward comes after timm_train_loss");
+    timm_train_forward(l.t, &y);
+    says(&l, TIMM_SHAPE, "training takes images (N, C, H, W)");
     timm_trainer_validate(l.t, false, &r);
     CHECK(timm_ctx_status(l.ctx) != TIMM_OK, "validated nothing");
     timm_clear(l.ctx);

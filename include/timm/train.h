@@ -2,7 +2,7 @@
  *
  * A trainer belongs to a model and writes to its parameters.  Options have the names of timm's train.py and are set as
  * text before the first step.  Three ways to use it, each made of the one before:
- *   timm_backward, timm_optimizer_step    a loop of one's own: loss, gradients, update
+ *   timm_train_forward, timm_train_loss, timm_train_backward, timm_optimizer_step      a loop of one's own
  *   timm_trainer_epoch, _validate, ...    epochs over the data set that the options name
  *   timm_trainer_run                      all of it: schedule, validation, checkpoints, logs, as `timm train`
  */
@@ -46,10 +46,17 @@ TIMM_API timm_status timm_trainer_made(timm_trainer *trainer, const char *name, 
 
 /* -- a loop of one's own ------------------------------------------------------------------------------------------------- */
 
-/* Forward and backward in training mode: image (N, C, H, W), target (N, classes) of probabilities; the loss that the options
- * name.  Gradients replace those of the last call, or add to them after timm_keep_gradients; running statistics move. */
+/* A batch, in this order.  Image (N, C, H, W), in training mode; the logits (N, classes) live until the next forward pass. */
+TIMM_API timm_tensor timm_train_forward(timm_trainer *trainer, const timm_tensor *image);
+/* The loss that the options name; target (N, classes) of probabilities.  With the option "loss" "given" the loss is the
+ * caller's: target is then its gradient by the logits, d loss / d logits, and what comes out the sum of target times logits. */
+TIMM_API timm_status timm_train_loss(timm_trainer *trainer, const timm_tensor *target, double *loss);
+/* Gradients replace those of the last batch, or add to them after timm_keep_gradients; running statistics move, unless the
+ * loss is no finite number.  Image and target must still be there. */
+TIMM_API timm_status timm_train_backward(timm_trainer *trainer);
+/* The three of them. */
 TIMM_API timm_status timm_backward(timm_trainer *trainer, const timm_tensor *image, const timm_tensor *target, double *loss);
-/* The next timm_backward adds to the gradients: accumulation. */
+/* The next batch adds to the gradients: accumulation. */
 TIMM_API void timm_keep_gradients(timm_trainer *trainer);
 TIMM_API timm_tensor timm_trainer_logits(const timm_trainer *trainer);              /* of the last call */
 /* The gradient of a parameter; rank 0 without data: none flows there.  It lives until the next call. */

@@ -2,6 +2,7 @@
  *
  * Loading points the store's entries into the mapped file; numbers are read when a plan packs them.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,6 +389,22 @@ static bool put_entry(void *user, const safetensors_tensor *t, safetensors_sink 
     return ok;
 }
 
+size_t weights_describe_model(const timm_model *m, weights_metadata *w)
+{
+    size_t n = 0;
+    snprintf(w->classes, sizeof w->classes, "%d", m->head.classes);
+    snprintf(w->chans, sizeof w->chans, "%d", m->opts.in_chans);
+    snprintf(w->size, sizeof w->size, "%" PRId64 " %" PRId64, m->opts.img_size[0], m->opts.img_size[1]);
+    w->pair[n++] = (safetensors_pair){ "format", "pt" };
+    w->pair[n++] = (safetensors_pair){ "architecture", m->cfg.architecture };
+    w->pair[n++] = (safetensors_pair){ "timm.num_classes", w->classes };
+    w->pair[n++] = (safetensors_pair){ "timm.in_chans", w->chans };
+    w->pair[n++] = (safetensors_pair){ "timm.img_size", w->size };
+    if (m->kwargs)
+        w->pair[n++] = (safetensors_pair){ "timm.model_kwargs", m->kwargs };
+    return n;
+}
+
 timm_status timm_save(timm_model *m, const char *path)
 {
     if (!m)
@@ -402,9 +419,10 @@ timm_status timm_save(timm_model *m, const char *path)
                                      .put = put_entry, .user = e };
         memcpy(t[i].dim, e->shape.dim, sizeof e->shape.dim);
     }
-    safetensors_pair meta[] = { { "format", "pt" }, { "architecture", m->cfg.architecture } };
+    weights_metadata meta;
+    size_t pairs = weights_describe_model(m, &meta);
     if (t && status_ok(st))
-        safetensors_write(path, t, m->entries, meta, 2, st);
+        safetensors_write(path, t, m->entries, meta.pair, pairs, st);
     free(t);
     return st->code;
 }

@@ -2,6 +2,7 @@
 #ifndef API_MODEL_H
 #define API_MODEL_H
 #include "api/context.h"
+#include "io/safetensors.h"
 #include "nn/nn.h"
 #include "plan/plan.h"
 
@@ -67,6 +68,10 @@ timm_step model_step(const plan *p, int i);              /* of a plan, as told o
 bool weights_load(timm_model *m, const char *path, bool strict, bool asked);
 /* What a run's checkpoint says of its network, pixels and classes, where the options say nothing: o->weights is read. */
 bool weights_describe(timm_model *m, timm_model_opts *o);
+/* What a file of weights says of its network, so that the same is made of it again; the model's strings stay the model's. */
+enum { WEIGHTS_PAIRS = 8 };
+typedef struct weights_metadata { safetensors_pair pair[WEIGHTS_PAIRS]; char classes[24], size[64], chans[24]; } weights_metadata;
+size_t weights_describe_model(const timm_model *m, weights_metadata *w);       /* how many pairs */
 void weights_release(weights *w);
 
 bool model_take_kwargs(timm_model *m, const char *text);                 /* kwargs.c; text may be NULL */

@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "train/task.h"
 
-enum { LOSS, LOGITS, FIRST_GRADIENT };
+enum { LOGITS, LOSS, FIRST_GRADIENT };       /* in this order, and so in three parts, the plan runs */
 
 timm_trainer *timm_trainer_open(timm_model *m)
 {
@@ -34,6 +34,7 @@ static void forget(timm_trainer *t)
     t->buffer = NULL;
     t->input = NULL;
     t->params = t->curves = t->buffers = 0;
+    t->next = PASS_FORWARD;
 }
 
 void timm_trainer_close(timm_trainer *t)
@@ -94,7 +95,7 @@ static void estimate_hessian(const timm_trainer *t, nn_build *b, tg *const *d, t
     free(hz);
 }
 
-/* Outputs: loss, logits, the gradients there are, the Hessian's diagonal where it is wanted, then the buffers' new values. */
+/* Outputs: logits, loss, the gradients there are, the Hessian's diagonal where it is wanted, then the buffers' new values. */
 static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
 {
     status *st = &t->m->ctx->st;
@@ -243,29 +244,81 @@ bool trainer_needs_plan(timm_trainer *t)
     return t->plan || build(t, SHAPE(2, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]), SHAPE(2, m->head.classes));
 }
 
-timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_tensor *target, double *loss)
+static timm_tensor output(const timm_trainer *t, int i)
 {
-    if (!t)
-        return TIMM_BAD_ARG;
-    status *st = &t->m->ctx->st;
-    tg_shape x = { 0 }, y = { 0 };
-    if (!shape_of(image, 4, &x) || !shape_of(target, 2, &y) || x.dim[0] != y.dim[0])
-        status_fail(st, TIMM_SHAPE, "training takes images (N, C, H, W) and targets (N, classes) of the same N");
-    if (!status_ok(st) || ((!t->plan || !tg_same(t->image, x) || !tg_same(t->target, y)) && !build(t, x, y)))
-        return st->code;
+    const tg_tensor *o = plan_output(t->plan, i);
+    timm_tensor r = { .rank = o->shape.rank, .data = o->data };
+    memcpy(r.dim, o->shape.dim, sizeof r.dim);
+    return r;
+}
+
+static double last_loss(const timm_trainer *t) { return *(const float *)plan_output(t->plan, LOSS)->data; }
+
+/* The plan for these shapes, and its first part. */
+static bool forward(timm_trainer *t, const timm_tensor *image, tg_shape x, tg_shape y)
+{
+    if ((!t->plan || !tg_same(t->image, x) || !tg_same(t->target, y)) && !build(t, x, y))
+        return false;
     t->calls = t->keep ? t->calls : 0;
     nn_key_of((uint64_t)train_int(&t->opts, "seed"), (uint64_t)t->passes++, t->key);
     t->input[IN_IMAGE] = image->data;
-    t->input[IN_TARGET] = target->data;
+    t->input[IN_TARGET] = NULL;
     t->input[NN_KEY] = t->key;
     for (int i = 0; i < t->params; i++) {
         t->input[NN_FIRST_PARAM + i] = nn_own(t->param[i]);
         if (!t->input[NN_FIRST_PARAM + i])
-            return st->code;
+            return false;
     }
-    plan_run(t->plan, t->input);
-    double value = ((const float *)plan_output(t->plan, LOSS)->data)[0];
-    for (int i = 0; i < t->buffers && isfinite(value); i++)              /* statistics of a batch gone wrong would stay */
+    plan_run_part(t->plan, t->input, -1, LOGITS);
+    t->next = PASS_LOSS;
+    return true;
+}
+
+timm_tensor timm_train_forward(timm_trainer *t, const timm_tensor *image)
+{
+    tg_shape x = { 0 };
+    if (!t)
+        return (timm_tensor){ 0 };
+    if (!shape_of(image, 4, &x))
+        status_fail(&t->m->ctx->st, TIMM_SHAPE, "training takes images (N, C, H, W)");
+    if (!status_ok(&t->m->ctx->st) || !forward(t, image, x, SHAPE(x.dim[0], t->m->head.classes)))
+        return (timm_tensor){ 0 };
+    return output(t, LOGITS);
+}
+
+timm_status timm_train_loss(timm_trainer *t, const timm_tensor *target, double *loss)
+{
+    tg_shape y = { 0 };
+    if (!t)
+        return TIMM_BAD_ARG;
+    status *st = &t->m->ctx->st;
+    if (t->next != PASS_LOSS)
+        status_fail(st, TIMM_BAD_ARG, "timm_train_loss comes after timm_train_forward");
+    else if (!shape_of(target, 2, &y) || !tg_same(y, t->target))
+        status_fail(st, TIMM_SHAPE, "targets are (N, classes), as the logits");
+    if (!status_ok(st))
+        return st->code;
+    t->input[IN_TARGET] = target->data;
+    plan_run_part(t->plan, t->input, LOGITS, LOSS);
+    t->next = PASS_BACKWARD;
+    if (loss)
+        *loss = last_loss(t);
+    return st->code;
+}
+
+timm_status timm_train_backward(timm_trainer *t)
+{
+    if (!t)
+        return TIMM_BAD_ARG;
+    status *st = &t->m->ctx->st;
+    if (t->next != PASS_BACKWARD)
+        status_fail(st, TIMM_BAD_ARG, "timm_train_backward comes after timm_train_loss");
+    if (!status_ok(st))
+        return st->code;
+    plan_run_part(t->plan, t->input, LOSS, -1);
+    t->next = PASS_FORWARD;
+    bool finite = isfinite(last_loss(t));                                /* statistics of a batch gone wrong would stay */
+    for (int i = 0; i < t->buffers && finite; i++)
         memcpy(t->buffer[i]->owned, plan_output(t->plan, t->first_update + i)->data,
                (size_t)tg_numel(t->buffer[i]->shape) * sizeof(float));
     if (t->keep)
@@ -273,18 +326,15 @@ timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_
     t->summed = t->keep;
     t->keep = false;
     t->calls++;
-    if (loss)
-        *loss = value;
     model_drop_plans(t->m);
     return st->code;
 }
 
-static timm_tensor output(const timm_trainer *t, int i)
+timm_status timm_backward(timm_trainer *t, const timm_tensor *image, const timm_tensor *target, double *loss)
 {
-    const tg_tensor *o = plan_output(t->plan, i);
-    timm_tensor r = { .rank = o->shape.rank, .data = o->data };
-    memcpy(r.dim, o->shape.dim, sizeof r.dim);
-    return r;
+    timm_train_forward(t, image);
+    timm_train_loss(t, target, loss);
+    return timm_train_backward(t);
 }
 
 timm_tensor timm_trainer_logits(const timm_trainer *t) { return t && t->plan ? output(t, LOGITS) : (timm_tensor){ 0 }; }

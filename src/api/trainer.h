@@ -16,6 +16,8 @@
 #include "train/schedule.h"
 #include "train/train_options.h"
 
+typedef enum train_pass { PASS_FORWARD, PASS_LOSS, PASS_BACKWARD } train_pass;
+
 /* Inputs of the plan, before the parameters. */
 enum { IN_IMAGE, IN_TARGET };
 
@@ -41,6 +43,7 @@ struct timm_trainer {
     /* Gradients of the trainer's own: sums over several passes, or what clipping may change. */
     float **sum;                            /* by param; NULL where no gradient flows */
     float *sum_block;
+    train_pass next;                        /* of a batch: what is to come */
     int calls;                              /* passes in the gradients now */
     int64_t passes;                         /* of all updates: dropout draws anew in each */
     bool keep, summed;

@@ -249,6 +249,8 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
     status *st = &t->m->ctx->st;
     if (!t->train_loader)
         return status_fail(st, TIMM_BAD_ARG, "no --train-split is named");
+    if (!strcmp(train_text(&t->opts, "loss"), "given"))
+        return status_fail(st, TIMM_BAD_ARG, "--loss given is for a loop of one's own in C: a data set has targets, no gradients");
     int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0;
     int64_t every = train_int(&t->opts, "recovery-interval");
     bool skip_nan = !strcmp(train_text(&t->opts, "on-nan"), "skip");

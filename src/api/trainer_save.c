@@ -82,20 +82,12 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
         list(l, "trainer/", "best", ST_F64, 2 * t->n_best, t->best);
 
     safetensors_pair pair[MAX_PAIRS];
-    char key[TRAIN_OPTIONS][64], classes[24], size[64], chans[24];
-    size_t pairs = 0;
+    char key[TRAIN_OPTIONS][64];
+    weights_metadata made;
+    size_t pairs = weights_describe_model(m, &made);
     char *names = class_names(t);
-    snprintf(classes, sizeof classes, "%d", m->head.classes);
-    snprintf(size, sizeof size, "%" PRId64 " %" PRId64, m->opts.img_size[0], m->opts.img_size[1]);
-    snprintf(chans, sizeof chans, "%d", m->opts.in_chans);
-    pair[pairs++] = (safetensors_pair){ "format", "pt" };
-    pair[pairs++] = (safetensors_pair){ "architecture", m->cfg.architecture };
+    memcpy(pair, made.pair, pairs * sizeof *pair);
     pair[pairs++] = (safetensors_pair){ "timm.build", timm_version() };
-    pair[pairs++] = (safetensors_pair){ "timm.num_classes", classes };
-    pair[pairs++] = (safetensors_pair){ "timm.in_chans", chans };
-    pair[pairs++] = (safetensors_pair){ "timm.img_size", size };
-    if (m->kwargs)
-        pair[pairs++] = (safetensors_pair){ "timm.model_kwargs", m->kwargs };
     if (names && t->n_labels)
         pair[pairs++] = (safetensors_pair){ "timm.labels", names };
     const timm_train_option *o = timm_train_options();

@@ -311,7 +311,7 @@ timm_status timm_optimizer_step(timm_trainer *t)
         return TIMM_BAD_ARG;
     status *st = &t->m->ctx->st;
     if (!t->calls)
-        status_fail(st, TIMM_BAD_ARG, "an optimizer step needs gradients: call timm_backward first");
+        status_fail(st, TIMM_BAD_ARG, "an optimizer step needs gradients: call timm_train_backward first");
     if (!status_ok(st) || !trainer_start(t) || !settle_gradients(t))
         return st->code;
     optimizer_step(t->optimizer);

@@ -34,6 +34,7 @@ typedef struct tg_kernel {
 typedef struct tg_backend {
     const char *name;           /* "cpu" */
     bool (*open)(void);         /* false: not on this machine; NULL: always.  Called once, may load libraries */
+    const char *(*library)(void);   /* whose kernels they are, and its version, once open; NULL: our own */
     const tg_kernel *kernels;
     size_t count;
 } tg_backend;
@@ -44,5 +45,8 @@ const tg_backend *const *tg_backends(const char *name);
 
 /* How this processor does products of bfloat16 numbers, in words. */
 const char *cpu_bf16(void);
+/* Measured now, on all threads of the pool, some hundredths of a second: single precision, and a copy from memory to memory, bytes read
+ * and written.  False: out of memory. */
+bool cpu_peak(struct pool *p, double *gflops, double *gb_per_second);
 
 #endif

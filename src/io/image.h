@@ -48,4 +48,9 @@ bool image_save(const char *path, const timm_image *image, bool chw, status *st)
 bool image_save_png(const char *path, const timm_image *image, status *st);
 bool image_save_npy(const char *path, const timm_image *image, bool chw, status *st);
 
+/* Of the libraries that decode, as they are loaded. */
+const char *image_jpeg_version(void);
+const char *image_png_version(void);
+const char *image_webp_version(void);
+
 #endif

@@ -13,6 +13,12 @@ typedef struct decoder {
     char said[JMSG_LENGTH_MAX];
 } decoder;
 
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+
+/* The library has no function for it; which one the program was built with is in its headers. */
+const char *image_jpeg_version(void) { return "libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION); }
+
 bool image_is_jpeg(const uint8_t *bytes, size_t size)
 {
     return size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;

@@ -12,6 +12,8 @@ enum { SAID = 160 };       /* room for the sentence of libpng */
 
 typedef struct reader { const image_source *from; size_t at; char said[SAID]; } reader;
 
+const char *image_png_version(void) { return png_get_libpng_ver(NULL); }
+
 bool image_is_png(const uint8_t *bytes, size_t size)
 {
     return size >= 8 && !png_sig_cmp(bytes, 0, 8);

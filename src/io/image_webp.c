@@ -1,8 +1,17 @@
 /* image_webp.c - WebP by libwebp; of an animation the first frame, on its canvas. */
+#include <stdio.h>
 #include <string.h>
 #include <webp/decode.h>
 #include <webp/demux.h>
 #include "io/image.h"
+
+const char *image_webp_version(void)
+{
+    static char text[16];
+    int v = WebPGetDecoderVersion();
+    snprintf(text, sizeof text, "%d.%d.%d", v >> 16, v >> 8 & 255, v & 255);
+    return text;
+}
 
 bool image_is_webp(const uint8_t *bytes, size_t size)
 {

@@ -24,6 +24,7 @@ struct plan {
     int patches;
     tg_tensor *output;
     place *output_place;
+    int *output_ready;                              /* steps until it is there */
     int outputs;
     char *arena;
     size_t arena_bytes, state_bytes;
@@ -291,6 +292,7 @@ static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
         if (outputs[i] == x) {
             p->output[i] = v.t;
             p->output_place[i] = v.p;
+            p->output_ready[i] = p->steps;
         }
     return true;
 }
@@ -405,7 +407,8 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
     p->outputs = n;
     p->output = calloc((size_t)n + 1, sizeof *p->output);
     p->output_place = calloc((size_t)n + 1, sizeof *p->output_place);
-    bool ok = (values && p->output && p->output_place)
+    p->output_ready = calloc((size_t)n + 1, sizeof *p->output_ready);
+    bool ok = (values && p->output && p->output_place && p->output_ready)
               || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
     for (int i = 0; i < n; i++)
         outputs[i]->mark = IS_OUTPUT;
@@ -465,6 +468,7 @@ void plan_free(plan *p)
     free(p->patch);
     free(p->output);
     free(p->output_place);
+    free(p->output_ready);
     free(p->arena);
     free(p);
 }
@@ -476,11 +480,14 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void plan_run(plan *p, const float *const *inputs)
+void plan_run_part(plan *p, const float *const *inputs, int after, int until)
 {
-    for (int i = 0; i < p->patches; i++)
-        p->patch[i].tensor->data = (void *)(uintptr_t)(inputs[p->patch[i].input] + p->patch[i].offset);
-    for (int i = 0; i < p->steps; i++) {
+    for (int i = 0; i < p->patches; i++) {
+        const float *input = inputs[p->patch[i].input];
+        p->patch[i].tensor->data = input ? (void *)(uintptr_t)(input + p->patch[i].offset) : NULL;
+    }
+    int end = until < 0 ? p->steps : p->output_ready[until];
+    for (int i = after < 0 ? 0 : p->output_ready[after]; i < end; i++) {
         plan_step *s = &p->step[i];
         double t = p->profile ? now() : 0;
         if (s->kernel)
@@ -491,6 +498,8 @@ void plan_run(plan *p, const float *const *inputs)
             s->seconds += now() - t;
     }
 }
+
+void plan_run(plan *p, const float *const *inputs) { plan_run_part(p, inputs, -1, -1); }
 
 const tg_tensor *plan_output(const plan *p, int i) { return &p->output[i]; }
 void plan_profile(plan *p, bool on) { p->profile = on; }

@@ -45,6 +45,9 @@ plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts 
 void plan_free(plan *p);
 /* inputs[i]: dense data of input number i.  No allocation. */
 void plan_run(plan *p, const float *const *inputs);
+/* Part of a run: from where output `after` was there (-1: the start) until output `until` is (-1: the end).  The parts of a
+ * run come in order; inputs that only later parts read may be NULL until then. */
+void plan_run_part(plan *p, const float *const *inputs, int after, int until);
 const tg_tensor *plan_output(const plan *p, int i);        /* dense, row-major; valid until the next run */
 
 int plan_steps(const plan *p, const plan_step **steps);

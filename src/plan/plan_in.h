@@ -8,7 +8,7 @@ bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st);
 /* fuse_pointwise.c: likewise, chains of elementwise ops as one node. */
 bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, status *st);
 
-/* recompute.c: likewise, of a training plan, whose first output is the loss: cheap results once more for the backward pass. */
+/* recompute.c: likewise, of a training plan, whose first output is the network's: cheap results once more for what comes after. */
 bool plan_recompute(tg_graph *g, tg **outputs, int n, status *st);
 
 /* constants.c: the value of a constant node, dense and row-major; nothing in a sketch. */

@@ -14,7 +14,7 @@ typedef struct again {
     tg **order, **now, **copy;          /* by place: the node, what stands for it, its second computation */
     int *place;                         /* of a node's id */
     bool *late, *cheap;                 /* read by the backward pass; computed again for it */
-    int count, last;                    /* the loss's place: what comes later is the backward pass */
+    int count, last;                    /* the network's result's place: what comes later is loss and backward pass */
 } again;
 
 static bool is_view(const tg *x) { return x->op->flags & TG_VIEW; }

@@ -50,7 +50,7 @@ static const timm_train_option table[] = {
     { "bce-target-thresh", N, NULL, "T", "targets above T count as 1, others as 0" },
     { "bce-pos-weight", N, NULL, "W", "weight of positive classes" },
     { "loss", T, NULL, "NAME", "ce, bce, asl, poly; multilabel: bce, asl, poly, twoway, zlpr, db; regression: mse, l1, smooth_l1; or timm's "
-      "class: AsymmetricLossSingleLabel, ..." },
+      "class: AsymmetricLossSingleLabel, ...; in C also given: the target is the gradient by the logits" },
     { "loss-kwargs", L, NULL, "K=V...", "its options: gamma_neg=2" },
 
     { NULL, F, NULL, NULL, "Optimizer:" },

@@ -53,6 +53,14 @@ VEC_TABLE(gemm_vec, gemm_vec)
 VEC_TABLE(gemm_vec, gemm_rounding)          /* both operands rounded to bfloat16, in 32 bits still */
 extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16_dot;       /* gemm_bf16.c */
 
+/* -- what is possible at most: peak_vec.c ---------------------------------------------------------------------------- */
+
+typedef struct peak_vec {
+    int numbers;                            /* multiply-adds a round */
+    float (*chains)(int64_t rounds, float a, float b);
+} peak_vec;
+VEC_TABLE(peak_vec, peak_vec)
+
 /* -- sums of outer products: outer_vec.c --------------------------------------------------------------------------- */
 
 /* out (rows x vecs vectors) = sum over pixels of left's numbers times right's vectors; pixels come in runs. */

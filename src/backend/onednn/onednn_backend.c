@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 
 #ifdef TIMM_ONEDNN
+#include <stdio.h>
 #include "onednn_product.h"
 
 static tg_kernel table[5];
@@ -18,7 +19,15 @@ static bool open_onednn(void)
     return true;
 }
 
-const tg_backend backend_onednn = { .name = "onednn", .open = open_onednn, .kernels = table, .count = 5 };
+static const char *library(void)
+{
+    static char text[32];
+    const dnnl_version_t *v = dn()->version();
+    snprintf(text, sizeof text, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+    return text;
+}
+
+const tg_backend backend_onednn = { .name = "onednn", .open = open_onednn, .library = library, .kernels = table, .count = 5 };
 #else
 static bool open_onednn(void) { return false; }
 
