@@ -61,5 +61,9 @@ bench-train: build ## steps of training against PyTorch, into docs/SPEED.md; nee
 	@$(need_peers)
 	@$(PEERS_PYTHON) bench/train.py $(BUILD)/timm docs/SPEED.md $(T)
 
-.PHONY: help setup build demo train-demo test check-resume check-arm64 man install check-zoo fuzz bench bench-train
+bench-start: build ## start to first answer and peak memory, into docs/SPEED.md; needs PEERS_PYTHON; T="resnet50 ..." runs some
+	@$(need_peers)
+	@$(PEERS_PYTHON) bench/start.py $(BUILD)/timm docs/SPEED.md --cache $(BUILD)/bench $(T)
+
+.PHONY: help setup build demo train-demo test check-resume check-arm64 man install check-zoo fuzz bench bench-train bench-start
 .DEFAULT_GOAL := help

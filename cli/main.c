@@ -30,7 +30,8 @@ static void note(void *user, const char *text)
 
 timm_ctx *cli_open(int64_t threads, const char *backend, int verbose)
 {
-    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)threads, .backend = backend, .verbose = verbose, .note = note });
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)threads, .backend = backend, .verbose = verbose, .note = note,
+                                               .without = getenv("TIMM_WITHOUT") });
     if (!ctx) {
         fputs("timm: out of memory\n", stderr);
         exit(EXIT_FAILED);

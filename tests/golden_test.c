@@ -67,6 +67,15 @@ TEST(models_in_bf16_are_no_further_off_than_pytorch)
 
 TEST(models_in_bf16x3_compute_as_timm) { check("data/golden.jsonl.xz", 6e5, 8, "--precision bf16x3"); }
 TEST(models_compute_as_timm) { check("data/golden.jsonl.xz", 6e6, 30, ""); }
+TEST(models_without_one_pass_compute_as_timm)
+{
+    static const char *const passes[] = { "fuse", "pointwise", "inplace", "fuse,pointwise,recompute,inplace,slices" };
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        setenv("TIMM_WITHOUT", passes[i], 1);
+        check("data/golden.jsonl.xz", 6e5, 8, "");
+    }
+    unsetenv("TIMM_WITHOUT");
+}
 TEST(models_compute_as_timm_by_definitions) { check("data/golden.jsonl.xz", 6e5, 8, "--backend ref"); }
 TEST(models_of_other_sizes_channels_and_classes_compute_as_timm) { check("data/golden-variants.jsonl.xz", 12e6, 20, ""); }
 TEST(models_of_other_arguments_compute_as_timm) { check("data/golden-kwargs.jsonl.xz", 30e6, 7, ""); }

@@ -4,7 +4,7 @@
 #include "jsonl.h"
 #include "test.h"
 
-TEST(gradients_as_pytorch)
+static void check(const char *more)
 {
     jsonl lines;
     int models = 0;
@@ -12,7 +12,7 @@ TEST(gradients_as_pytorch)
     for (json_t *golden; (golden = jsonl_next(&lines)); json_decref(golden), models++) {
         static char text[1 << 16];
         double worst = 0;
-        json_t *got = golden_run(TEST_TIMM, golden, "--train", text, sizeof text);
+        json_t *got = golden_run(TEST_TIMM, golden, more, text, sizeof text);
         if (got)
             golden_compare_grads(golden, got, text, sizeof text, &worst);
         json_decref(got);
@@ -20,4 +20,16 @@ TEST(gradients_as_pytorch)
     }
     jsonl_close(&lines);
     CHECK(models == 7, "%d models", models);
+}
+
+TEST(gradients_as_pytorch) { check("--train"); }
+
+TEST(gradients_without_one_pass)
+{
+    static const char *const passes[] = { "fuse", "pointwise", "recompute", "inplace", "fuse,pointwise,recompute,inplace" };
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        setenv("TIMM_WITHOUT", passes[i], 1);
+        check("--train");
+    }
+    unsetenv("TIMM_WITHOUT");
 }

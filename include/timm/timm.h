@@ -58,6 +58,8 @@ typedef struct timm_open_opts {
     int verbose;                /* 0: quiet, 1: notes on stderr, 2: which kernel won each node and why others declined */
     void (*note)(void *user, const char *text);   /* receives notes (deprecated names, ...) instead of stderr */
     void *user;
+    const char *without;        /* passes over the graph to leave out, to find out what one of them does: "fuse,slices"; all:
+                                   fuse, pointwise, recompute, inplace, slices */
 } timm_open_opts;
 
 TIMM_API timm_ctx *timm_open(const timm_open_opts *opts);        /* NULL only when out of memory */
@@ -179,12 +181,12 @@ TIMM_API timm_status timm_get_stats(timm_model *model, timm_model_stats *stats);
 /* The graph after its passes, or, with kernels, the kernel calls of a run on `batch` images, as text: "%12 conv2d (1, 64, 56, 56) ...". */
 TIMM_API const char *timm_graph_text(timm_model *model, int64_t batch, bool kernels);
 
-typedef struct timm_step {      /* one kernel call of the last plan that ran */
+typedef struct timm_step {      /* one kernel call of the last plan that ran; a large batch runs some images at a time */
     const char *op, *kernel, *where;      /* "conv2d", "onednn.conv2d", "layer1.0.conv1" */
     int rank;
-    int64_t dim[6];             /* of the result */
+    int64_t dim[6];             /* of the result of one call */
     double seconds;             /* summed over the runs since profiling was switched on */
-    int64_t macs, bytes;        /* multiply-adds; bytes read and written once each */
+    int64_t macs, bytes;        /* of a run: multiply-adds; bytes read and written once each */
 } timm_step;
 /* What the machine can do at most on the context's threads, measured in some hundredths of a second: single-precision arithmetic, and
  * a copy from memory to memory, bytes read and written.  What lies in caches can be faster than that. */

@@ -1,5 +1,6 @@
 /* context.c - opening, closing, and the first thing that went wrong. */
 #include "api/context.h"
+#include "plan/plan.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ timm_ctx *timm_open(const timm_open_opts *opts)
     ctx->note = o.note;
     ctx->user = o.user;
     ctx->backend = known_backend(o.backend ? o.backend : "auto");
+    plan_without(o.without, &ctx->without, &ctx->st);
     if (o.threads < 0 || o.threads > 1024)
         status_fail(&ctx->st, TIMM_BAD_ARG, "threads is %d; it must lie in 0 (one per core) .. 1024", o.threads);
     if (!ctx->backend)

@@ -14,6 +14,7 @@ struct timm_ctx {
     int want_threads, verbose;
     const char *backend;                    /* a name of context.c's list */
     uint64_t seed;
+    unsigned without;                       /* bits of plan_pass */
     void (*note)(void *user, const char *text);
     void *user;
     timm_model *models;                     /* a list through timm_model.next */

@@ -128,8 +128,7 @@ bool model_survey(timm_model *m)
 void model_drop_plans(timm_model *m)
 {
     for (int i = 0; i < PLANS; i++) {
-        plan_free(m->plans[i].plan);
-        m->plans[i] = (planned){ 0 };
+        slices_close(&m->plans[i]);
     }
     m->last = -1;
 }
@@ -137,24 +136,40 @@ void model_drop_plans(timm_model *m)
 static const float *fetch(void *entry, bool *temporary) { return nn_fetch(entry, temporary); }
 static void done(void *entry, const float *value, bool temporary) { nn_done(entry, value, temporary); }
 
-static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch)
+static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch, int *outputs)
 {
     nn_build b;
     tg *out[256];
-    int n;
+    int n = 0;
     plan *made = NULL;
     if (model_build(m, what, input, &b, out, 256, &n)) {
         plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch };
+                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch, .without = m->ctx->without };
         made = plan_make(b.graph, out, n, &o, &m->ctx->st);
     }
     nn_build_close(&b);
+    *outputs = n;
     return made;
 }
 
-plan *model_sketch(timm_model *m, part what, tg_shape input) { return make_plan(m, what, input, true); }
+plan *model_sketch(timm_model *m, part what, tg_shape input)
+{
+    int outputs;
+    return make_plan(m, what, input, true, &outputs);
+}
 
-plan *model_plan(timm_model *m, part what, tg_shape input)
+/* Images of a batch to run at once. */
+static int64_t find_slice(timm_model *m, part what, tg_shape input)
+{
+    int64_t batch = input.dim[0];
+    input.dim[0] = 1;
+    plan *one = batch > 1 && !(m->ctx->without >> PASS_SLICES & 1) ? model_sketch(m, what, input) : NULL;
+    int64_t slice = one ? slice_of(batch, plan_arena_bytes(one), pool_threads(ctx_pool(m->ctx))) : batch;
+    plan_free(one);
+    return slice;
+}
+
+planned *model_plan(timm_model *m, part what, tg_shape input)
 {
     int at = 0;
     for (int i = 0; i < PLANS; i++) {
@@ -162,19 +177,24 @@ plan *model_plan(timm_model *m, part what, tg_shape input)
         if (p->plan && p->what == what && tg_same(p->input, input)) {
             p->used = ++m->clock;
             m->last = i;
-            return p->plan;
+            return p;
         }
         if (p->used < m->plans[at].used)
             at = i;
     }
-    plan *made = make_plan(m, what, input, false);
-    if (!made)
+    planned made = { .what = what, .input = input, .slice = find_slice(m, what, input), .used = ++m->clock };
+    int outputs;
+    input.dim[0] = made.slice;
+    made.plan = status_ok(&m->ctx->st) ? make_plan(m, what, input, false, &outputs) : NULL;
+    if (!made.plan || !slices_open(&made, outputs, &m->ctx->st)) {
+        slices_close(&made);
         return NULL;
-    plan_free(m->plans[at].plan);
-    m->plans[at] = (planned){ .what = what, .input = input, .plan = made, .used = ++m->clock };
+    }
+    slices_close(&m->plans[at]);
+    m->plans[at] = made;
     m->last = at;
-    plan_profile(made, m->profile);
-    return made;
+    plan_profile(made.plan, m->profile);
+    return &m->plans[at];
 }
 
 /* -- creating -------------------------------------------------------------------------------------------------------------- */
@@ -340,22 +360,22 @@ static bool input_shape(timm_model *m, const timm_tensor *x, bool image, tg_shap
     return true;
 }
 
-static plan *run(timm_model *m, part what, const timm_tensor *x)
+static planned *run(timm_model *m, part what, const timm_tensor *x)
 {
     tg_shape shape;
     if (!m || !status_ok(&m->ctx->st) || !input_shape(m, x, what != PART_HEAD && what != PART_PRE_LOGITS, &shape))
         return NULL;
     drawing = m;
-    plan *p = model_plan(m, what, shape);
+    planned *p = model_plan(m, what, shape);
     if (p)
-        plan_run(p, (const float *const[]){ x->data });
+        slices_run(p, x->data);
     return p;
 }
 
 static timm_tensor first_output(timm_model *m, part what, const timm_tensor *x)
 {
-    plan *p = run(m, what, x);
-    return p ? as_tensor(plan_output(p, 0)) : (timm_tensor){ 0 };
+    planned *p = run(m, what, x);
+    return p ? as_tensor(&p->out[0]) : (timm_tensor){ 0 };
 }
 
 timm_tensor timm_forward(timm_model *m, const timm_tensor *image) { return first_output(m, PART_FORWARD, image); }
@@ -430,8 +450,8 @@ timm_status timm_forward_intermediates(timm_model *f, const timm_tensor *image, 
         return TIMM_BAD_ARG;
     if (!f->wanted)
         status_fail(&f->ctx->st, TIMM_BAD_ARG, "%s was not made by timm_features", f->cfg.architecture);
-    plan *p = run(f, PART_TAPS, image);
+    planned *p = run(f, PART_TAPS, image);
     for (int i = 0; p && i < f->n_wanted; i++)
-        maps[i] = as_tensor(plan_output(p, i));
+        maps[i] = as_tensor(&p->out[i]);
     return f->ctx->st.code;
 }

@@ -19,7 +19,11 @@ typedef enum part { PART_FORWARD, PART_FEATURES, PART_HEAD, PART_PRE_LOGITS, PAR
 typedef struct planned {
     part what;
     tg_shape input;
-    plan *plan;
+    plan *plan;                             /* of `slice` images (slices.c) */
+    int64_t slice;
+    tg_tensor *out;                         /* of the whole batch, dense */
+    float *gathered;                        /* where out[] lies; NULL: in the plan */
+    int outputs;
     uint64_t used;                          /* clock of the last run: the oldest plan makes room */
 } planned;
 
@@ -59,10 +63,17 @@ bool model_survey(timm_model *m);
 /* Builds one part over an input of that shape; outputs in out[], *n of them (at most max). */
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
 void model_drop_plans(timm_model *m);
-plan *model_plan(timm_model *m, part what, tg_shape input);
+planned *model_plan(timm_model *m, part what, tg_shape input);
 /* A plan to be told of, not run: it needs no weights.  The caller frees it. */
 plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
+
+/* slices.c: how many images of a batch to run at once, when one takes so much memory; then the batch. */
+int64_t slice_of(int64_t batch, size_t image_bytes, int threads);
+bool slices_open(planned *p, int outputs, status *st);                   /* plan, slice and input are set */
+void slices_close(planned *p);
+int64_t slices_count(const planned *p);
+void slices_run(planned *p, const float *input);
 
 /* checkpoint.c.  asked: the user named a number of classes; where the file has another, the head stays as drawn. */
 bool weights_load(timm_model *m, const char *path, bool strict, bool asked);

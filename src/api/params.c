@@ -213,4 +213,11 @@ timm_step model_step(const plan *p, int i)
     return r;
 }
 
-timm_step timm_get_step(const timm_model *m, int i) { return model_step(m && m->last >= 0 ? m->plans[m->last].plan : NULL, i); }
+timm_step timm_get_step(const timm_model *m, int i)
+{
+    const planned *p = m && m->last >= 0 ? &m->plans[m->last] : NULL;
+    timm_step s = model_step(p ? p->plan : NULL, i);
+    s.macs *= p ? slices_count(p) : 1;
+    s.bytes *= p ? slices_count(p) : 1;
+    return s;
+}

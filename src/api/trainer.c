@@ -133,7 +133,7 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
             out[n++] = b->update[i].value;
         }
         plan_opts o = { .backends = ctx_backends(t->m->ctx), .pool = ctx_pool(t->m->ctx), .verbose = t->m->ctx->verbose,
-                        .source = { .fetch = no_fetch, .done = no_done }, .precision = t->m->precision };
+                        .source = { .fetch = no_fetch, .done = no_done }, .precision = t->m->precision, .without = t->m->ctx->without };
         ok = status_ok(st) && (t->plan = plan_make(b->graph, out, n, &o, st));
     }
     free(out);

@@ -37,6 +37,25 @@ struct plan {
 
 typedef struct value { tg_tensor t; place p; } value;              /* of a node */
 
+const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_POINTWISE] = "pointwise", [PASS_RECOMPUTE] = "recompute",
+                                               [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
+
+bool plan_without(const char *names, unsigned *without, status *st)
+{
+    *without = 0;
+    while (names && *names) {
+        size_t n = strcspn(names, ", ");
+        int i = 0;
+        while (i < PLAN_PASSES && (strlen(plan_passes[i]) != n || strncmp(plan_passes[i], names, n)))
+            i++;
+        if (n && i == PLAN_PASSES)
+            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, pointwise, recompute, inplace, slices", (int)n, names);
+        *without |= n ? 1u << i : 0;
+        names += n + (names[n] != 0);
+    }
+    return true;
+}
+
 static bool grown(void **array, int count, int *room, size_t size, status *st)
 {
     if (count < *room)
@@ -340,7 +359,8 @@ static void merge_in_place(plan *p)
 
 static bool place_buffers(plan *p)
 {
-    merge_in_place(p);
+    if (!(p->o.without >> PASS_INPLACE & 1))
+        merge_in_place(p);
     size_t need = plan_memory(p->buf, p->bufs, p->st), scratch = 0, patches = 0;
     if (need == SIZE_MAX)
         return false;
@@ -387,6 +407,17 @@ static void count_work(plan *p, tg **order, int count)
     }
 }
 
+static bool rewritten(plan *p, tg_graph *g, tg **outputs, int n)
+{
+    static bool (*const pass[])(tg_graph *, tg **, int, status *) = {
+        [PASS_FUSE] = plan_rewrite, [PASS_POINTWISE] = plan_fuse_pointwise, [PASS_RECOMPUTE] = plan_recompute,
+    };
+    for (unsigned i = 0; i < sizeof pass / sizeof *pass; i++)
+        if (!(p->o.without >> i & 1) && !pass[i](g, outputs, n, p->st))
+            return false;
+    return true;
+}
+
 static bool build(plan *p, tg_graph *g, tg **outputs, int n)
 {
     int count;
@@ -397,11 +428,8 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
         if (order[i]->poisoned)
             return status_fail(p->st, TIMM_INTERNAL, "%s in %s is poisoned without a message", order[i]->op->name, order[i]->where);
     count_work(p, order, count);
-    if (!p->o.no_rewrite) {
-        if (!plan_rewrite(g, outputs, n, p->st) || !plan_fuse_pointwise(g, outputs, n, p->st) || !plan_recompute(g, outputs, n, p->st)
-            || !(order = tg_order(g, outputs, n, &count)))
-            return false;
-    }
+    if (!rewritten(p, g, outputs, n) || !(order = tg_order(g, outputs, n, &count)))
+        return false;
     p->nodes = count;
     value *values = calloc((size_t)g->count + 1, sizeof *values);
     p->outputs = n;

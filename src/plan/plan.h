@@ -14,12 +14,18 @@ typedef struct plan_source {
     void (*done)(void *param, const float *value, bool temporary);
 } plan_source;
 
+/* Each may be left out, and the results stay the same but for rounding. */
+typedef enum plan_pass { PASS_FUSE, PASS_POINTWISE, PASS_RECOMPUTE, PASS_INPLACE, PASS_SLICES, PLAN_PASSES } plan_pass;
+extern const char *const plan_passes[PLAN_PASSES];           /* "fuse", ... */
+/* Bits of names with commas or blanks between, NULL: none.  False: no such name, with a status that names all. */
+bool plan_without(const char *names, unsigned *without, status *st);
+
 typedef struct plan_opts {
     const tg_backend *const *backends;  /* best first, NULL-ended */
     struct pool *pool;
     plan_source source;
     tg_precision precision;             /* of products */
-    bool no_rewrite;                    /* as the model file wrote it: no folding, no fusion */
+    unsigned without;                   /* bits of plan_pass: those left out */
     bool sketch;                        /* steps, work and memory only: no constant is computed or packed, and it cannot run */
     int verbose;                        /* 2: which kernel won each node and why others declined, on stderr */
 } plan_opts;
