@@ -9,7 +9,7 @@
 #include <string.h>
 #include "base/room.h"
 
-enum { BLOCK_ROWS = 192 };
+enum { BLOCK_ROWS = 192, WORTH = 10000000 };        /* rows at once; multiply-adds that are worth a piece of their own */
 
 void *aligned_bytes(size_t bytes)
 {
@@ -247,11 +247,19 @@ static void work(void *arg, int64_t from, int64_t to)
     }
 }
 
+/* Pieces of work: few enough to be worth their start, many enough that no thread waits long for another's last one. */
+static int64_t tasks(const gemm *g, int threads)
+{
+    const int64_t least = 4 * (int64_t)threads, most = 16 * (int64_t)threads;
+    const double fit = (double)g->m * (double)g->n * (double)(g->taps * g->run) / WORTH;
+    return fit < (double)least ? least : fit > (double)most ? most : (int64_t)fit;
+}
+
 void gemm_run(const gemm *g, pool *p)
 {
     struct deal d = { .g = g, .rows = block_rows(g->v, g->vecs, g->taps, g->run) };
     const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
-    const int64_t wanted = 4 * (int64_t)pool_threads(p);
+    const int64_t wanted = tasks(g, pool_threads(p));
 
     d.panels = (g->n + panel - 1) / panel;
     int64_t blocks = (g->m + d.rows - 1) / d.rows;
