@@ -223,6 +223,7 @@ TEST(bad_input_options)
         { "timm validate --model tf_efficientnet_lite0 --checkpoint $W --num-classes 4 --precision int8", 2, { "int8", "fp32, bf16x3, bf16" } },
         { "timm benchmark resnet18 --seconds nan", 2, { "--seconds", "nan" } },
         { "timm benchmark resnet18 --seconds -1", 2, { "--seconds", "-1" } },
+        { "timm benchmark resnet18 --copies 2 --profile", 2, { "--copies" } },
         { "timm fingerprint", 2, { "which model" } },
         { "timm fingerprint resnet18 --input-size 1e9", 2, { "--input-size", "1e9" } },
         { "timm doctor now", 2, { "no operands" } },

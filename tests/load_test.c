@@ -3,6 +3,7 @@
 #include <string.h>
 #include "figures.h"
 #include "jsonl.h"
+#include "made_run.h"
 #include "test.h"
 #include "timm/timm.h"
 
@@ -144,19 +145,6 @@ TEST(weights_come_back_at_their_size)
         CHECK(timm_param_count(again[i]) == timm_param_count(m), "another network");
     }
     timm_close(ctx);
-}
-
-/* The key of a file's metadata, to one as long. */
-static void rename_in_header(const char *path, const char *from, const char *to)
-{
-    static char head[1 << 16];
-    FILE *f = fopen(path, "r+b");
-    REQUIRE(f, "cannot open %s", path);
-    size_t n = fread(head, 1, sizeof head, f), at = 0, length = strlen(from);
-    while (at + length <= n && memcmp(head + at, from, length))
-        at++;
-    REQUIRE(at + length <= n && !fseek(f, (long)at, SEEK_SET) && fwrite(to, 1, length, f) == length, "no %s in %s", from, path);
-    fclose(f);
 }
 
 /* What a grid of 78 patches was, nothing tells: file and tensor are named. */

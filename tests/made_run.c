@@ -171,3 +171,15 @@ float *tensor_of(const char *path, const char *name, size_t *count)
     safetensors_close(f);
     return out;
 }
+
+void rename_in_header(const char *path, const char *from, const char *to)
+{
+    static char head[1 << 16];
+    FILE *f = fopen(path, "r+b");
+    REQUIRE(f, "cannot open %s", path);
+    size_t n = fread(head, 1, sizeof head, f), at = 0, length = strlen(from);
+    while (at + length <= n && memcmp(head + at, from, length))
+        at++;
+    REQUIRE(at + length <= n && !fseek(f, (long)at, SEEK_SET) && fwrite(to, 1, length, f) == length, "no %s in %s", from, path);
+    fclose(f);
+}

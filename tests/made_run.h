@@ -22,5 +22,7 @@ double clock_seconds(void);
 bool same_tensors(const char *a, const char *b, char *text, size_t room);
 /* One tensor of a file, as floats to be freed; NULL: not there. */
 float *tensor_of(const char *path, const char *name, size_t *count);
+/* A key of a file's metadata becomes another as long: what it said is said no more. */
+void rename_in_header(const char *path, const char *from, const char *to);
 
 #endif

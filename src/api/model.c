@@ -199,15 +199,6 @@ planned *model_plan(timm_model *m, part what, tg_shape input)
 
 /* -- creating -------------------------------------------------------------------------------------------------------------- */
 
-/* The store has no context; the model that draws from it lends its callback for the time of a fetch. */
-static _Thread_local timm_model *drawing;
-
-static void draw_by_callback(const char *name, tg_shape shape, const nn_par *par, float *out)
-{
-    (void)par;
-    drawing->draw.fill(drawing->draw.user, name, shape.rank, shape.dim, out);
-}
-
 static bool is_stride(int n, status *st)
 {
     return n == 0 || n == 8 || n == 16 || n == 32
@@ -274,8 +265,6 @@ timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *
     if (!m)
         return NULL;
     m->cfg = cfg;
-    m->draw.fill = o.fill;
-    m->draw.user = o.user;
     m->family = zoo_find(cfg.architecture, &m->variant);
     m->w = calloc(1, sizeof *m->w);
     if (m->w) {
@@ -285,8 +274,7 @@ timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *
     bool ok = m->family || status_fail(&ctx->st, TIMM_INTERNAL, "%s is listed but has no network", cfg.architecture);
     ok = ok && ((m->w && m->w->store) || status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory for a model"));
     if (ok && o.fill)
-        nn_store_fill(m->w->store, draw_by_callback);
-    drawing = m;
+        nn_store_fill(m->w->store, o.fill, o.user);
     m->use_ema = o.use_ema;
     int asked = o.classes;
     if (!o.weights && asked == TIMM_CLASSES_OF_WEIGHTS)
@@ -365,7 +353,6 @@ static planned *run(timm_model *m, part what, const timm_tensor *x)
     tg_shape shape;
     if (!m || !status_ok(&m->ctx->st) || !input_shape(m, x, what != PART_HEAD && what != PART_PRE_LOGITS, &shape))
         return NULL;
-    drawing = m;
     planned *p = model_plan(m, what, shape);
     if (p)
         slices_run(p, x->data);
@@ -424,7 +411,6 @@ timm_model *timm_features(timm_model *m, const timm_feature_opts *opts)
     f->opts.features_only = true;
     f->opts.norm_taps = o.norm;
     f->opts.output_stride = o.output_stride ? o.output_stride : m->opts.output_stride;
-    f->draw = m->draw;
     f->precision = m->precision;
     f->w = m->w;
     f->w->users++;

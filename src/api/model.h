@@ -55,7 +55,6 @@ struct timm_model {
     tg_precision precision;                 /* of products */
     const char **label;                     /* class names that the weights came with, or NULL */
     int labels;
-    struct { void (*fill)(void *, const char *, int, const int64_t *, float *); void *user; } draw;
 };
 
 /* Shapes of the whole model at its own input size: entries, taps, widths.  False with a status. */

@@ -36,7 +36,8 @@ nn_entry *nn_store_find(nn_store *s, const char *name);    /* the latest of that
 /* The entry of that name and shape; drawn anew (and replacing the name's former entry) when there is none. */
 nn_entry *nn_store_declare(nn_store *s, const char *name, tg_shape shape, nn_par par);
 /* Values made by `fill` instead of the initialisers: fingerprints. */
-void nn_store_fill(nn_store *s, void (*fill)(const char *name, tg_shape shape, const nn_par *par, float *out));
+typedef void nn_fill(void *user, const char *name, int rank, const int64_t *dim, float *out);
+void nn_store_fill(nn_store *s, nn_fill *fill, void *user);
 /* The value, dense: borrowed memory, or *temporary memory that nn_done frees.  NULL on failure, with the store's status. */
 const float *nn_fetch(nn_entry *e, bool *temporary);
 void nn_done(nn_entry *e, const float *value, bool temporary);

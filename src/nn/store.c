@@ -11,7 +11,8 @@ struct nn_store {
     uint64_t seed;
     nn_entry **table;                   /* open addressing, power of two */
     size_t room, used;
-    void (*fill)(const char *name, tg_shape shape, const nn_par *par, float *out);
+    nn_fill *fill;
+    void *user;                         /* fill's */
     nn_entry **every;                   /* also those replaced since, for freeing */
     size_t count, every_room;
 };
@@ -40,7 +41,11 @@ void nn_store_free(nn_store *s)
     free(s);
 }
 
-void nn_store_fill(nn_store *s, void (*fill)(const char *, tg_shape, const nn_par *, float *)) { s->fill = fill; }
+void nn_store_fill(nn_store *s, nn_fill *fill, void *user)
+{
+    s->fill = fill;
+    s->user = user;
+}
 
 static nn_entry **place(nn_store *s, const char *name)
 {
@@ -107,7 +112,7 @@ static bool make(nn_entry *e, float *out)
     if (e->source == NN_READ)
         return e->read(e->reader, e->index, out, s->st);
     if (s->fill)
-        s->fill(e->name, e->shape, &e->par, out);
+        s->fill(s->user, e->name, e->shape.rank, e->shape.dim, out);
     else
         nn_draw(e, s->seed, out);
     return true;
