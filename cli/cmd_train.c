@@ -40,10 +40,21 @@ static const option own[] = {
 };
 
 static timm_trainer *running;
+static volatile sig_atomic_t asked;                      /* to stop, before there was anything running */
 static void on_signal(int number)
 {
     (void)number;
+    asked = 1;
     timm_trainer_stop(running);
+}
+
+static void hear_signals(void)
+{
+    struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGUSR1, &act, NULL);
+    act.sa_flags |= SA_RESETHAND;                        /* a second Ctrl-C ends it at once */
+    sigaction(SIGINT, &act, NULL);
 }
 
 /* -- progress -------------------------------------------------------------------------------------------------------------- */
@@ -163,6 +174,8 @@ static void tell_where(const char *folder, bool stopped, bool fine)
     snprintf(last, sizeof last, "%s/last.safetensors", folder);
     if (*folder && !access(last, F_OK))
         fprintf(stderr, "timm train: %s %s\n", stopped ? "stopped; go on with --resume" : fine ? "the run is in" : "what was saved last is in", last);
+    else if (stopped)
+        fputs("timm train: stopped before the first update: there is nothing to save\n", stderr);
 }
 
 static void list_optimizers(void)
@@ -198,6 +211,7 @@ static int run(int argc, char **argv)
         fputs("timm: out of memory\n", stderr);
         return EXIT_FAILED;
     }
+    hear_signals();
     const char *name = o.model ? o.model : "resnet50";
     int classes = (int)o.classes;
     if (!classes)
@@ -211,11 +225,8 @@ static int run(int argc, char **argv)
         tell_made(trainer, classes);
         train_cli_apply(t, trainer, operands.count ? operands.text[0] : NULL);
         running = trainer;
-        struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-        sigaction(SIGTERM, &act, NULL);
-        sigaction(SIGUSR1, &act, NULL);
-        act.sa_flags |= SA_RESETHAND;                    /* a second Ctrl-C ends it at once */
-        sigaction(SIGINT, &act, NULL);
+        if (asked)
+            timm_trainer_stop(trainer);
         timm_trainer_progress(trainer, progress, &s);
         timm_trainer_run(trainer, each_epoch, &s);
         stopped = timm_trainer_stopped(trainer) && timm_ctx_status(ctx) == TIMM_OK;
@@ -228,7 +239,7 @@ static int run(int argc, char **argv)
         timm_trainer_close(trainer);
     }
     code = cli_close(&cmd_train, ctx, NULL);
-    return code ? code : stopped ? EXIT_STOPPED : EXIT_OK;
+    return code ? code : stopped || asked ? EXIT_STOPPED : EXIT_OK;
 }
 
 const command cmd_train = {

@@ -135,7 +135,9 @@ static int store(const command *c, const option *o, const char *text)
     errno = 0;
     switch (o->kind) {
     case OPT_FLAG:
-        *(bool *)o->value = true;
+        if (text && strcmp(text, "true") && strcmp(text, "false"))
+            return cli_usage(c, "%s takes no value, or =true or =false", o->name);
+        *(bool *)o->value = !text || !strcmp(text, "true");
         return 0;
     case OPT_TEXT:
         *(const char **)o->value = text;
@@ -176,6 +178,17 @@ static bool is_word(const char *arg)
     return arg[0] != '-' || (arg[1] && !*end);
 }
 
+/* The flag that "--no-flag" puts out. */
+static const option *find_negated(const option *options, const char *arg)
+{
+    char name[64];
+    if (strncmp(arg, "--no-", 5))
+        return NULL;
+    int n = snprintf(name, sizeof name, "--%s", arg + 5);
+    const option *o = n < (int)sizeof name ? find(options, name, (size_t)n) : NULL;
+    return o && o->kind == OPT_FLAG ? o : NULL;
+}
+
 bool cli_options(const command *c, const option *options, int argc, char **argv, text_list *operands, int *code)
 {
     bool only_operands = false;
@@ -202,6 +215,8 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
             size_t n = strcspn(arg, "=");
             o = find(options, arg, n);
             text = arg[n] ? arg + n + 1 : NULL;
+            if (!o && !text && (o = find_negated(options, arg)))
+                text = "false";
         } else {
             for (const option *k = options; k->help && !o; k++)
                 if (k->letter == arg[1])
@@ -210,10 +225,6 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
         }
         if (!o) {
             *code = unknown(c, options, arg);
-            return false;
-        }
-        if (o->kind == OPT_FLAG && text) {
-            *code = cli_usage(c, "%s takes no value", o->name);
             return false;
         }
         if (o->kind != OPT_FLAG && !text) {

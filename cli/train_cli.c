@@ -237,10 +237,10 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
     for (size_t i = 0; i < c->count && !own; i++)
         own = c->own[i].name && !strcmp(c->own[i].name, name) ? &c->own[i] : NULL;
     size_t i = index_of(c->t, name + 2);
+    if (is_null(value))                                  /* not set: timm's own files name every option */
+        return EXIT_OK;
     if (!own && i == c->t->count)
         return unknown(c, key, scalar(key), name);
-    if (is_null(value))
-        return EXIT_OK;
     option_kind kind = own ? own->kind : kinds[c->t->of[i]->kind];
     bool pairs = value->type == YAML_MAPPING_NODE && !strcmp(own ? own->argument : c->t->of[i]->argument, "K=V...");
     const char *text = pairs ? pairs_of(c, value) : kind == OPT_WORDS || scalar(value) ? value_of(c, value, " ") : NULL;
@@ -252,6 +252,8 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
         return tell(c, key, "%s takes a number from %lld to %lld, not '%s'", scalar(key), (long long)own->least, (long long)own->most, text);
     if (own)
         store_own(own, text);
+    else if (kind == OPT_FLAG)                           /* the command line is read once more, and may put it out again */
+        c->t->flag[i] = !strcmp(text, "true"), c->t->file[i] = c->t->flag[i] ? NULL : text;
     else
         c->t->file[i] = text;
     return EXIT_OK;

@@ -203,7 +203,7 @@ TEST(bad_input_options)
         { "timm infer $S/chelsea.jpg $M --topk five", 2, { "--topk", "five" } },
         { "timm infer $S/chelsea.jpg $M --topk 0", 2, { "--topk", "'0'" } },
         { "timm infer $S/chelsea.jpg $M --topk 99999999999999999999", 2, { "--topk" } },
-        { "timm infer $S/chelsea.jpg $M --json=yes", 2, { "--json takes no value" } },
+        { "timm infer $S/chelsea.jpg $M --json=yes", 2, { "--json takes no value, or =true or =false" } },
         { "timm infer $S/chelsea.jpg $M --threads -1", 2, { "--threads", "-1" } },
         { "timm infer $S/chelsea.jpg $M --backend gpu", 2, { "gpu", "onednn" } },
         { "timm infer $S/chelsea.jpg $M -q", 2, { "-q" } },

@@ -112,7 +112,8 @@ TEST(run_errors_options)
         { "--resume no/such", 1, "no/such: no such file\n" },
         { "--initial-checkpoint no/such", 1, "no/such: no such file\n" },
         { "--lr 1e38 --sched none", 1, "is no number" },
-        { "--lr 1e38 --sched none --epochs 3 --on-nan skip", 1, "no batch of epoch 1 has a loss that is a number: skipping them leads nowhere\n" },
+        { "--lr 1e38 --sched none --epochs 3 --on-nan skip", 1, "the validation loss is no number (NaN) after epoch 0, at a rate of 1e+38: nothing of the epoch is saved" },
+        { "--freeze nosuch*", 2, "--freeze nosuch*: no parameter of test_vit has such a name; see timm info test_vit --tensors\n" },
         { "--output /proc/none", 1, "/proc/none: cannot make the folder: " },
         { "--output /dev/null", 1, "/dev/null/r: cannot make the folder: Not a directory\n" },
     };
@@ -140,6 +141,38 @@ TEST(run_errors_classes_of_validation)
     command_free(&r);
     r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s", data, made_output());
     says(&r, 1, "cat, eel after cat, dog", "class 1 is 'dog' in training, 'eel' in validation; a --class-map would name them\n");
+    command_free(&r);
+}
+
+/* The same classes in another order: resumed or validated, each would be taken for another.  And a file that is no image, found when
+ * the epoch is trained already: its updates are kept. */
+TEST(run_errors_classes_in_another_order)
+{
+    char data[1200], output[1400];
+    snprintf(data, sizeof data, "%s", test_temp("ordered"));
+    snprintf(output, sizeof output, "%s", made_output());
+    command_result r = command_run("for d in train/cat train/dog val/cat val/dog; do mkdir -p %s/$d; for i in 1 2 3 4; do cp %s %s/$d/$i.jpg; done; done;"
+                                   "printf 'dog\ncat\n' > %s/map.txt", data, TEST_DATA "/../share/chelsea.jpg", data, data);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s --class-map %s/map.txt", data, output, data);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    r = command_run("timm train %s " RUN "--batch-size 4 --epochs 2 --output %s --resume auto", data, output);
+    says(&r, 1, "resumed without the map", "was trained on the classes [\"dog\",\"cat\"], and the data has [\"cat\",\"dog\"]; see --class-map\n");
+    command_free(&r);
+    r = command_run("timm validate %s -m test_vit --checkpoint %s/r/last.safetensors", data, output);
+    CHECK(r.code == 1 && command_has(r.err, "class 0 is 'dog' in the weights and 'cat' in the data, which have them in another order"),
+          "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    r = command_run("timm validate %s -m test_vit --checkpoint %s/r/last.safetensors --class-map %s/map.txt", data, output, data);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    snprintf(output, sizeof output, "%s/val/cat/3.jpg", data);
+    write_text(output, "");
+    r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s", data, made_output());
+    says(&r, 1, "no image among those to validate on", "3.jpg");
+    CHECK(command_has(r.err, "what was saved last is in "), "%s", r.err);
     command_free(&r);
 }
 

@@ -221,13 +221,16 @@ TEST(trainer_misuse)
     timm_optimizer_step(l.t);
     says(&l, TIMM_BAD_ARG, "an optimizer step needs gradients: call timm_train_backward first");
     timm_backward(l.t, &x, &y, &loss);
-    says(&l, TIMM_SHAPE, "training takes images (N, C, H, W) and targets (N, classes) of the same N");
+    says(&l, TIMM_SHAPE, "training takes images (N, C, H, W)");
     timm_train_loss(l.t, &y, &loss);
     says(&l, TIMM_BAD_ARG, "timm_train_loss comes after timm_train_forward");
     timm_train_backward(l.t);
     says(&l, TIMM_BAD_ARG, "timm_train_backward comes after timm_train_loss");
     timm_train_forward(l.t, &y);
     says(&l, TIMM_SHAPE, "training takes images (N, C, H, W)");
+    static float colours[3 * SIDE * SIDE];
+    timm_train_forward(l.t, &(timm_tensor){ .rank = 4, .dim = { 1, 3, SIDE, SIDE }, .data = colours });
+    says(&l, TIMM_SHAPE, "test_vit takes images of shape (N, 1, H, W); the input is (1, 3, 32, 32)");
     timm_trainer_validate(l.t, false, &r);
     CHECK(timm_ctx_status(l.ctx) != TIMM_OK, "validated nothing");
     timm_clear(l.ctx);

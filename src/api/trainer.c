@@ -257,6 +257,9 @@ static double last_loss(const timm_trainer *t) { return *(const float *)plan_out
 /* The plan for these shapes, and its first part. */
 static bool forward(timm_trainer *t, const timm_tensor *image, tg_shape x, tg_shape y)
 {
+    if (x.dim[1] != t->m->opts.in_chans)
+        return status_fail(&t->m->ctx->st, TIMM_SHAPE, "%s takes images of shape (N, %d, H, W); the input is %s", t->m->cfg.architecture,
+                           t->m->opts.in_chans, tg_str(x));
     if ((!t->plan || !tg_same(t->image, x) || !tg_same(t->target, y)) && !build(t, x, y))
         return false;
     t->calls = t->keep ? t->calls : 0;

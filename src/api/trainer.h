@@ -47,6 +47,7 @@ struct timm_trainer {
     int calls;                              /* passes in the gradients now */
     int64_t passes;                         /* of all updates: dropout draws anew in each */
     bool keep, summed;
+    bool between;                           /* two updates: what is there may be saved */
 
     /* One update. */
     param_group *group;                     /* by place in m->entry */
@@ -117,6 +118,7 @@ bool trainer_find_groups(timm_trainer *t);                             /* of eve
 const param_group *trainer_group(const timm_trainer *t, const nn_entry *e);
 double trainer_base_lr(const timm_trainer *t);
 bool trainer_finite(const float *v, int64_t n);                         /* no NaN, no infinity among them */
+bool trainer_sane(const float *v, int64_t n);                           /* nor anything whose products soon are */
 bool trainer_finite_gradients(const timm_trainer *t);
 
 #endif

@@ -129,6 +129,25 @@ static bool same_classes(timm_trainer *t)
     return true;
 }
 
+/* To validate weights that name their classes: in another order, every guess would count as wrong. */
+static bool classes_of_weights(timm_trainer *t)
+{
+    const timm_model *m = t->m;
+    int other = -1, found = 0;
+    for (int i = 0; i < t->n_labels && i < m->labels; i++) {
+        other = other < 0 && strcmp(t->labels[i], m->label[i]) ? i : other;
+        for (int k = 0; k < m->labels; k++)
+            found += !strcmp(t->labels[i], m->label[k]);
+    }
+    if (other < 0)
+        return true;
+    if (found == t->n_labels)
+        return status_fail(&m->ctx->st, TIMM_MISMATCH, "class %d is '%s' in the weights and '%s' in the data, which have them in another order; "
+                           "a --class-map would name them", other, m->label[other], t->labels[other]);
+    ctx_note(m->ctx, "class %d is '%s' in the weights and '%s' in the data", other, m->label[other], t->labels[other]);
+    return true;
+}
+
 static bool list_labels(timm_trainer *t, const dataset *d)
 {
     int n = dataset_classes(d);
@@ -166,6 +185,8 @@ timm_status timm_trainer_open_data(timm_trainer *t)
         status_fail(st, TIMM_MISMATCH, "%s: %d columns, but %d outputs of the model; see --num-classes", train_text(&t->opts, "data-dir"),
                     t->n_labels, t->m->head.classes);
     same_classes(t);
+    if (status_ok(st) && !t->train_data)
+        classes_of_weights(t);
     task_best_metric(&t->opts, st);
     if (status_ok(st) && t->train_data && dataset_count(t->train_data) < size)
         status_fail(st, TIMM_BAD_ARG, "a batch of %lld is more than the %lld images to train on; see --batch-size", (long long)size,
@@ -256,6 +277,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
     bool skip_nan = !strcmp(train_text(&t->opts, "on-nan"), "skip");
     double began = trainer_now();
     loader_seek(t->train_loader, t->epoch, t->batch);
+    t->between = true;
     for (int64_t i = t->batch, passes = 0; i < batches; i++) {
         timm_tensor x, y;
         double loss = 0;
@@ -264,6 +286,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
             return status_fail(st, TIMM_INTERNAL, "batch %lld of %lld is missing", (long long)i, (long long)batches);
         if (passes)
             timm_keep_gradients(t);
+        t->between = false;
         if (timm_backward(t, &x, &y, &loss) != TIMM_OK)
             return false;
         if (!isfinite(loss) && !skip_nan)
@@ -287,6 +310,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         bool due = every && passes && t->updates % every == 0;
         passes = 0;
         t->batch = i + 1;
+        t->between = true;
         if (t->stop && t->batch < batches)
             return false;
         if (due && t->batch < batches && t->save && !t->save(t))

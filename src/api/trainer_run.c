@@ -185,13 +185,13 @@ static bool settle_links(timm_trainer *t)
     return true;
 }
 
-/* Keeps the last good checkpoint: weights that are no numbers are not saved. */
+/* Keeps the last good checkpoint: weights that are no numbers, or out of all measure, are not saved. */
 static bool sound(timm_trainer *t)
 {
     for (size_t i = 0; i < t->m->entries; i++) {
         const nn_entry *e = t->m->entry[i];
-        if (e->owned && !trainer_finite(e->owned, tg_numel(e->shape)))
-            return status_fail(st_of(t), TIMM_DIVERGED, "%s is no number after update %" PRId64 ", at a rate of %g; a lower --lr, --clip-grad or "
+        if (e->owned && !trainer_sane(e->owned, tg_numel(e->shape)))
+            return status_fail(st_of(t), TIMM_DIVERGED, "%s is out of all measure after update %" PRId64 ", at a rate of %g; a lower --lr, --clip-grad or "
                                "--warmup-epochs may help", e->name, t->updates, timm_trainer_lr(t));
     }
     return true;
@@ -291,6 +291,10 @@ static bool one_epoch(timm_trainer *t, events *ev, timm_epoch *e)
         if (timm_trainer_validate(t, e->averaged, &e->eval) != TIMM_OK || t->stop)
             return false;
         e->validated = true;
+        if (!isfinite(e->eval.loss))
+            return status_fail(st_of(t), TIMM_DIVERGED, "the validation loss is no number (%s) after epoch %" PRId64 ", at a rate of %g: nothing of the "
+                               "epoch is saved; a lower --lr, --clip-grad or --warmup-epochs may help",
+                               e->eval.loss == e->eval.loss ? "infinite" : "NaN", e->epoch, timm_trainer_lr(t));
     }
     double metric = metric_of(t, e);
     if (timm_trainer_end_epoch(t, metric) != TIMM_OK)
@@ -313,6 +317,19 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* An epoch was cut short: by a wish, or by an image or a file that is none. */
+static void keep_what_is_done(timm_trainer *t)
+{
+    status why = *st_of(t);
+    bool begun = t->run_batches > 0 && t->between && t->batch;
+    if (why.code == TIMM_OK ? !t->stop : !begun || why.code == TIMM_DIVERGED || why.code == TIMM_NO_MEMORY)
+        return;
+    *st_of(t) = (status){ 0 };
+    save_last(t);
+    if (why.code != TIMM_OK)
+        *st_of(t) = why;
+}
+
 timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const timm_epoch *epoch), void *user)
 {
     if (!t)
@@ -332,8 +349,7 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
     while (ev && t->epoch < t->epochs && !t->stop && !patience_is_over(t)) {
         timm_epoch e;
         if (!one_epoch(t, ev, &e)) {
-            if (status_ok(st) && t->stop)
-                save_last(t);                            /* asked to stop between two updates */
+            keep_what_is_done(t);
             break;
         }
         if (each)

@@ -234,6 +234,18 @@ static bool same_batches(timm_trainer *t, const safetensors *f, const char *path
     return true;
 }
 
+/* Output k of the network means the same class. */
+static bool same_labels(timm_trainer *t, const safetensors *f, const char *path)
+{
+    const char *then = safetensors_metadata(f, "timm.labels");
+    char *now = then && t->n_labels ? class_names(t) : NULL;
+    bool same = !now || !strcmp(then, now);
+    if (!same)
+        status_fail(&t->m->ctx->st, TIMM_MISMATCH, "%s was trained on the classes %.300s, and the data has %.300s; see --class-map", path, then, now);
+    free(now);
+    return same;
+}
+
 timm_status timm_trainer_load(timm_trainer *t, const char *path)
 {
     if (!t || !path)
@@ -254,7 +266,7 @@ timm_status timm_trainer_load(timm_trainer *t, const char *path)
         ok = value && fetch(f, path, "", m->entry[i]->name, ST_DTYPES, tg_numel(m->entry[i]->shape), value, st);
     }
     if (ok)
-        (void)(read_state(t, f, path) && same_batches(t, f, path));
+        (void)(same_labels(t, f, path) && read_state(t, f, path) && same_batches(t, f, path));
     safetensors_close(f);
     model_drop_plans(m);
     return st->code;

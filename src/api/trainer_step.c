@@ -1,4 +1,5 @@
 /* trainer_step.c - from gradients to new parameters: groups, clipping, optimizer, schedule, average. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,17 @@ static bool of_head(const timm_model *m, const char *name)
     return false;
 }
 
+/* Some parameter is in it. */
+static bool is_module(void *user, const char *pattern)
+{
+    const timm_trainer *t = user;
+    for (size_t i = 0; i < t->m->entries; i++)
+        if (name_in_module(pattern, t->m->entry[i]->name))
+            return true;
+    return status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--freeze %s: no parameter of %s has such a name; see timm info %s --tensors", pattern,
+                       t->m->cfg.architecture, t->m->cfg.architecture);
+}
+
 static bool frozen(const timm_trainer *t, const nn_entry *e)
 {
     const char *name = e->name;
@@ -49,7 +61,7 @@ bool trainer_find_groups(timm_trainer *t)
                       .min_scale = number_or_0(o, "layer-decay-min-scale"), .no_opt_scale = number_or_0(o, "layer-decay-no-opt-scale") };
     if (!t->group && !(t->group = calloc(m->entries + 1, sizeof *t->group)))
         return status_fail(&m->ctx->st, TIMM_NO_MEMORY, "out of memory for a trainer");
-    if (!model_param_groups(m, &by, t->group))
+    if (!train_words(o, "freeze", is_module, t) || !model_param_groups(m, &by, t->group))
         return false;
     for (size_t i = 0; i < m->entries; i++)
         t->group[i].frozen |= frozen(t, m->entry[i]);
@@ -239,6 +251,14 @@ bool trainer_finite(const float *v, int64_t n)
     for (int64_t i = 0; i < n; i++)
         sum += v[i] * 0.f;
     return sum == 0;
+}
+
+bool trainer_sane(const float *v, int64_t n)
+{
+    float most = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = fabsf(v[i]) > most ? fabsf(v[i]) : most;
+    return most < 1e15f && trainer_finite(v, n);
 }
 
 bool trainer_finite_gradients(const timm_trainer *t)

@@ -69,16 +69,17 @@ static void plan_lots(state *s)
     s->right = s->images * s->rows * s->phases * s->across;
 }
 
-/* Strips few enough for L2; else the split that gives the busiest thread least to multiply and pack. */
+/* Strips few enough for L2; else the split that gives the busiest thread least to multiply and pack, and to wait for another's
+ * last task: a quarter of one. */
 static void plan_tasks(state *s, int threads)
 {
     const int64_t rows = s->v->rows[s->vecs];
     int64_t fewest = (s->out + STRIP_ROWS - 1) / STRIP_ROWS, least = 0;
-    for (int64_t parts = fewest; parts < fewest + threads && parts <= s->tiles; parts++)
-        for (int64_t shares = 1; shares <= threads && shares <= s->panels; shares++) {
+    for (int64_t parts = fewest; parts < fewest + 8 * threads && parts <= s->tiles; parts++)
+        for (int64_t shares = 1; shares <= 4 * threads && shares <= s->panels; shares++) {
             int64_t turns = (s->groups * parts * shares + threads - 1) / threads;
             int64_t tiles = (s->tiles + parts - 1) / parts, panels = (s->panels + shares - 1) / shares;
-            int64_t cost = turns * (tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2 + panels * s->vecs * 4);
+            int64_t cost = (4 * turns + 1) * (tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2 + panels * s->vecs * 4);
             if (!least || cost < least) {
                 least = cost;
                 s->parts = parts;

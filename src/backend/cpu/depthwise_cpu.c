@@ -107,7 +107,7 @@ static void run(const tg_call *c)
     const conv2d_attr *a = c->attr;
     const state *s = c->state;
     const tg_tensor *x = &c->in[0], *w = &c->in[1], *y = &c->out, *r = epilogue_residual(c, &a->e);
-    const int64_t wanted = 4 * (int64_t)pool_threads(c->pool), unit = 2 * s->v->width;
+    const int64_t wanted = 8 * (int64_t)pool_threads(c->pool), unit = 2 * s->v->width;
     float *weights = s->weights ? s->weights : c->scratch;
 
     if (!s->weights)
