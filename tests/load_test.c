@@ -147,6 +147,50 @@ TEST(weights_come_back_at_their_size)
     timm_close(ctx);
 }
 
+/* Pooling, stride and a head that is not there come back too: the same logits, or features. */
+TEST(weights_come_back_as_they_were_made)
+{
+    static const struct { const char *name; timm_model_opts made; } cases[] = {
+        { "test_resnet", { .output_stride = 16, .fill = figures_fill } }, { "test_resnet", { .global_pool = "catavgmax", .fill = figures_fill } },
+        { "test_vit", { .global_pool = "avg", .fill = figures_fill } }, { "test_resnet", { .classes = -1, .fill = figures_fill } },
+        { "test_convnext", { .global_pool = "", .classes = -1, .fill = figures_fill } },
+    };
+    const char *file = test_temp("made.safetensors");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        timm_ctx *ctx = timm_open(NULL);
+        timm_model *m = timm_create(ctx, cases[i].name, &cases[i].made), *again;
+        timm_save(m, file);
+        again = timm_create(ctx, cases[i].name, &(timm_model_opts){ .weights = file });
+        REQUIRE(timm_ctx_status(ctx) == TIMM_OK, "case %zu: %s", i, timm_message(ctx));
+        static float pixels[3 * 160 * 160];
+        timm_tensor x = { .rank = 4, .dim = { 1, 3, 160, 160 }, .data = pixels };
+        for (int k = 0; k < 3 * 160 * 160; k++)
+            pixels[k] = (float)(k * 7919 % 2001 - 1000) * 1e-3f;
+        timm_tensor one = timm_forward(m, &x), other = timm_forward(again, &x);
+        CHECK(one.rank == other.rank && timm_numel(&one) == timm_numel(&other)
+              && !memcmp(one.data, other.data, (size_t)timm_numel(&one) * sizeof(float)), "case %zu: other results", i);
+        timm_close(ctx);
+    }
+}
+
+/* A head that is given features of another width must not be another head. */
+TEST(weights_of_a_head_stay)
+{
+    static float features[2 * 97 * 25];
+    timm_ctx *ctx = timm_open(NULL);
+    timm_model *m = timm_create(ctx, "test_resnet", &(timm_model_opts){ .fill = figures_fill });
+    const timm_tensor wrong[] = { { .rank = 4, .dim = { 2, 97, 5, 5 }, .data = features }, { .rank = 4, .dim = { 2, 95, 5, 5 }, .data = features },
+                                  { .rank = 2, .dim = { 2, 96 }, .data = features } };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK(!timm_forward_head(m, &wrong[i], false).data && timm_ctx_status(ctx) == TIMM_SHAPE
+              && strstr(timm_message(ctx), "the head of test_resnet takes features as (1, 96, 5, 5), 96 of them in axis 1"), "case %zu: %s", i, timm_message(ctx));
+        timm_clear(ctx);
+    }
+    timm_tensor right = { .rank = 4, .dim = { 2, 96, 5, 5 }, .data = features };
+    CHECK(timm_forward_head(m, &right, false).rank == 2, "%s", timm_message(ctx));
+    timm_close(ctx);
+}
+
 /* What a grid of 78 patches was, nothing tells: file and tensor are named. */
 TEST(weights_that_cannot_be_fitted_are_named)
 {

@@ -134,10 +134,10 @@ typedef struct timm_model_opts {
     bool strict;                /* fail where the file and the network differ in anything, instead of adapting: see timm_create */
     int classes;                /* 0: as the config says, or the run that made the weights; -1: none, the head is taken off (timm's
                                    num_classes=0); TIMM_CLASSES_OF_WEIGHTS: as many as the file's classifier has */
-    int in_chans;               /* 0: as the config says; the first convolution of a file is adapted as timm does */
-    int64_t img_size[2];        /* height, width of the input; zeros: as the config says; one alone: square */
-    const char *global_pool;    /* NULL: the model's own; "avg", "max", "avgmax", "catavgmax", "fast", "token", "map", ...; "": none */
-    int output_stride;          /* 0: 32; 16 or 8 put dilation in place of stride where timm can */
+    int in_chans;               /* 0: as the file says, if it was saved here, or the config; the first convolution of a file is adapted as timm does */
+    int64_t img_size[2];        /* height, width of the input; zeros: as the file says, or the config; one alone: square */
+    const char *global_pool;    /* NULL: the file's, or the model's own; "avg", "max", "avgmax", "catavgmax", "fast", "token", "map", ...; "": none */
+    int output_stride;          /* 0: the file's, or 32; 16 or 8 put dilation in place of stride where timm can */
     float drop_rate, drop_path, drop_block, proj_drop, attn_drop, pos_drop, patch_drop;  /* rates; 0: the model's own; below 0: none */
     bool dynamic_img_size;      /* accept other sizes than img_size at run time (ViT position grids are resampled) */
     /* Of products; memory, sums and all else are single.  "fp32" (NULL); "bf16": of operands rounded to bfloat16; "bf16x3": of
@@ -178,7 +178,7 @@ typedef struct timm_model_stats {
     int nodes, steps;           /* of the graph after its passes; kernel calls of a run */
 } timm_model_stats;
 TIMM_API timm_status timm_get_stats(timm_model *model, timm_model_stats *stats);
-/* The graph after its passes, or, with kernels, the kernel calls of a run on `batch` images, as text: "%12 conv2d (1, 64, 56, 56) ...". */
+/* The graph after its passes, or, with kernels, the kernel calls of `batch` images run at once, as text: "%12 conv2d (1, 64, 56, 56) ...". */
 TIMM_API const char *timm_graph_text(timm_model *model, int64_t batch, bool kernels);
 
 typedef struct timm_step {      /* one kernel call of the last plan that ran; a large batch runs some images at a time */
@@ -227,7 +227,8 @@ TIMM_API timm_status timm_param_write(timm_model *model, const char *name, const
 /* sha256, in hex, of the lines "name<TAB>AxBxC<TAB>dtype<LF>" in order: equal for equal state_dicts.  hash holds 65 bytes. */
 TIMM_API timm_status timm_state_hash(timm_model *model, char *hash);
 TIMM_API timm_status timm_load(timm_model *model, const char *path);     /* safetensors; all misfits in one message */
-TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safetensors; atomic */
+TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safetensors; atomic; says what the
+                                   network was made with: classes, channels, size, pooling, stride, model_kwargs */
 /* What a safetensors file holds, sorted by name; freed with the context. */
 TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
 

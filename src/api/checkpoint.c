@@ -289,7 +289,8 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
     bool of_weights = o->classes == TIMM_CLASSES_OF_WEIGHTS;
     o->classes = of_weights ? 0 : o->classes;
     if (is_of(m, f)) {
-        int classes = (int)whole(f, "timm.num_classes", 1, 1 << 24);
+        const char *told = safetensors_metadata(f, "timm.num_classes"), *pooled = safetensors_metadata(f, "timm.global_pool");
+        int classes = told && !strcmp(told, "0") && !of_weights ? -1 : (int)whole(f, "timm.num_classes", 1, 1 << 24);
         bool own_head = !o->classes || o->classes == classes;
         o->classes = o->classes ? o->classes : classes;
         o->in_chans = o->in_chans ? o->in_chans : (int)whole(f, "timm.in_chans", 1, 1024);
@@ -297,6 +298,9 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
             o->img_size[0] = h;
             o->img_size[1] = w;
         }
+        o->output_stride = o->output_stride ? o->output_stride : (int)whole(f, "timm.output_stride", 1, 32);
+        if (!o->global_pool && pooled)
+            o->global_pool = arena_strdup(&m->mem, pooled);
         read_transform(m, f);
         if (!o->kwargs && kwargs)
             o->kwargs = arena_strdup(&m->mem, kwargs);
@@ -400,6 +404,11 @@ size_t weights_describe_model(const timm_model *m, weights_metadata *w)
     w->pair[n++] = (safetensors_pair){ "timm.num_classes", w->classes };
     w->pair[n++] = (safetensors_pair){ "timm.in_chans", w->chans };
     w->pair[n++] = (safetensors_pair){ "timm.img_size", w->size };
+    snprintf(w->stride, sizeof w->stride, "%d", m->opts.output_stride);
+    if (m->opts.output_stride != 32)
+        w->pair[n++] = (safetensors_pair){ "timm.output_stride", w->stride };
+    if (m->head.pool != NN_POOL_DEFAULT)
+        w->pair[n++] = (safetensors_pair){ "timm.global_pool", pooling_name(m->head.pool) };
     if (m->kwargs)
         w->pair[n++] = (safetensors_pair){ "timm.model_kwargs", m->kwargs };
     return n;

@@ -117,6 +117,8 @@ bool model_survey(timm_model *m)
         memcpy(m->entry, b.entry, (size_t)b.entries * sizeof *m->entry);
         qsort(m->entry, m->entries, sizeof *m->entry, by_name);
         m->num_features = width_of(x, nhwc);
+        m->features = tg_shape_of(x);
+        m->features_axis = tg_rank(x) == 4 && !nhwc ? 1 : tg_rank(x) - 1;
         m->head_hidden_size = hidden ? width_of(hidden, nhwc) : m->num_features;
     }
     nn_build_close(&b);
@@ -345,6 +347,10 @@ static bool input_shape(timm_model *m, const timm_tensor *x, bool image, tg_shap
     if (image && (x->rank != 4 || x->dim[1] != m->opts.in_chans))
         return status_fail(st, TIMM_SHAPE, "%s takes images of shape (N, %d, H, W); the input is %s", m->cfg.architecture,
                            m->opts.in_chans, tg_str(*shape));
+    /* Parameters are declared where they are used: a head of another width would be another head. */
+    if (!image && (x->rank != m->features.rank || x->dim[m->features_axis] != m->num_features))
+        return status_fail(st, TIMM_SHAPE, "the head of %s takes features as %s, %lld of them in axis %d; the input is %s", m->cfg.architecture,
+                           tg_str(m->features), (long long)m->num_features, m->features_axis, tg_str(*shape));
     return true;
 }
 

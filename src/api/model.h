@@ -45,6 +45,8 @@ struct timm_model {
     nn_entry **entry;                       /* the state_dict, sorted by name */
     size_t entries;
     int64_t num_features, head_hidden_size;
+    tg_shape features;                      /* of what the body leaves, of one image of the model's size */
+    int features_axis;                      /* the one of channels in it */
     tap_info *tap;
     int taps;
     int *wanted, n_wanted;                  /* features: indices asked for, in the order asked; NULL: a plain model */
@@ -79,8 +81,8 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked);
 /* What a run's checkpoint says of its network, pixels and classes, where the options say nothing: o->weights is read. */
 bool weights_describe(timm_model *m, timm_model_opts *o);
 /* What a file of weights says of its network, so that the same is made of it again; the model's strings stay the model's. */
-enum { WEIGHTS_PAIRS = 8 };
-typedef struct weights_metadata { safetensors_pair pair[WEIGHTS_PAIRS]; char classes[24], size[64], chans[24]; } weights_metadata;
+enum { WEIGHTS_PAIRS = 9 };
+typedef struct weights_metadata { safetensors_pair pair[WEIGHTS_PAIRS]; char classes[24], size[64], chans[24], stride[24]; } weights_metadata;
 size_t weights_describe_model(const timm_model *m, weights_metadata *w);       /* how many pairs */
 void weights_release(weights *w);
 
@@ -88,5 +90,6 @@ bool model_take_kwargs(timm_model *m, const char *text);                 /* kwar
 
 /* pooling.c: "avg" and the like; false: no such name. */
 bool pooling_by_name(const char *name, nn_pooling *how);
+const char *pooling_name(nn_pooling how);                                /* of all but the default */
 
 #endif
