@@ -36,6 +36,7 @@ def worker(name, batch, threads, precision, layout):
         optimizer.step()
 
     step()                                       # the first, which sets everything up
+    print("ready", flush=True)
     for line in sys.stdin:
         times = []
         for i in range(int(line) + 1):
@@ -52,6 +53,7 @@ class Torch:
     def __init__(self, name, batch, args, precision, layout):
         command = [sys.executable, __file__, "--worker", name, str(batch), str(args.threads), precision, layout]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()           # so that nobody is measured beside it
 
     def run(self, runs):
         print(runs, file=self.process.stdin, flush=True)
