@@ -3,7 +3,7 @@
 
     start.py TIMM OUT.md [--threads 2] [--rounds 5] [--cache FOLDER] [MODEL...]
 
-Needs a Python with: torch timm onnx onnxruntime safetensors.  Of this program it is the whole process, `timm infer` on a photograph
+Needs GNU time and a Python with: torch timm onnx onnxruntime safetensors.  Of this program it is the whole process, `timm infer` on a photograph
 with a file of weights.  Of the others a process begins with its imports; counted is from then on: the session of an ONNX file, or
 the network and its weights, and the first answer.  The peak (VmHWM) is of the whole process, and beside it without what it held
 when the imports were done.  Files lie in the page cache for all.
@@ -44,13 +44,13 @@ def worker(engine, name, path, threads):
 
 def ours(args, name, weights):
     command = [args.timm, "infer", PHOTO, "--model", name, "--checkpoint", weights, "--threads", str(args.threads)]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, code, use = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(code)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit {process.returncode}")
-    return [time.perf_counter() - start, use.ru_maxrss * 1024, use.ru_maxrss * 1024]
+    start = time.perf_counter()                  # a child of this process would inherit its peak: GNU time's does not
+    done = subprocess.run(["/usr/bin/time", "-f", "%M"] + command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    took = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {done.stderr}")
+    peak = int(done.stderr.split()[-1]) * 1024
+    return [took, peak, peak]
 
 
 def theirs(args, engine, name, path):
