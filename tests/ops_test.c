@@ -303,6 +303,30 @@ static void check_case(const tg_op *op, const tg_case *c)
         check_kernels(&s);
 }
 
+static void check_product(const tg_op *op, tg_precision p)
+{
+    for (size_t k = 0; k < op->n_cases; k++) {
+        setting s = { .op = op, .c = &op->cases[k], .attr = op->cases[k].attr, .n = operands(&op->cases[k]), .what = op->name,
+                      .precision = p };
+        memcpy(s.in, s.c->in, sizeof s.in);
+        if (shape_of(op, s.c, s.attr, s.n, s.in, &s.out))
+            check_kernels(&s);
+    }
+}
+
+/* A kernel that never ran here is not tested. */
+static void check_none_left_out(void)
+{
+    const tg_backend *const *list = tg_backends("cpu");
+    for (int l = 0; list[l]; l++)
+        for (size_t i = 0; i < list[l]->count; i++) {
+            bool seen = false;
+            for (int c = 0; c < CLAIMS && claims[c].kernel && !seen; c++)
+                seen = claims[c].kernel == &list[l]->kernels[i];
+            CHECK(seen, "%s for %s claimed no case", list[l]->kernels[i].name, list[l]->kernels[i].op);
+        }
+}
+
 TEST(ops_every_case_on_every_kernel)
 {
     size_t n;
@@ -313,6 +337,10 @@ TEST(ops_every_case_on_every_kernel)
         for (size_t k = 0; k < ops[i]->n_cases; k++)
             check_case(ops[i], &ops[i]->cases[k]);
     }
+    const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);      /* for kernels of no other precision */
+    check_product(&op_conv2d_grad_weight, TG_BF16);
+    gemm_exchange(TG_BF16, was);
+    check_none_left_out();
 }
 
 /* What may follow a product inside its kernel: each activation, before and after a residual, with and without bias. */
@@ -440,16 +468,8 @@ static void check_products(tg_precision p)
 {
     static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul", "attention",
                                          "attention_grad" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const tg_op *op = tg_find_op(names[i]);
-        for (size_t k = 0; k < op->n_cases; k++) {
-            setting s = { .op = op, .c = &op->cases[k], .attr = op->cases[k].attr, .n = operands(&op->cases[k]), .what = op->name,
-                          .precision = p };
-            memcpy(s.in, s.c->in, sizeof s.in);
-            if (shape_of(op, s.c, s.attr, s.n, s.in, &s.out))
-                check_kernels(&s);
-        }
-    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_product(tg_find_op(names[i]), p);
 }
 
 /* Products of operands that may be rounded, in every kernel that takes them: by the instructions of this machine, and by those
@@ -466,17 +486,4 @@ TEST(ops_products_of_other_precisions)
     was = gemm_exchange(TG_BF16X3, &gemm_bf16x3_emulated_amx);
     check_products(TG_BF16X3);
     gemm_exchange(TG_BF16X3, was);
-}
-
-/* Sorted after the others by name: a kernel that never ran here is not tested. */
-TEST(ops_z_no_kernel_is_left_out)
-{
-    const tg_backend *const *list = tg_backends("cpu");
-    for (int l = 0; list[l]; l++)
-        for (size_t i = 0; i < list[l]->count; i++) {
-            bool seen = false;
-            for (int c = 0; c < CLAIMS && claims[c].kernel && !seen; c++)
-                seen = claims[c].kernel == &list[l]->kernels[i];
-            CHECK(seen, "%s for %s claimed no case", list[l]->kernels[i].name, list[l]->kernels[i].op);
-        }
 }

@@ -98,6 +98,8 @@ static const tg_case cases[] = {
     { .in = { DIMS(2, 8, 9, 9), DIMS(8, 1, 5, 5) }, CONV({ 2, 2 }, { 1, 1, 2, 2 }, { 1, 1 }, 8, { 0 }), .note = "depthwise, SAME" },
     { .in = { DIMS(1, 8, 9, 9), DIMS(12, 2, 3, 3) }, CONV({ 1, 1 }, { 2, 2, 2, 2 }, { 2, 2 }, 4, { 0 }), .note = "grouped, dilated" },
     { .in = { DIMS(1, 3, 8, 8), DIMS(5, 3, 4, 4) }, CONV({ 4, 4 }, { 0 }, { 1, 1 }, 1, { 0 }), .note = "patches" },
+    { .in = { DIMS(1, 32, 5, 6), DIMS(36, 32, 3, 3) }, CONV({ 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 }), .lo = -.3, .hi = .3,
+      .note = "many channels" },
     { .in = { DIMS(1, 6, 4, 4), DIMS(5, 4, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }),
       .rejects = "6 channels, 1 groups, weights (5, 4, 1, 1)" },
     { .in = { DIMS(1, 6, 2, 2), DIMS(5, 6, 3, 3) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }),
