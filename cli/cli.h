@@ -46,7 +46,9 @@ const char *cli_joined(const text_list *l);             /* "a b c", for the next
 enum { CLI_NEAR = 3 };
 size_t cli_distance(const char *word, const char *name);
 /* A context for a command: threads 0 for all; backend NULL for auto; notes go to stderr. */
-timm_ctx *cli_open(int64_t threads, const char *backend, int verbose);
+timm_ctx *cli_open(int64_t threads, const char *backend, int verbose, timm_tuning tuning);
+/* Of --tune and --no-tune. */
+timm_tuning cli_tuning(bool measure, bool never);
 /* "timm infer: MESSAGE" on stderr, if the context failed; about, a file, goes before a message that does not name it. */
 void cli_tell(const command *c, timm_ctx *ctx, const char *about);
 /* Tells, closes and gives the exit code. */

@@ -12,7 +12,7 @@
 static struct {
     int64_t batch, threads, size, chans, classes, runs, copies;
     double seconds;
-    bool train, grad_checkpointing, profile, times, json;
+    bool train, grad_checkpointing, no_tune, profile, times, json;
     const char *opt, *precision, *backend;
     text_list kwargs;
 } o;
@@ -29,6 +29,7 @@ static const option options[] = {
     { "--grad-checkpointing", 0, OPT_FLAG, &o.grad_checkpointing, NULL, "with --train: less memory, more arithmetic", 0, 0 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels of inference by rule; without: measured first, once, and kept for later commands", 0, 0 },
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
     { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 86400 },
     { "--copies", 0, OPT_INT, &o.copies, "N", "N processes at once, each with its threads, against one alone", 2, 64 },
@@ -246,7 +247,7 @@ typedef struct copy { pid_t pid; int out; double ms[2]; } copy;        /* ms: le
 /* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells the times. */
 static void be_copy(const char *name, int go, int out)
 {
-    timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(true, o.no_tune));
     subject s;
     size_t n = 0;
     char none;
@@ -353,7 +354,7 @@ static int run(int argc, char **argv)
         worst = code > worst ? code : worst;
     }
     for (size_t i = 0; i < models.count && !o.copies; i++) {
-        timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+        timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(true, o.no_tune));
         one_model(ctx, models.text[i]);
         code = cli_close(&cmd_benchmark, ctx, NULL);
         worst = code > worst ? code : worst;

@@ -53,7 +53,7 @@ static int run(int argc, char **argv)
     code = words.count ? cli_usage(&cmd_doctor, "doctor takes no operands") : EXIT_OK;
     if (code)
         return code;
-    timm_ctx *ctx = cli_open(0, NULL, 1);
+    timm_ctx *ctx = cli_open(0, NULL, 1, TIMM_TUNE_NEVER);
     const char *text = timm_doctor(ctx);
     if (o.json)
         cli_json(as_json(text));

@@ -209,7 +209,7 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_fingerprint, "which model?");
     int worst = EXIT_OK;
     for (size_t i = 0; i < models.count; i++) {
-        timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+        timm_ctx *ctx = cli_open(o.threads, o.backend, 1, TIMM_TUNE_NEVER);
         one_model(ctx, models.text[i]);
         code = cli_close(&cmd_fingerprint, ctx, NULL);
         worst = code > worst ? code : worst;

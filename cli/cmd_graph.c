@@ -21,7 +21,7 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_graph, code);
     if (models.count != 1)
         return cli_usage(&cmd_graph, "one model");
-    timm_ctx *ctx = cli_open(0, o.backend, 1);
+    timm_ctx *ctx = cli_open(0, o.backend, 1, TIMM_TUNE_KNOWN);
     timm_model *m = timm_create(ctx, models.text[0], &(timm_model_opts){ .img_size = { o.size, o.size } });
     if (m)
         fputs(timm_graph_text(m, o.batch, o.plan), stdout);

@@ -122,7 +122,7 @@ static int run(int argc, char **argv)
                                              : cli_usage(&cmd_image, "preprocess or resize, not '%s'", verb);
         return code;
     }
-    timm_ctx *ctx = cli_open(1, NULL, 1);
+    timm_ctx *ctx = cli_open(1, NULL, 1, TIMM_TUNE_NEVER);
     const char *in = words.text[1];
     if (!strcmp(verb, "resize"))
         resize(ctx, in, words.text[2], &code);

@@ -7,7 +7,7 @@
 static struct {
     const char *model, *checkpoint, *precision, *backend;
     int64_t topk, classes, threads;
-    bool features, json, test_size;
+    bool features, json, test_size, tune, no_tune;
 } o;
 
 static const option options[] = {
@@ -20,6 +20,8 @@ static const option options[] = {
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels are the fastest, and keep that for later commands", 0, 0 },
+    { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels by rule, not as they were measured", 0, 0 },
     { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object an image", 0, 0 },
     { 0 }
 };
@@ -135,7 +137,7 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_infer, "which model? --model M");
     if (!images.count)
         return cli_usage(&cmd_infer, "which images?");
-    timm_ctx *ctx = cli_open(o.threads, o.backend, 1);
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(o.tune, o.no_tune));
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, o.model);
     timm_model *m = timm_create(ctx, o.model, &(timm_model_opts){ .weights = weights, .precision = o.precision,
                                                                   .classes = o.features ? -1 : TIMM_CLASSES_OF_WEIGHTS });

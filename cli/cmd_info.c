@@ -193,7 +193,7 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_info, code);
     if (what.count != 1)
         return cli_usage(&cmd_info, what.count ? "one model or file at a time" : "which model or file?");
-    timm_ctx *ctx = cli_open(0, NULL, 1);
+    timm_ctx *ctx = cli_open(0, NULL, 1, TIMM_TUNE_NEVER);
     if (is_file(what.text[0])) {
         file_info(ctx, what.text[0]);
     } else {

@@ -22,7 +22,7 @@ static int run(int argc, char **argv)
     int code;
     if (!cli_options(&cmd_list, options, argc, argv, &patterns, &code))
         return cli_finish(&cmd_list, code);
-    timm_ctx *ctx = cli_open(1, NULL, 0);
+    timm_ctx *ctx = cli_open(1, NULL, 0, TIMM_TUNE_NEVER);
     size_t n = 0;
     timm_list_opts how = { .filters = patterns.count ? patterns.text : NULL, .exclude = o.exclude.count ? o.exclude.text : NULL,
                            .modules = o.module.count ? o.module.text : NULL, .pretrained = o.pretrained,

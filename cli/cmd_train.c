@@ -205,7 +205,7 @@ static int run(int argc, char **argv)
     }
     if (operands.count > 1)
         return cli_usage(&cmd_train, "one folder of images, not %zu", operands.count);
-    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)o.threads, .backend = o.backend, .note = train_cli_note,
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)o.threads, .backend = o.backend, .tuning = TIMM_TUNE_NEVER, .note = train_cli_note,
                                                  .seed = (uint64_t)train_cli_int(t, "seed", 42) });
     if (!ctx) {
         fputs("timm: out of memory\n", stderr);

@@ -10,7 +10,7 @@ static struct {
     const char *model, *checkpoint, *backend, *precision, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
     text_list kwargs;
     int64_t classes, chans, size, threads, batch, workers;
-    bool ema, retry, json, per_class, pretrained;
+    bool ema, retry, json, per_class, pretrained, tune, no_tune;
 } o = { .batch = 256, .workers = 2 };
 
 static const option options[] = {
@@ -34,6 +34,8 @@ static const option options[] = {
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
+    { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels are the fastest, and keep that for later commands", 0, 0 },
+    { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels by rule, not as they were measured", 0, 0 },
     { "--per-class", 0, OPT_FLAG, &o.per_class, NULL, "a table of the classes", 0, 0 },
     { "--confusion", 0, OPT_TEXT, &o.confusion, "FILE", "the confusion matrix, .csv or .png", 0, 0 },
     { "--results-file", 0, OPT_TEXT, &o.results, "FILE", "the figures of all models, as timm's validate.py writes them", 0, 0 },
@@ -282,7 +284,7 @@ static int run(int argc, char **argv)
     if (o.task && strcmp(o.task, "classification") && (o.per_class || o.confusion))
         return cli_usage(&cmd_validate, "--per-class and --confusion are of classification, not of --task %s", o.task);
     o.dir = operands.count ? operands.text[0] : o.dir;
-    timm_ctx *ctx = cli_open(o.threads, o.backend, 0);
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 0, cli_tuning(o.tune, o.no_tune));
     json_t *all = json_array();
     char *names = strdup(o.model ? o.model : "resnet50"), *rest = names;
     for (char *name; rest && (name = strsep(&rest, ","));) {

@@ -28,16 +28,18 @@ static void note(void *user, const char *text)
     fprintf(stderr, "timm: %s\n", text);
 }
 
-timm_ctx *cli_open(int64_t threads, const char *backend, int verbose)
+timm_ctx *cli_open(int64_t threads, const char *backend, int verbose, timm_tuning tuning)
 {
     timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)threads, .backend = backend, .verbose = verbose, .note = note,
-                                               .without = getenv("TIMM_WITHOUT") });
+                                               .without = getenv("TIMM_WITHOUT"), .tuning = tuning });
     if (!ctx) {
         fputs("timm: out of memory\n", stderr);
         exit(EXIT_FAILED);
     }
     return ctx;
 }
+
+timm_tuning cli_tuning(bool measure, bool never) { return never ? TIMM_TUNE_NEVER : measure ? TIMM_TUNE_MEASURE : TIMM_TUNE_KNOWN; }
 
 int cli_finish(const command *c, int code)
 {

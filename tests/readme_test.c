@@ -19,13 +19,15 @@ static void make_reader(void)
     command_free(&r);
 }
 
-/* A verb is only looked up, as running it would run this.  What trains tells how far it is. */
+/* A verb is only looked up, as running it would run this.  What trains tells how far it is, and what measures kernels that
+ * it did. */
 static void run_line(const char *line)
 {
     bool verb = !strncmp(line, "make ", 5), trains = strstr(line, " train ") && !strstr(line, "--list-opts");
     static const char reader[] = "cd $T/readme && { ls -l >before; %s; ls -l >after; cmp -s before after || echo new files; }";
     command_result r = verb ? command_run("make -n -C " TEST_DATA "/.. %s", line + 5) : command_run(reader, line);
-    CHECK(r.code == 0 && (trains || !*r.err) && *r.out, "%s: exit %d: %s", line, r.code, r.err);
+    bool said = *r.err && strncmp(r.err, "timm: measured the kernels", 26);
+    CHECK(r.code == 0 && (trains || !said) && *r.out, "%s: exit %d: %s", line, r.code, r.err);
     command_free(&r);
 }
 

@@ -50,6 +50,14 @@ typedef struct timm_model timm_model;
 
 /* -- context --------------------------------------------------------------------------------------------------------- */
 
+/* Kernels of inference by measurement.  What was measured is kept in a file, for this machine, and holds for equal layers of any
+ * model; training chooses by rule always, so that its bytes never depend on it. */
+typedef enum timm_tuning {
+    TIMM_TUNE_KNOWN,            /* as measured before, where the file has it; else by rule */
+    TIMM_TUNE_MEASURE,          /* what the file does not have is measured when it is first needed, in some seconds a model, and kept */
+    TIMM_TUNE_NEVER             /* by rule alone */
+} timm_tuning;
+
 typedef struct timm_open_opts {
     int threads;                /* compute threads; 0: one per core this process may use */
     const char *backend;        /* "auto" (NULL): the fastest kernels found; "ref": the naive definitions only;
@@ -60,6 +68,8 @@ typedef struct timm_open_opts {
     void *user;
     const char *without;        /* passes over the graph to leave out, to find out what one of them does: "fuse,slices"; all:
                                    fuse, pointwise, recompute, inplace, slices */
+    timm_tuning tuning;
+    const char *tune_file;      /* NULL: timm/kernels-MACHINE.txt in $XDG_CACHE_HOME or ~/.cache */
 } timm_open_opts;
 
 TIMM_API timm_ctx *timm_open(const timm_open_opts *opts);        /* NULL only when out of memory */

@@ -1,6 +1,7 @@
 /* context.c - opening, closing, and the first thing that went wrong. */
 #include "api/context.h"
 #include "plan/plan.h"
+#include "plan/tune.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@ timm_ctx *timm_open(const timm_open_opts *opts)
     ctx->seed = o.seed ? o.seed : 42;
     ctx->note = o.note;
     ctx->user = o.user;
+    ctx->tuning = o.tuning;
+    ctx->tune_file = o.tune_file ? arena_strdup(&ctx->mem, o.tune_file) : NULL;
     ctx->backend = known_backend(o.backend ? o.backend : "auto");
     plan_without(o.without, &ctx->without, &ctx->st);
     if (o.threads < 0 || o.threads > 1024)
@@ -43,6 +46,7 @@ int timm_close(timm_ctx *ctx)
         timm_free(ctx->models);
     int failed = ctx->st.code != TIMM_OK;
     pool_close(ctx->threads);
+    tune_close(ctx->tune);
     arena_free(&ctx->mem);
     free(ctx);
     return failed;

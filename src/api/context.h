@@ -15,6 +15,9 @@ struct timm_ctx {
     const char *backend;                    /* a name of context.c's list */
     uint64_t seed;
     unsigned without;                       /* bits of plan_pass */
+    timm_tuning tuning;
+    const char *tune_file, *own_tune_file;  /* once tune is open, the path, NULL without a place for it; the same if nobody gave it */
+    struct tune *tune;                      /* read when first needed */
     void (*note)(void *user, const char *text);
     void *user;
     timm_model *models;                     /* a list through timm_model.next */
@@ -24,5 +27,10 @@ struct timm_ctx {
 void ctx_note(timm_ctx *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 pool *ctx_pool(timm_ctx *ctx);
 const tg_backend *const *ctx_backends(timm_ctx *ctx);       /* opened when first needed: lists load no library */
+
+/* Choices of kernels by measurement, as far as they are wanted, read from their file; NULL: by rule. */
+struct tune *ctx_tune(timm_ctx *ctx);
+/* Writes what was measured since, with a note. */
+void ctx_tune_keep(timm_ctx *ctx);
 
 #endif

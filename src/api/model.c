@@ -146,8 +146,10 @@ static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch, in
     plan *made = NULL;
     if (model_build(m, what, input, &b, out, 256, &n)) {
         plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch, .without = m->ctx->without };
+                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch, .without = m->ctx->without,
+                        .tune = ctx_tune(m->ctx) };
         made = plan_make(b.graph, out, n, &o, &m->ctx->st);
+        ctx_tune_keep(m->ctx);
     }
     nn_build_close(&b);
     *outputs = n;

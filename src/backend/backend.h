@@ -22,6 +22,8 @@ typedef struct tg_kernel {
     const char *op, *name;      /* "conv2d", "onednn.conv2d" */
     /* NULL: yes; otherwise why not, in a few words.  in[i].data is set for constants that are already known. */
     const char *(*declines)(const tg_call *c);
+    /* NULL: by rule it is the fastest from here on; otherwise why not, in a few words: then only a measurement takes it. */
+    const char *(*doubts)(const tg_call *c);
     /* Strides the kernel would rather have, given shapes; called before declines on a copy of the call.  NULL: op flags decide.
      * May rewrite in[i].stride and out.stride; the planner inserts copies if the kernel then accepts. */
     void (*prefers)(const tg_call *c, tg_tensor *in, tg_tensor *out);

@@ -63,6 +63,58 @@ static void tell(const plan_opts *o, const char *where, const tg_call *call, con
         fprintf(stderr, "timm: %-40s %-14s %-24s %s\n", where, call->op->name, k ? k->name : "ref", why ? why : "chosen");
 }
 
+/* Kernels for a call that is laid out as the first of them wants it, prepared; the first is the choice by rule. */
+static int contenders(const plan_opts *o, const tg_call *call, const tg_kernel *first, choice *c, int room, status *st)
+{
+    int n = 0;
+    if (prepare(o, first, call, &c[n], st))
+        n++;
+    for (int b = 0; o->backends[b] && n; b++)
+        for (size_t i = 0; i < o->backends[b]->count && n < room && status_ok(st); i++) {
+            const tg_kernel *k = &o->backends[b]->kernels[i];
+            if (k != first && !strcmp(k->op, call->op->name) && (!k->declines || !k->declines(call)) && prepare(o, k, call, &c[n], st))
+                n++;
+        }
+    return n;
+}
+
+static void drop(const choice *c)
+{
+    if (c->kernel->release)
+        c->kernel->release(c->prep.state);
+}
+
+/* The kernel that was measured to be the fastest, or is now, where `first` claims the call by rule.  False: by rule, then. */
+static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *first, const char *where, choice *c, status *st)
+{
+    enum { MOST = 6 };
+    char text[TUNE_CALL];
+    choice of[MOST];
+    double us[MOST];
+    if (!tune_call(call, text))
+        return false;
+    const char *name = tune_find(o->tune, text);
+    for (int b = 0; o->backends[b] && name; b++)
+        for (size_t i = 0; i < o->backends[b]->count; i++) {
+            const tg_kernel *k = &o->backends[b]->kernels[i];
+            if (k != first && !strcmp(k->op, call->op->name) && !strcmp(k->name, name))
+                return (!k->declines || !k->declines(call)) && prepare(o, k, call, c, st);
+        }
+    if (name || !tune_measures(o->tune) || o->sketch)
+        return false;
+    int n = contenders(o, call, first, of, MOST, st), best = n > 1 && status_ok(st) ? tune_fastest(o->tune, call, of, n, us) : -1;
+    for (int i = 0; i < n && best >= 0 && o->verbose >= 2; i++)
+        fprintf(stderr, "timm: %-40s %-14s %-24s %.1f us\n", where, call->op->name, of[i].kernel->name, us[i]);
+    if (best >= 0 && !tune_add(o->tune, text, of[best].kernel->name))
+        best = -1;
+    for (int i = 0; i < n; i++)
+        if (i != best)
+            drop(&of[i]);
+    if (best >= 0)
+        *c = of[best];
+    return best >= 0;
+}
+
 bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canonical, const char *where, choice *c, status *st)
 {
     tg_tensor was[64], out_was = call->out;
@@ -81,8 +133,10 @@ bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canoni
                 if (!k->declines(call))
                     why = NULL;
             }
-            if (!why && prepare(o, k, call, c, st)) {
-                tell(o, where, call, k, NULL);
+            if (!why && k->doubts)
+                why = k->doubts(call);
+            if (!why && ((o->tune && measured(o, call, k, where, c, st)) || prepare(o, k, call, c, st))) {
+                tell(o, where, call, c->kernel, NULL);
                 return true;
             }
             tell(o, where, call, k, why ? why : "could not be prepared");

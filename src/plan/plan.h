@@ -26,6 +26,7 @@ typedef struct plan_opts {
     plan_source source;
     tg_precision precision;             /* of products */
     unsigned without;                   /* bits of plan_pass: those left out */
+    struct tune *tune;                  /* choices by measurement (tune.h); NULL: by rule */
     bool sketch;                        /* steps, work and memory only: no constant is computed or packed, and it cannot run */
     int verbose;                        /* 2: which kernel won each node and why others declined, on stderr */
 } plan_opts;

@@ -2,6 +2,7 @@
 #ifndef PLAN_IN_H
 #define PLAN_IN_H
 #include "plan/plan.h"
+#include "plan/tune.h"
 
 /* rewrite.c: the outputs are replaced by equal ones over a smaller graph. */
 bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st);

@@ -64,15 +64,20 @@ static const char *declines(const tg_call *c)
         return "not 3x3 of stride 1";
     if (c->op != &op_conv2d && (a->pad[0] > 2 || a->pad[1] > 2))
         return "wide padding";
-    if (gemm_packs(c->precision))
-        return "slower than the processor's own products";
-    if (x->shape.dim[1] < FEW_CHANNELS || w->shape.dim[0] < FEW_CHANNELS || !pays(c))
-        return "too small to pay";
+    if (x->shape.dim[1] < FEW_CHANNELS || w->shape.dim[0] < FEW_CHANNELS)
+        return "few channels";
     if (c->op == &op_conv2d && !w->constant && x->shape.dim[1] <= FEW_CHANNELS)
         return "rounds more than a direct sum of few channels";
     if (x->stride[1] != 1 || c->out.stride[1] != 1)
         return "not channels-last";
     return epilogue_declines(c, view_of(c).e, 1);
+}
+
+static const char *doubts(const tg_call *c)
+{
+    if (gemm_packs(c->precision))
+        return "slower than the processor's own products";
+    return pays(c) ? NULL : "too small to pay";
 }
 
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
@@ -263,11 +268,11 @@ static void run(const tg_call *c)
 }
 
 const tg_kernel kernel_winograd = {
-    .op = "conv2d", .name = "cpu.winograd", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
+    .op = "conv2d", .name = "cpu.winograd", .declines = declines, .doubts = doubts, .prefers = prefers, .prepare = prepare, .run = run,
     .release = release, .repack = true
 };
 
 const tg_kernel kernel_winograd_grad_input = {
-    .op = "conv2d_grad_input", .name = "cpu.winograd_grad_input", .declines = declines, .prefers = prefers,
+    .op = "conv2d_grad_input", .name = "cpu.winograd_grad_input", .declines = declines, .doubts = doubts, .prefers = prefers,
     .prepare = prepare, .run = run, .release = release, .repack = true
 };

@@ -1,0 +1,238 @@
+/* tune.c - the table of measured choices, and the measuring. */
+#include "plan/tune.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/room.h"
+#include "ops/op.h"
+#include "plan_in.h"
+
+enum { LINES = 1 << 16, ROUNDS = 12 };
+static const char title[] = "timm kernels 1: ";
+static const double patience = 0.05,        /* seconds for the rounds of one call */
+                    clearly = 0.96;         /* of the time of the choice by rule */
+
+typedef struct line { uint64_t hash; char *call, *kernel; } line;      /* one block, at call */
+struct tune {
+    char *machine;
+    bool measure;
+    line *line;
+    int lines, room, measured;
+    double seconds;
+};
+
+static uint64_t hash_of(const char *s, size_t n)
+{
+    uint64_t h = UINT64_C(14695981039346656037);                       /* FNV-1a */
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+    return h;
+}
+
+tune *tune_open(const char *machine, bool measure)
+{
+    tune *t = calloc(1, sizeof *t);
+    if (t && !(t->machine = strdup(machine))) {
+        free(t);
+        return NULL;
+    }
+    if (t)
+        t->measure = measure;
+    return t;
+}
+
+void tune_close(tune *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; i < t->lines; i++)
+        free(t->line[i].call);
+    free(t->line);
+    free(t->machine);
+    free(t);
+}
+
+bool tune_measures(const tune *t) { return t->measure; }
+
+int tune_measured(tune *t, double *seconds)
+{
+    int n = t->measured;
+    *seconds = t->seconds;
+    t->measured = 0;
+    t->seconds = 0;
+    return n;
+}
+
+static const line *find(const tune *t, const char *call, size_t n)
+{
+    uint64_t h = hash_of(call, n);
+    for (int i = 0; i < t->lines; i++)
+        if (t->line[i].hash == h && !strncmp(t->line[i].call, call, n) && !t->line[i].call[n])
+            return &t->line[i];
+    return NULL;
+}
+
+const char *tune_find(const tune *t, const char *call)
+{
+    const line *l = find(t, call, strlen(call));
+    return l ? l->kernel : NULL;
+}
+
+static bool add(tune *t, const char *call, size_t n, const char *kernel, size_t m)
+{
+    if (t->lines == LINES || find(t, call, n))
+        return true;
+    if (t->lines == t->room) {
+        int room = t->room ? 2 * t->room : 64;
+        line *more = realloc(t->line, (size_t)room * sizeof *more);
+        if (!more)
+            return false;
+        t->line = more;
+        t->room = room;
+    }
+    char *text = malloc(n + m + 2);
+    if (!text)
+        return false;
+    memcpy(text, call, n);
+    memcpy(text + n + 1, kernel, m);
+    text[n] = text[n + m + 1] = 0;
+    t->line[t->lines++] = (line){ hash_of(call, n), text, text + n + 1 };
+    return true;
+}
+
+bool tune_add(tune *t, const char *call, const char *kernel) { return add(t, call, strlen(call), kernel, strlen(kernel)); }
+
+bool tune_parse(tune *t, const char *text, size_t size)
+{
+    const char *end = text + size;
+    size_t head = strlen(title), name = strlen(t->machine);
+    if (size < head + name + 1 || memcmp(text, title, head) || memcmp(text + head, t->machine, name) || text[head + name] != '\n'
+        || memchr(text, 0, size))
+        return false;
+    for (const char *at = text + head + name + 1; at < end;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at)), *tab = stop ? memchr(at, '\t', (size_t)(stop - at)) : NULL;
+        if (tab && tab > at && stop - tab - 1 < TUNE_CALL && !add(t, tab + 1, (size_t)(stop - tab - 1), at, (size_t)(tab - at)))
+            return false;
+        at = stop ? stop + 1 : end;
+    }
+    return true;
+}
+
+char *tune_text(const tune *t, size_t *size)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, size);
+    if (!f)
+        return NULL;
+    fprintf(f, "%s%s\n", title, t->machine);
+    for (int i = 0; i < t->lines; i++)
+        fprintf(f, "%s\t%s\n", t->line[i].kernel, t->line[i].call);
+    if (!fclose(f))
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* " c64x32x3x3": a constant; " 8x64x56x56/200704,1,3584,64": with strides. */
+static void tensor_text(const tg_tensor *t, FILE *f)
+{
+    fputs(t->constant ? " c" : " ", f);
+    for (int i = 0; i < t->shape.rank; i++)
+        fprintf(f, i ? "x%lld" : "%lld", (long long)t->shape.dim[i]);
+    for (int i = 0; i < t->shape.rank && !t->constant; i++)
+        fprintf(f, "%c%lld", i ? ',' : '/', (long long)t->stride[i]);
+}
+
+bool tune_call(const tg_call *c, char text[TUNE_CALL])
+{
+    char about[200] = "";
+    FILE *f = fmemopen(text, TUNE_CALL, "w");
+    if (!f)
+        return false;
+    if (c->op->describe && c->attr)
+        c->op->describe(c->attr, about, sizeof about);
+    fprintf(f, "%s %s [%s] %d threads", c->op->name, plan_precisions[c->precision], about, pool_threads(c->pool));
+    for (int k = 0; k < c->n_in; k++)
+        tensor_text(&c->in[k], f);
+    fputs(" =", f);
+    tensor_text(&c->out, f);
+    long length = ftell(f);
+    return !fclose(f) && length > 0 && length < TUNE_CALL - 1;
+}
+
+/* -- measuring ------------------------------------------------------------------------------------------------------------- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t numbers(const tg_tensor *t)
+{
+    size_t n = 1;
+    for (int i = 0; i < t->shape.rank; i++)
+        n += (size_t)((t->shape.dim[i] - 1) * t->stride[i]);
+    return n;
+}
+
+static float *made_up(const tg_tensor *t)
+{
+    size_t n = numbers(t);
+    float *x = room_alloc(n * sizeof *x);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = (float)((int)(i * 7919 % 2001) - 1000) * 1e-3f;
+    return x;
+}
+
+/* The call of kernel k of `of`, once; its time. */
+static double once(tg_call c, const choice *of, void *scratch)
+{
+    c.state = of->prep.state;
+    c.scratch = scratch;
+    double t = now();
+    of->kernel->run(&c);
+    return now() - t;
+}
+
+int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
+{
+    tg_tensor operand[64];
+    tg_call call = *c;
+    size_t scratch = 64;
+    double start = now();
+    bool ok = true;
+    for (int i = 0; i < n; i++)
+        scratch = of[i].prep.scratch > scratch ? of[i].prep.scratch : scratch;
+    for (int k = 0; k < c->n_in; k++) {
+        operand[k] = c->in[k];
+        ok = (c->in[k].constant || (operand[k].data = made_up(&c->in[k]))) && ok;
+    }
+    call.in = operand;
+    call.out.data = made_up(&c->out);
+    void *room = room_alloc(scratch);
+    int best = -1;
+    if (ok && call.out.data && room) {
+        for (int i = 0; i < n; i++)
+            us[i] = 1e6 * once(call, &of[i], room);                    /* the first run is slow for all */
+        double from = now();
+        for (int r = 0; r < ROUNDS && (r < 2 || now() - from < patience); r++)
+            for (int i = 0; i < n; i++) {
+                double took = 1e6 * once(call, &of[i], room);
+                us[i] = took < us[i] ? took : us[i];
+            }
+        best = 0;
+        for (int i = 1; i < n; i++)
+            if (us[i] < us[best] && us[i] < clearly * us[0])
+                best = i;
+        t->measured++;
+    }
+    room_free(room);
+    room_free(call.out.data);
+    for (int k = 0; k < c->n_in; k++)
+        if (!c->in[k].constant)
+            room_free(operand[k].data);
+    t->seconds += now() - start;
+    return best;
+}

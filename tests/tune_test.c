@@ -1,0 +1,146 @@
+/* tune_test.c - kernels by measurement: the table, its file, and that results stay what they are. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "figures.h"
+#include "io/file.h"
+#include "plan/tune.h"
+#include "test.h"
+#include "timm/timm.h"
+
+TEST(tune_table_goes_through_its_text)
+{
+    double seconds;
+    tune *a = tune_open("a machine", true), *b = tune_open("a machine", false), *c = tune_open("a machine, another", false);
+    size_t size = 0;
+    REQUIRE(a && b && c, "memory");
+    CHECK(tune_add(a, "conv2d 1x3", "cpu.one") && tune_add(a, "conv2d 1x3x4", "cpu.two") && tune_add(a, "conv2d 1x3", "cpu.late"), "add");
+    CHECK(!strcmp(tune_find(a, "conv2d 1x3"), "cpu.one") && !strcmp(tune_find(a, "conv2d 1x3x4"), "cpu.two"), "the first word counts");
+    CHECK(!tune_find(a, "conv2d 1x") && !tune_find(a, "conv2d 1x3x"), "whole calls only");
+    char *text = tune_text(a, &size);
+    REQUIRE(text && tune_parse(b, text, size), "parse %s", text);
+    CHECK(!strcmp(tune_find(b, "conv2d 1x3"), "cpu.one") && !strcmp(tune_find(b, "conv2d 1x3x4"), "cpu.two"), "read back");
+    CHECK(!tune_parse(c, text, size) && !tune_find(c, "conv2d 1x3"), "another machine's");
+    CHECK(tune_measures(a) && !tune_measures(b) && tune_measured(a, &seconds) == 0, "what they are for");
+    free(text);
+    tune_close(a);
+    tune_close(b);
+    tune_close(c);
+}
+
+TEST(tune_table_takes_any_bytes)
+{
+    static const char head[] = "timm kernels 1: m\n";
+    static const struct { const char *text; size_t size; bool fits; } cases[] = {
+        { "", 0, false }, { "timm kernels 1: m", 17, false }, { "timm kernels 2: m\n", 18, false }, { "timm kernels 1: mm\n", 19, false },
+        { head, 18, true }, { "timm kernels 1: m\nno tab\n\t\nk\tcut", 32, true }, { "timm kernels 1: m\nk\0\tcall\n", 26, false },
+        { "timm kernels 1: m\n\n\n\tx\nk\tcall\n", 30, true },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tune *t = tune_open("m", false);
+        size_t size;
+        CHECK(tune_parse(t, cases[i].text, cases[i].size) == cases[i].fits, "case %zu", i);
+        const char *found = tune_find(t, "call");
+        CHECK((found != NULL) == (i == 7) && !tune_find(t, "cut") && !tune_find(t, "x"), "case %zu: %s", i, found);
+        char *text = tune_text(t, &size);
+        CHECK(text && size == (i == 7 ? strlen(head) + 7 : strlen(head)), "case %zu: %s", i, text);
+        free(text);
+        tune_close(t);
+    }
+}
+
+static char notes[4096];
+static void note(void *user, const char *text) { (void)user, strncat(notes, text, sizeof notes - strlen(notes) - 1); }
+
+/* Logits of a small network, with the notes in `notes`. */
+static void logits(timm_tuning tuning, const char *file, float out[1000])
+{
+    notes[0] = 0;
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1, .tuning = tuning, .tune_file = file, .note = note });
+    timm_model *m = timm_create(ctx, "test_resnet", &(timm_model_opts){ .fill = figures_fill });
+    timm_tensor x = { .rank = 4, .dim = { 1, 3, 160, 160 } };
+    x.data = malloc((size_t)timm_numel(&x) * sizeof *x.data);
+    for (int64_t i = 0; x.data && i < timm_numel(&x); i++)
+        x.data[i] = (float)sin((double)i * .37);
+    timm_tensor y = x.data ? timm_forward(m, &x) : (timm_tensor){ 0 };
+    CHECK(timm_ctx_status(ctx) == TIMM_OK && timm_numel(&y) == 1000, "%s", timm_message(ctx));
+    if (timm_numel(&y) == 1000)
+        memcpy(out, y.data, 1000 * sizeof *out);
+    free(x.data);
+    timm_close(ctx);
+}
+
+static void same(const char *what, const float *a, const float *b)
+{
+    double most = 0, off = 0;
+    for (int i = 0; i < 1000; i++) {
+        most = fmax(most, fabs(b[i]));
+        off = fmax(off, fabs(a[i] - b[i]));
+    }
+    CHECK(most > 0 && off <= 1e-5 * most, "%s: %g off, of %g", what, off, most);
+}
+
+TEST(tune_measures_once_and_results_stay)
+{
+    static float by_rule[1000], first[1000], again[1000], known[1000];
+    char file[512], absent[512];
+    status st = { 0 };
+    size_t size = 0;
+    snprintf(file, sizeof file, "%s", test_temp("kernels.txt"));
+    snprintf(absent, sizeof absent, "%s", test_temp("absent.txt"));
+    logits(TIMM_TUNE_NEVER, file, by_rule);
+    CHECK(!notes[0] && !file_read(file, &size, &st), "by rule: %s", notes);
+    logits(TIMM_TUNE_MEASURE, file, first);
+    CHECK(strstr(notes, "measured the kernels of ") && strstr(notes, file), "first: %s", notes);
+    logits(TIMM_TUNE_MEASURE, file, again);
+    CHECK(!notes[0], "again: %s", notes);
+    logits(TIMM_TUNE_KNOWN, file, known);
+    CHECK(!notes[0], "known: %s", notes);
+    same("measured", first, by_rule);
+    CHECK(!memcmp(first, again, sizeof first) && !memcmp(first, known, sizeof first), "the same choices give the same bytes");
+    logits(TIMM_TUNE_KNOWN, absent, known);
+    CHECK(!notes[0] && !memcmp(known, by_rule, sizeof known), "without a file: by rule; %s", notes);
+}
+
+/* A file that names another kernel of the op for every call: what cannot do it is not taken. */
+TEST(tune_believes_no_file)
+{
+    static float by_rule[1000], out[1000];
+    static const char *const kernels[] = { "cpu.winograd", "cpu.depthwise", "onednn.conv2d", "cpu.linear", "no such", "onednn.linear" };
+    char file[512];
+    snprintf(file, sizeof file, "%s", test_temp("kernels.txt"));
+    logits(TIMM_TUNE_NEVER, file, by_rule);
+    logits(TIMM_TUNE_MEASURE, file, out);
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+        status st = { 0 };
+        size_t size = 0;
+        char *text = (char *)file_read(file, &size, &st), *line = text;
+        REQUIRE(text, "%s", st.text);
+        FILE *f = fopen(file, "w");
+        for (int n = 0; f && line && *line; n++) {
+            char *end = strchr(line, '\n'), *tab = strchr(line, '\t');
+            fprintf(f, "%s%.*s\n", n ? kernels[i] : "", (int)(end - (n ? tab : line)), n ? tab : line);
+            line = end + 1;
+        }
+        REQUIRE(f && !fclose(f), "%s", file);
+        free(text);
+        logits(TIMM_TUNE_KNOWN, file, out);
+        same(kernels[i], out, by_rule);
+    }
+}
+
+TEST(tune_without_a_place_to_keep_it)
+{
+    static float out[1000], other[1000];
+    logits(TIMM_TUNE_MEASURE, test_temp("no/such/folder"), out);
+    CHECK(strstr(notes, "measured the kernels of ") && strstr(notes, "are not kept: ") && strstr(notes, "no/such/folder"), "%s", notes);
+    unsetenv("XDG_CACHE_HOME");
+    setenv("HOME", "", 1);
+    logits(TIMM_TUNE_MEASURE, NULL, out);
+    CHECK(strstr(notes, "are not kept: there is no folder for them"), "%s", notes);
+    setenv("HOME", test_temp("home"), 1);
+    logits(TIMM_TUNE_KNOWN, NULL, other);
+    CHECK(!notes[0], "%s", notes);
+    logits(TIMM_TUNE_MEASURE, NULL, out);
+    CHECK(strstr(notes, "are not kept: "), "a home that is not there is not made: %s", notes);
+}
