@@ -56,6 +56,9 @@ int cli_close(const command *c, timm_ctx *ctx, const char *about);
 /* Prints a JSON value and a line feed on stdout, and frees it. */
 void cli_json(json_t *value);
 json_t *cli_real(double v);             /* nine significant digits; null of what JSON has no number for */
+bool cli_rounds(const char *precision);         /* not strictly fp32 */
+/* The largest difference of logits y of x from those of the same network in fp32, as a part of the largest of these; NaN: none. */
+double cli_off_fp32(timm_ctx *ctx, const char *name, const timm_model_opts *opts, const timm_tensor *x, const timm_tensor *y);
 json_t *cli_text(const char *text);     /* bytes that are no UTF-8, as names of files may hold, become U+FFFD */
 /* c NULL: timm itself.  Flushes stdout; a full disk or closed pipe is a failure that is told. */
 int cli_finish(const command *c, int code);

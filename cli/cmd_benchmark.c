@@ -88,11 +88,16 @@ static void once(subject *s)
         timm_optimizer_step(s->t);
 }
 
+static timm_model_opts model_opts(void)
+{
+    return (timm_model_opts){ .img_size = { o.size, o.size }, .in_chans = (int)o.chans, .classes = (int)o.classes,
+                              .precision = o.precision, .kwargs = cli_joined(&o.kwargs) };
+}
+
 static bool open_subject(subject *s, timm_ctx *ctx, const char *name)
 {
-    *s = (subject){ .m = timm_create(ctx, name, &(timm_model_opts){
-        .img_size = { o.size, o.size }, .in_chans = (int)o.chans, .classes = (int)o.classes, .precision = o.precision,
-        .kwargs = cli_joined(&o.kwargs) }) };
+    const timm_model_opts opts = model_opts();
+    *s = (subject){ .m = timm_create(ctx, name, &opts) };
     if (!s->m)
         return false;
     timm_transform tr = timm_model_transform(s->m, false);
@@ -193,7 +198,12 @@ static void one_model(timm_ctx *ctx, const char *name)
     double *t = open_subject(&s, ctx, name) ? measure(&s, &n) : NULL;
     json_t *rows = NULL;
     int64_t most = peak_bytes();
-    double peak[2];
+    double peak[2], off = NAN;
+    if (t && !s.t && cli_rounds(o.precision)) {
+        const timm_model_opts opts = model_opts();
+        timm_tensor y = timm_forward(s.m, &s.x);
+        off = cli_off_fp32(ctx, name, &opts, &s.x, &y);
+    }
     if (t && o.profile && timm_ctx_status(ctx) == TIMM_OK) {
         int runs = (int)(n < 20 ? n : 20);
         if (s.t)
@@ -215,6 +225,8 @@ static void one_model(timm_ctx *ctx, const char *name)
                               cli_real(gflop / median));
         if (o.train)
             json_object_set_new(r, "optimizer", json_string(o.opt ? o.opt : "sgd"));
+        if (isfinite(off))
+            json_object_set_new(r, "off_fp32", cli_real(off));
         if (o.times) {
             json_t *ms = json_array();
             for (size_t i = 0; i < n; i++)
@@ -230,6 +242,8 @@ static void one_model(timm_ctx *ctx, const char *name)
             printf("%-40s b%-4lld %2d threads  %9.3f ms min %9.3f ms median %10.1f img/s %8.1f GFLOP/s %8.1f MB peak\n", name,
                    (long long)o.batch, timm_threads(ctx), 1e3 * t[0], 1e3 * median, (double)o.batch / median, gflop / median,
                    (double)most / (1 << 20));
+        if (isfinite(off) && !o.json)
+            printf("%-40s logits off those in fp32 by %.2g of the largest\n", "", off);
         if (rows && !o.json)
             printf("%-40s peaks of the machine, measured: %.0f GFLOP/s in fp32, %.1f GB/s from memory to memory\n", "", peak[0], peak[1]);
         json_decref(r);

@@ -146,11 +146,12 @@ static void add_features(json_t *r, timm_ctx *ctx, timm_model *model, const timm
 
 static void one_model(timm_ctx *ctx, const char *name)
 {
-    timm_model *model = timm_create(ctx, name, &(timm_model_opts){
+    const timm_model_opts opts = {
         .weights = o.checkpoint, .in_chans = (int)o.in_chans, .img_size = { o.size, o.size }, .precision = o.precision,
         .kwargs = cli_joined(&o.kwargs),
         .drop_path = -1,                /* figures to compare: nothing at random */
-        .classes = o.classes < 0 ? 0 : o.classes ? (int)o.classes : -1, .fill = fill });
+        .classes = o.classes < 0 ? 0 : o.classes ? (int)o.classes : -1, .fill = fill };
+    timm_model *model = timm_create(ctx, name, &opts);
     if (!model)
         return;
     timm_transform t = timm_model_transform(model, false);
@@ -183,6 +184,8 @@ static void one_model(timm_ctx *ctx, const char *name)
         json_object_set_new(r, "features", list_of(&f));
         timm_tensor y = timm_forward_head(model, &f, false);
         json_object_set_new(r, "logits", list_of(&y));
+        if (cli_rounds(o.precision))
+            json_object_set_new(r, "off_fp32", cli_real(cli_off_fp32(ctx, name, &opts, &image, &y)));
         y = timm_forward_head(model, &f, true);
         json_object_set_new(r, "pre_logits", list_of(&y));
         if (timm_ctx_status(ctx) == TIMM_OK)
@@ -221,7 +224,8 @@ const command cmd_fingerprint = {
     "fingerprint", "what a network computes, in figures to compare", "MODEL... [options]",
     "Fills the parameters and an image from their names and prints one line of JSON a model: names, features, logits and\n"
     "feature maps as shape, mean, deviation, largest value, norm and eight samples.  Two machines, builds or backends agree\n"
-    "when these agree.",
+    "when these agree.  With another --precision than fp32, \"off_fp32\" is how far the logits are from those in fp32, of the\n"
+    "largest of them.",
     "  $ timm fingerprint resnet18\n"
     "  $ timm fingerprint vit_tiny_patch16_224 --input-size 384 --backend ref\n",
     run,

@@ -335,7 +335,7 @@ TEST(cli_benchmark)
     static const char *const copies[] = { "model", "batch", "threads", "copies", "alone_ms_min", "alone_ms_median", "ms_min", "ms_median",
                                           "slowdown_min", "slowdown_median" };
     command_result r = command_run("timm benchmark test_resnet --runs 2");
-    CHECK(r.code == 0 && command_has(r.err, "timm: measured the kernels of ") && command_has(r.err, "the choices are in "), "%s", r.err);
+    CHECK(r.code == 0 && command_has(r.err, " choices of kernels in ") && command_has(r.err, "they are kept in "), "%s", r.err);
     command_free(&r);
     json_t *v = good_json("timm benchmark resnet18 --no-tune --input-size 64 -b 2 --threads 1 --runs 3 --precision fp32 --json");
     check_keys("benchmark --json", v, keys, COUNT(keys) - 3);
@@ -470,4 +470,22 @@ TEST(cli_infer_peak_memory)
     CHECK(WIFEXITED(ended) && WEXITSTATUS(ended) == 1, "ended %d: an empty image is refused", ended);
     CHECK(peak > 50e6 && peak <= most, "peak of %.0f MB, more than %.0f", peak * 1e-6, most * 1e-6);
     remove(weights);
+}
+
+TEST(cli_precision_is_held_against_fp32)
+{
+    json_t *v = good_json("timm fingerprint test_resnet --precision bf16");
+    double off = jsonl_number(v, "off_fp32");
+    CHECK(off > 1e-4 && off < .1, "bf16: off by %g", off);
+    json_decref(v);
+    v = good_json("timm fingerprint test_resnet");
+    CHECK(!json_object_get(v, "off_fp32"), "fp32 is held against itself");
+    json_decref(v);
+    v = good_json("timm benchmark test_vit --precision bf16 --runs 1 --no-tune --json");
+    off = jsonl_number(v, "off_fp32");
+    CHECK(off > 1e-4 && off < .1, "benchmark: off by %g", off);
+    json_decref(v);
+    char *out = good("timm benchmark test_vit --precision bf16 --runs 1 --no-tune");
+    CHECK(command_has(out, "logits off those in fp32 by 0.0"), "%s", out);
+    free(out);
 }

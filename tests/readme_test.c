@@ -26,7 +26,7 @@ static void run_line(const char *line)
     bool verb = !strncmp(line, "make ", 5), trains = strstr(line, " train ") && !strstr(line, "--list-opts");
     static const char reader[] = "cd $T/readme && { ls -l >before; %s; ls -l >after; cmp -s before after || echo new files; }";
     command_result r = verb ? command_run("make -n -C " TEST_DATA "/.. %s", line + 5) : command_run(reader, line);
-    bool said = *r.err && strncmp(r.err, "timm: measured the kernels", 26);
+    bool said = *r.err && !strstr(r.err, " choices of kernels in ");
     CHECK(r.code == 0 && (trains || !said) && *r.out, "%s: exit %d: %s", line, r.code, r.err);
     command_free(&r);
 }

@@ -91,7 +91,7 @@ TEST(tune_measures_once_and_results_stay)
     logits(TIMM_TUNE_NEVER, file, by_rule);
     CHECK(!notes[0] && !file_read(file, &size, &st), "by rule: %s", notes);
     logits(TIMM_TUNE_MEASURE, file, first);
-    CHECK(strstr(notes, "measured the kernels of ") && strstr(notes, file), "first: %s", notes);
+    CHECK(strstr(notes, " choices of kernels in ") && strstr(notes, file), "first: %s", notes);
     logits(TIMM_TUNE_MEASURE, file, again);
     CHECK(!notes[0], "again: %s", notes);
     logits(TIMM_TUNE_KNOWN, file, known);
@@ -100,6 +100,33 @@ TEST(tune_measures_once_and_results_stay)
     CHECK(!memcmp(first, again, sizeof first) && !memcmp(first, known, sizeof first), "the same choices give the same bytes");
     logits(TIMM_TUNE_KNOWN, absent, known);
     CHECK(!notes[0] && !memcmp(known, by_rule, sizeof known), "without a file: by rule; %s", notes);
+}
+
+/* How many images of a batch run at once is measured too, and a number that no batch has is not taken. */
+TEST(tune_measures_slices)
+{
+    char file[512];
+    static const char line[] = "\timages at once: test_resnet part 0 (1, 3, 160, 160) of 6 fp32 1 threads\n";
+    snprintf(file, sizeof file, "%s", test_temp("kernels.txt"));
+    timm_tensor x = { .rank = 4, .dim = { 6, 3, 160, 160 } };
+    x.data = calloc((size_t)timm_numel(&x), sizeof *x.data);
+    for (int round = 0; round < 3 && x.data; round++) {
+        timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1, .tuning = round ? TIMM_TUNE_KNOWN : TIMM_TUNE_MEASURE, .tune_file = file,
+                                                     .note = note });
+        timm_model *m = timm_create(ctx, "test_resnet", &(timm_model_opts){ .fill = figures_fill });
+        timm_forward(m, &x);
+        CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+        timm_close(ctx);
+        status st = { 0 };
+        size_t size = 0;
+        char *text = (char *)file_read(file, &size, &st), *at = text ? strstr(text, line) : NULL;
+        REQUIRE(at && at[-1] >= '1' && at[-1] <= '6' + round * 3, "round %d: %s", round, text);
+        at[-1] = round ? '9' : at[-1];
+        FILE *f = fopen(file, "w");
+        CHECK(f && fwrite(text, 1, size, f) == size && !fclose(f), "%s", file);
+        free(text);
+    }
+    free(x.data);
 }
 
 /* A file that names another kernel of the op for every call: what cannot do it is not taken. */
@@ -133,14 +160,14 @@ TEST(tune_without_a_place_to_keep_it)
 {
     static float out[1000], other[1000];
     logits(TIMM_TUNE_MEASURE, test_temp("no/such/folder"), out);
-    CHECK(strstr(notes, "measured the kernels of ") && strstr(notes, "are not kept: ") && strstr(notes, "no/such/folder"), "%s", notes);
+    CHECK(strstr(notes, " choices of kernels in ") && strstr(notes, "they are not kept: ") && strstr(notes, "no/such/folder"), "%s", notes);
     unsetenv("XDG_CACHE_HOME");
     setenv("HOME", "", 1);
     logits(TIMM_TUNE_MEASURE, NULL, out);
-    CHECK(strstr(notes, "are not kept: there is no folder for them"), "%s", notes);
+    CHECK(strstr(notes, "they are not kept: there is no folder for them"), "%s", notes);
     setenv("HOME", test_temp("home"), 1);
     logits(TIMM_TUNE_KNOWN, NULL, other);
     CHECK(!notes[0], "%s", notes);
     logits(TIMM_TUNE_MEASURE, NULL, out);
-    CHECK(strstr(notes, "are not kept: "), "a home that is not there is not made: %s", notes);
+    CHECK(strstr(notes, "they are not kept: "), "a home that is not there is not made: %s", notes);
 }

@@ -1,7 +1,10 @@
 /* model.c - create, survey, plan, run.  A model is options over a store; everything that changes it is building again. */
 #include "api/model.h"
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plan/tune.h"
 #include "zoo/zoo.h"
 
 /* -- building -------------------------------------------------------------------------------------------------------------- */
@@ -149,7 +152,6 @@ static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch, in
                         .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch, .without = m->ctx->without,
                         .tune = ctx_tune(m->ctx) };
         made = plan_make(b.graph, out, n, &o, &m->ctx->st);
-        ctx_tune_keep(m->ctx);
     }
     nn_build_close(&b);
     *outputs = n;
@@ -162,6 +164,49 @@ plan *model_sketch(timm_model *m, part what, tg_shape input)
     return make_plan(m, what, input, true, &outputs);
 }
 
+/* Seconds an image takes in a plan for n images: the second run of it. */
+static double image_seconds(timm_model *m, part what, tg_shape input, int64_t n)
+{
+    int outputs;
+    input.dim[0] = n;
+    plan *p = make_plan(m, what, input, false, &outputs);
+    float *x = p ? calloc((size_t)tg_numel(input) + 1, sizeof *x) : NULL;
+    double seconds = INFINITY;
+    for (int i = 0; x && i < 2; i++) {
+        double start = tune_clock();
+        plan_run(p, (const float *const[]){ x });
+        seconds = tune_clock() - start;
+    }
+    free(x);
+    plan_free(p);
+    return seconds / (double)n;
+}
+
+/* Half as many and twice as many images as by rule, if that was measured to be quicker, or is now. */
+static int64_t tuned_slice(timm_model *m, part what, tg_shape input, int64_t batch, int64_t by_rule)
+{
+    char text[TUNE_CALL], found[24];
+    tune *t = ctx_tune(m->ctx);
+    snprintf(text, sizeof text, "images at once: %s part %d %s of %lld %s %d threads", m->cfg.architecture, (int)what, tg_str(input),
+             (long long)batch, plan_precisions[m->precision], pool_threads(ctx_pool(m->ctx)));
+    const char *known = t ? tune_find(t, text) : NULL;
+    long long n = known ? atoll(known) : 0;
+    if (n >= 1 && n <= batch)
+        return n;
+    if (!t || known || !tune_measures(t))
+        return by_rule;
+    double start = tune_clock() - tune_spent(t), least = image_seconds(m, what, input, by_rule) * TUNE_CLEARLY;
+    int64_t best = by_rule, other[] = { by_rule / 2, 2 * by_rule };
+    for (int i = 0; i < 2; i++) {
+        double s = other[i] >= 1 && other[i] <= batch ? image_seconds(m, what, input, other[i]) : INFINITY;
+        if (s < least)
+            least = s, best = other[i];
+    }
+    snprintf(found, sizeof found, "%lld", (long long)best);
+    tune_found(t, text, found, tune_clock() - start);
+    return best;
+}
+
 /* Images of a batch to run at once. */
 static int64_t find_slice(timm_model *m, part what, tg_shape input)
 {
@@ -169,8 +214,9 @@ static int64_t find_slice(timm_model *m, part what, tg_shape input)
     input.dim[0] = 1;
     plan *one = batch > 1 && !(m->ctx->without >> PASS_SLICES & 1) ? model_sketch(m, what, input) : NULL;
     int64_t slice = one ? slice_of(batch, plan_arena_bytes(one), pool_threads(ctx_pool(m->ctx))) : batch;
+    bool whole = !one;
     plan_free(one);
-    return slice;
+    return whole || what == PART_HEAD ? slice : tuned_slice(m, what, input, batch, slice);
 }
 
 planned *model_plan(timm_model *m, part what, tg_shape input)
@@ -190,6 +236,7 @@ planned *model_plan(timm_model *m, part what, tg_shape input)
     int outputs;
     input.dim[0] = made.slice;
     made.plan = status_ok(&m->ctx->st) ? make_plan(m, what, input, false, &outputs) : NULL;
+    ctx_tune_keep(m->ctx);
     if (!made.plan || !slices_open(&made, outputs, &m->ctx->st)) {
         slices_close(&made);
         return NULL;

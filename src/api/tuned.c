@@ -92,8 +92,8 @@ void ctx_tune_keep(timm_ctx *ctx)
     bool kept = text && ctx->tune_file && atomic_write_file(ctx->tune_file, text, size, &st);
     free(text);
     if (kept)
-        ctx_note(ctx, "measured the kernels of %d layers in %.2f s; the choices are in %s", n, seconds, ctx->tune_file);
+        ctx_note(ctx, "measured %d choices of kernels in %.2f s; they are kept in %s", n, seconds, ctx->tune_file);
     else
-        ctx_note(ctx, "measured the kernels of %d layers in %.2f s; the choices are not kept: %s", n, seconds,
+        ctx_note(ctx, "measured %d choices of kernels in %.2f s; they are not kept: %s", n, seconds,
                  st.text[0] ? st.text : "there is no folder for them");
 }

@@ -9,8 +9,7 @@
 
 enum { LINES = 1 << 16, ROUNDS = 12 };
 static const char title[] = "timm kernels 1: ";
-static const double patience = 0.05,        /* seconds for the rounds of one call */
-                    clearly = 0.96;         /* of the time of the choice by rule */
+static const double patience = 0.05;        /* seconds for the rounds of one call */
 
 typedef struct line { uint64_t hash; char *call, *kernel; } line;      /* one block, at call */
 struct tune {
@@ -102,6 +101,15 @@ static bool add(tune *t, const char *call, size_t n, const char *kernel, size_t 
 
 bool tune_add(tune *t, const char *call, const char *kernel) { return add(t, call, strlen(call), kernel, strlen(kernel)); }
 
+double tune_spent(const tune *t) { return t->seconds; }
+
+bool tune_found(tune *t, const char *call, const char *found, double spent)
+{
+    t->measured++;
+    t->seconds = spent;
+    return tune_add(t, call, found);
+}
+
 bool tune_parse(tune *t, const char *text, size_t size)
 {
     const char *end = text + size;
@@ -162,7 +170,7 @@ bool tune_call(const tg_call *c, char text[TUNE_CALL])
 
 /* -- measuring ------------------------------------------------------------------------------------------------------------- */
 
-static double now(void)
+double tune_clock(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -191,9 +199,9 @@ static double once(tg_call c, const choice *of, void *scratch)
 {
     c.state = of->prep.state;
     c.scratch = scratch;
-    double t = now();
+    double t = tune_clock();
     of->kernel->run(&c);
-    return now() - t;
+    return tune_clock() - t;
 }
 
 int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
@@ -201,7 +209,7 @@ int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
     tg_tensor operand[64];
     tg_call call = *c;
     size_t scratch = 64;
-    double start = now();
+    double start = tune_clock();
     bool ok = true;
     for (int i = 0; i < n; i++)
         scratch = of[i].prep.scratch > scratch ? of[i].prep.scratch : scratch;
@@ -216,15 +224,15 @@ int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
     if (ok && call.out.data && room) {
         for (int i = 0; i < n; i++)
             us[i] = 1e6 * once(call, &of[i], room);                    /* the first run is slow for all */
-        double from = now();
-        for (int r = 0; r < ROUNDS && (r < 2 || now() - from < patience); r++)
+        double from = tune_clock();
+        for (int r = 0; r < ROUNDS && (r < 2 || tune_clock() - from < patience); r++)
             for (int i = 0; i < n; i++) {
                 double took = 1e6 * once(call, &of[i], room);
                 us[i] = took < us[i] ? took : us[i];
             }
         best = 0;
         for (int i = 1; i < n; i++)
-            if (us[i] < us[best] && us[i] < clearly * us[0])
+            if (us[i] < us[best] && us[i] < TUNE_CLEARLY * us[0])
                 best = i;
         t->measured++;
     }
@@ -233,6 +241,6 @@ int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
     for (int k = 0; k < c->n_in; k++)
         if (!c->in[k].constant)
             room_free(operand[k].data);
-    t->seconds += now() - start;
+    t->seconds += tune_clock() - start;
     return best;
 }

@@ -1,13 +1,15 @@
 /* tune.h - which kernel was measured to be the fastest, by what the call looks like.
  *
  * A table of one machine.  Its text is a line that names the machine and then a line a call, "KERNEL<tab>CALL".  A table says
- * nothing about what a kernel can do: a name in it is only taken if that kernel claims the call.
+ * nothing about what a kernel can do: a name in it is only taken if that kernel claims the call.  How many images of a batch run at
+ * once is a line too.
  */
 #ifndef PLAN_TUNE_H
 #define PLAN_TUNE_H
 #include "backend/backend.h"
 
 typedef struct tune tune;
+#define TUNE_CLEARLY .96                    /* of the time by rule: what is less is clearly quicker */
 enum { TUNE_CALL = 600 };                   /* bytes of a call's text, with its end */
 
 tune *tune_open(const char *machine, bool measure);         /* NULL: out of memory */
@@ -21,6 +23,10 @@ char *tune_text(const tune *t, size_t *size);
 bool tune_call(const tg_call *c, char text[TUNE_CALL]);
 const char *tune_find(const tune *t, const char *call);     /* the kernel's name; NULL: not known */
 bool tune_add(tune *t, const char *call, const char *kernel);
+/* What the caller has measured, over other measurements perhaps: `spent` is then what tune_spent was before, and the time since. */
+bool tune_found(tune *t, const char *call, const char *found, double spent);
+double tune_spent(const tune *t);           /* seconds, since tune_measured was asked */
+double tune_clock(void);                    /* seconds */
 /* Calls measured since the last time this was asked, and how long that took. */
 int tune_measured(tune *t, double *seconds);
 
