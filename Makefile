@@ -30,7 +30,7 @@ test: build      ## build and run every test; T=resize runs those whose name or 
 check-resume: build ## kill training KILLS times (100) at random moments; every run must end with the same bytes
 	@TIMM_KILLS=$(KILLS) $(BUILD)/tests/run runs_killed
 
-check-zoo: build ## every model against real timm's figures (an hour); T=resnet runs some
+check-zoo: build ## every model against real timm's figures (half an hour); T=resnet runs some
 	@$(BUILD)/tests/check_zoo tests/data/golden.jsonl.xz $(T)
 
 check-arm64:     ## build for arm64 with Debian's cross compiler and run tests under qemu-user; T="ops_" runs some

@@ -40,7 +40,7 @@ static bool prepare(const plan_opts *o, const tg_kernel *k, const tg_call *call,
 {
     c->kernel = k;
     c->prep = (tg_prep){ .st = st, .sketch = o->sketch };
-    return !k->prepare || k->prepare(call, &c->prep);
+    return status_ok(st) && (!k->prepare || k->prepare(call, &c->prep));
 }
 
 /* The layout an op asks for when it does not take what it is given. */
@@ -102,16 +102,18 @@ static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *f
         }
     if (name || !tune_measures(o->tune) || o->sketch)
         return false;
-    int n = contenders(o, call, first, of, MOST, st), best = n > 1 && status_ok(st) ? tune_fastest(o->tune, call, of, n, us) : -1;
-    for (int i = 0; i < n && best >= 0 && o->verbose >= 2; i++)
+    int n = contenders(o, call, first, of, MOST, st), best = n - 1;
+    if (n > 1)
+        best = status_ok(st) ? tune_fastest(o->tune, call, of, n, us) : -1;
+    for (int i = 0; i < n && n > 1 && best >= 0 && o->verbose >= 2; i++)
         fprintf(stderr, "timm: %-40s %-14s %-24s %.1f us\n", where, call->op->name, of[i].kernel->name, us[i]);
-    if (best >= 0 && !tune_add(o->tune, text, of[best].kernel->name))
+    if (n > 1 && best >= 0 && !tune_add(o->tune, text, of[best].kernel->name))
         best = -1;
     for (int i = 0; i < n; i++)
-        if (i != best)
+        if (i == best)
+            *c = of[i];
+        else
             drop(&of[i]);
-    if (best >= 0)
-        *c = of[best];
     return best >= 0;
 }
 
