@@ -205,3 +205,29 @@ TEST(weights_that_cannot_be_fitted_are_named)
     CHECK(timm_ctx_status(ctx) == TIMM_MISMATCH && !strcmp(timm_message(ctx), want), "%s", timm_message(ctx));
     timm_close(ctx);
 }
+
+/* timm's clean_state_dict: the wrappers' prefixes are taken off in this order, each once, and no other is. */
+TEST(weights_of_wrapped_networks_load)
+{
+    static const struct { const char *prefix; bool loads; } cases[] = {
+        { "module.", true }, { "_orig_mod.", true }, { "_orig_mod.module.", true }, { "module._orig_mod.", true },
+        { "_orig_mod.module._orig_mod.", true }, { "module.module.", false }, { "model.", false },
+    };
+    const char *bare = test_temp("bare.safetensors"), *wrapped = test_temp("wrapped.safetensors");
+    char text[256];
+    timm_ctx *ctx = timm_open(NULL);
+    const timm_model_opts made = { .classes = 7, .img_size = { 96, 96 }, .fill = figures_fill };
+    timm_save(timm_create(ctx, "test_vit", &made), bare);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        REQUIRE(put_before_names(bare, wrapped, cases[i].prefix), "not written");
+        timm_model *again = timm_create(ctx, "test_vit", &(timm_model_opts){ .weights = wrapped, .img_size = { 96, 96 },
+                                                                             .classes = TIMM_CLASSES_OF_WEIGHTS });
+        CHECK(!!again == cases[i].loads, "%s: %s", cases[i].prefix, timm_message(ctx));
+        if (again) {
+            timm_save(again, wrapped);
+            CHECK(same_tensors(bare, wrapped, text, sizeof text), "%s: %s", cases[i].prefix, text);
+        }
+        timm_clear(ctx);
+    }
+    timm_close(ctx);
+}

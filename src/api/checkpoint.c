@@ -84,11 +84,32 @@ static bool is_of(const timm_model *m, const safetensors *f)
     return of && !strcmp(of, m->cfg.architecture);
 }
 
+/* What wrappers of networks put before every name, in the order in which timm's clean_state_dict takes it off. */
+static const char *const wrapper[] = { "_orig_mod.", "module.", "_orig_mod." };
+enum { WRAPPERS = sizeof wrapper / sizeof *wrapper };
+
+static const char *unwrapped(const char *name)
+{
+    for (int i = 0; i < WRAPPERS; i++) {
+        size_t n = strlen(wrapper[i]);
+        name += strncmp(name, wrapper[i], n) ? 0 : n;
+    }
+    return name;
+}
+
+/* The file's tensor of that name, bare or under any of the wrappers; its count: none. */
 static size_t find(const timm_model *m, const safetensors *f, const char *name)
 {
-    char averaged[320];
-    snprintf(averaged, sizeof averaged, "ema/%s", name);
-    return safetensors_find(f, m->use_ema ? averaged : name);
+    size_t none = safetensors_count(f), i = none;
+    for (unsigned worn = 0; worn < 1 << WRAPPERS && i == none; worn++) {
+        char full[320];
+        int at = snprintf(full, sizeof full, "%s", m->use_ema ? "ema/" : "");
+        for (int k = 0; k < WRAPPERS; k++)
+            at += snprintf(full + at, sizeof full - (size_t)at, "%s", worn >> k & 1 ? wrapper[k] : "");
+        snprintf(full + at, sizeof full - (size_t)at, "%s", name);
+        i = safetensors_find(f, full);
+    }
+    return i;
 }
 
 /* Rows of the first classifier; 0: the file has none. */
@@ -116,7 +137,7 @@ static void grid_of(const timm_model *m, const safetensors *f, int64_t grid[2])
     char name[320];
     long long image[2] = { m->cfg.input_size[1], m->cfg.input_size[2] };
     snprintf(name, sizeof name, "%s.weight", m->cfg.first_conv ? m->cfg.first_conv : "");
-    size_t i = safetensors_find(f, name);
+    size_t i = find(m, f, name);
     const safetensors_entry *kernel = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
     if (size && is_of(m, f))
         sscanf(size, "%lld %lld", &image[0], &image[1]);
@@ -220,14 +241,14 @@ static bool known(const timm_model *m, const char *name)
     return false;
 }
 
-/* How many letters stand before the model's own names in every unexpected one, as wrappers of networks put "module." there. */
+/* How many letters stand before the model's own names in every unexpected one: "model." of a network inside another. */
 static size_t prefix_of(const timm_model *m, const safetensors *f, const char **first_name)
 {
     const char *first = NULL;
     size_t n = 0;
     for (size_t i = 0; i < safetensors_count(f); i++) {
         const char *name = safetensors_get(f, i)->name, *dot = first ? NULL : strchr(name, '.');
-        if (known(m, name) || strchr(name, '/'))
+        if (known(m, unwrapped(name)) || strchr(name, '/'))
             continue;
         for (; dot && !n; dot = strchr(dot + 1, '.'))
             n = known(m, dot + 1) ? (size_t)(dot + 1 - name) : 0;
@@ -345,9 +366,10 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
         take(m, &how, m->entry[i]);
     for (size_t i = 0; i < safetensors_count(file->f); i++) {
         const safetensors_entry *t = safetensors_get(file->f, i);
-        bool no_head = !m->head.classes && named_by(m->cfg.classifier, t->name);
-        bool training = strchr(t->name, '/') != NULL;                        /* state of a trainer, see trainer_save.c */
-        if (!known(m, t->name) && !no_head && !training)
+        const char *name = unwrapped(t->name);
+        bool no_head = !m->head.classes && named_by(m->cfg.classifier, name);
+        bool training = strchr(name, '/') != NULL;                          /* state of a trainer, see trainer_save.c */
+        if (!known(m, name) && !no_head && !training)
             tell(bad, &bad->unexpected, "unexpected", t->name, shape_of(t));
     }
     const char *wrapped = "";
