@@ -84,6 +84,16 @@ static bool is_of(const timm_model *m, const safetensors *f)
     return of && !strcmp(of, m->cfg.architecture);
 }
 
+/* "F does not fit resnet34", and where the file names another network, that. */
+static void misfit(timm_model *m, const char *path, const safetensors *f, const misfits *bad)
+{
+    const char *of = safetensors_metadata(f, "architecture");
+    bool other = of && !is_of(m, f);
+    status_fail(&m->ctx->st, TIMM_MISMATCH, "%s does not fit %s%s%s: %d missing, %d unexpected, %d misshaped tensors%s",
+                path, m->cfg.architecture, other ? ", and says that it is of " : "", other ? json_show(of).text : "",
+                bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
+}
+
 /* What wrappers of networks put before every name, in the order in which timm's clean_state_dict takes it off. */
 static const char *const wrapper[] = { "_orig_mod.", "module.", "_orig_mod." };
 enum { WRAPPERS = sizeof wrapper / sizeof *wrapper };
@@ -381,8 +391,7 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
     fclose(bad->f);
     bool fits = !bad->misshaped && ((how.lenient && how.taken) || !(bad->missing + bad->unexpected));
     if (status_ok(st) && !fits)
-        status_fail(st, TIMM_MISMATCH, "%s does not fit %s: %d missing, %d unexpected, %d misshaped tensors%s", path,
-                    m->cfg.architecture, bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
+        misfit(m, path, file->f, bad);
     else if (status_ok(st) && bad->missing + bad->unexpected)
         ctx_note(m->ctx, "%s is loaded, but not all of it is for %s with another head: %d missing tensors, which stay as drawn, and "
                  "%d unexpected%s", path, m->cfg.architecture, bad->missing, bad->unexpected, bad->text ? bad->text : "");
