@@ -241,6 +241,44 @@ TEST(weights_of_another_network_say_so)
     timm_save(timm_create(ctx, "test_vit", NULL), file);
     CHECK(!timm_create(ctx, "test_vit2", &(timm_model_opts){ .weights = file }), "loaded");
     snprintf(want, sizeof want, "%s does not fit test_vit2, and says that it is of test_vit: ", file);
-    CHECK(timm_ctx_status(ctx) == TIMM_MISMATCH && !strncmp(timm_message(ctx), want, strlen(want)), "%s", timm_message(ctx));
+    CHECK(timm_ctx_status(ctx) == TIMM_MISMATCH && !strncmp(timm_message(ctx), want, strlen(want)), "%s",
+          timm_message(ctx));
     timm_close(ctx);
+}
+
+static bool same_transform(const timm_transform *a, const timm_transform *b)
+{
+    bool same = !strcmp(a->interpolation, b->interpolation) && !strcmp(a->crop_mode, b->crop_mode);
+    same = same && a->crop_pct == b->crop_pct;
+    for (int i = 0; i < 3; i++)
+        same = same && a->input_size[i] == b->input_size[i] && a->mean[i] == b->mean[i] && a->std[i] == b->std[i];
+    return same;
+}
+
+/* Pixels are prepared as the tag says that the weights came under, though the file is loaded under the bare name. */
+TEST(weights_keep_the_transform_of_their_tag)
+{
+    static const char *const names[][2] = {
+        { "mobilenetv3_large_100.miil_in21k_ft_in1k", "mobilenetv3_large_100" },
+        { "mobilenetv3_large_100.ra4_e3600_r224_in1k", "mobilenetv3_large_100" },
+        { "efficientnet_b1.ft_in1k", "efficientnet_b1" }, { "tf_efficientnet_b0.ap_in1k", "tf_efficientnet_b0" },
+    };
+    const char *file = test_temp("tagged.safetensors");
+    int others = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        timm_ctx *ctx = timm_open(NULL);
+        timm_model *m = timm_create(ctx, names[i][0], &(timm_model_opts){ .fill = figures_fill }), *bare, *again;
+        timm_save(m, file);
+        bare = timm_create(ctx, names[i][1], &(timm_model_opts){ .fill = figures_fill });
+        again = timm_create(ctx, names[i][1], &(timm_model_opts){ .weights = file });
+        REQUIRE(timm_ctx_status(ctx) == TIMM_OK, "%s: %s", names[i][0], timm_message(ctx));
+        for (int test = 0; test < 2; test++) {
+            timm_transform a = timm_model_transform(m, test), b = timm_model_transform(again, test);
+            timm_transform c = timm_model_transform(bare, test);
+            CHECK(same_transform(&a, &b), "%s: another transform", names[i][0]);
+            others += !same_transform(&a, &c);
+        }
+        timm_close(ctx);
+    }
+    CHECK(others == 8, "%d of 8 transforms are not that of the bare name", others);
 }

@@ -238,7 +238,8 @@ TIMM_API timm_status timm_param_write(timm_model *model, const char *name, const
 TIMM_API timm_status timm_state_hash(timm_model *model, char *hash);
 TIMM_API timm_status timm_load(timm_model *model, const char *path);     /* safetensors; all misfits in one message */
 TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safetensors; atomic; says what the
-                                   network was made with: classes, channels, size, pooling, stride, model_kwargs */
+                                   network was made with (classes, channels, size, pooling, stride, model_kwargs) and
+                                   how its images are prepared, which then holds whatever tag it is loaded under */
 /* What a safetensors file holds, sorted by name; freed with the context. */
 TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
 

@@ -3,6 +3,7 @@
  * Loading points the store's entries into the mapped file; numbers are read when a plan packs them.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,17 +297,49 @@ static void read_numbers(const safetensors *f, const char *key, double out[3])
         out[i] = v[i < n ? i : 0];
 }
 
-/* What validation saw in that run is what the network wants to see. */
+static void read_number(const safetensors *f, const char *key, double least, double *out)
+{
+    const char *text = safetensors_metadata(f, key);
+    double v = text ? strtod(text, NULL) : NAN;
+    *out = v >= least ? v : *out;
+}
+
+static void read_word(timm_model *m, const safetensors *f, const char *key, const char **out)
+{
+    const char *text = safetensors_metadata(f, key);
+    const char *word = text && *text ? arena_strdup(&m->mem, text) : NULL;
+    *out = word ? word : *out;
+}
+
+static void read_size(const safetensors *f, const char *key, int64_t least, int64_t out[3])
+{
+    const char *text = safetensors_metadata(f, key);
+    long long v[3];
+    bool ok = text && sscanf(text, "%lld %lld %lld", &v[0], &v[1], &v[2]) == 3;
+    for (int i = 0; i < 3; i++)
+        ok = ok && v[i] >= least && v[i] < 65536;
+    for (int i = 0; i < 3 && ok; i++)
+        out[i] = v[i];
+}
+
+/* The config of the tag that the network was made from; over it, what validation saw in the run that trained it. */
 static void read_transform(timm_model *m, const safetensors *f)
 {
-    const char *how = safetensors_metadata(f, "timm.option.interpolation");
-    const char *crop = safetensors_metadata(f, "timm.option.crop-pct");
-    read_numbers(f, "timm.option.mean", m->cfg.mean);
-    read_numbers(f, "timm.option.std", m->cfg.std);
-    if (how && *how)
-        m->cfg.interpolation = arena_strdup(&m->mem, how);
-    if (crop && strtod(crop, NULL) > 0)
-        m->cfg.crop_pct = strtod(crop, NULL);
+    timm_cfg *c = &m->cfg;
+    read_size(f, "timm.input_size", 1, c->input_size);
+    read_size(f, "timm.test_input_size", 0, c->test_input_size);
+    read_number(f, "timm.test_crop_pct", 0, &c->test_crop_pct);
+    read_word(m, f, "timm.crop_mode", &c->crop_mode);
+    static const char *const told[][4] = {
+        { "timm.mean", "timm.std", "timm.interpolation", "timm.crop_pct" },
+        { "timm.option.mean", "timm.option.std", "timm.option.interpolation", "timm.option.crop-pct" },
+    };
+    for (int i = 0; i < 2; i++) {
+        read_numbers(f, told[i][0], c->mean);
+        read_numbers(f, told[i][1], c->std);
+        read_word(m, f, told[i][2], &c->interpolation);
+        read_number(f, told[i][3], 1e-3, &c->crop_pct);
+    }
 }
 
 bool weights_describe(timm_model *m, timm_model_opts *o)
@@ -424,25 +457,51 @@ static bool put_entry(void *user, const safetensors_tensor *t, safetensors_sink 
     return ok;
 }
 
-size_t weights_describe_model(const timm_model *m, weights_metadata *w)
+static void say(weights_metadata *w, const char *key, const char *text)
 {
-    size_t n = 0;
-    snprintf(w->classes, sizeof w->classes, "%d", m->head.classes);
-    snprintf(w->chans, sizeof w->chans, "%d", m->opts.in_chans);
-    snprintf(w->size, sizeof w->size, "%" PRId64 " %" PRId64, m->opts.img_size[0], m->opts.img_size[1]);
-    w->pair[n++] = (safetensors_pair){ "format", "pt" };
-    w->pair[n++] = (safetensors_pair){ "architecture", m->cfg.architecture };
-    w->pair[n++] = (safetensors_pair){ "timm.num_classes", w->classes };
-    w->pair[n++] = (safetensors_pair){ "timm.in_chans", w->chans };
-    w->pair[n++] = (safetensors_pair){ "timm.img_size", w->size };
-    snprintf(w->stride, sizeof w->stride, "%d", m->opts.output_stride);
-    if (m->opts.output_stride != 32)
-        w->pair[n++] = (safetensors_pair){ "timm.output_stride", w->stride };
+    w->pair[w->count++] = (safetensors_pair){ key, text };
+}
+
+static void say_numbers(weights_metadata *w, const char *key, const double *v, int n)
+{
+    char *text = w->text[w->count];
+    for (int i = 0, at = 0; i < n; i++)
+        at += snprintf(text + at, sizeof *w->text - (size_t)at, "%s%.17g", i ? " " : "", v[i]);
+    say(w, key, text);
+}
+
+static void say_sizes(weights_metadata *w, const char *key, const int64_t *v, int n)
+{
+    char *text = w->text[w->count];
+    for (int i = 0, at = 0; i < n; i++)
+        at += snprintf(text + at, sizeof *w->text - (size_t)at, "%s%" PRId64, i ? " " : "", v[i]);
+    say(w, key, text);
+}
+
+void weights_describe_model(const timm_model *m, weights_metadata *w)
+{
+    const timm_cfg *c = &m->cfg;
+    const int64_t classes = m->head.classes, chans = m->opts.in_chans, stride = m->opts.output_stride;
+    w->count = 0;
+    say(w, "format", "pt");
+    say(w, "architecture", c->architecture);
+    say_sizes(w, "timm.num_classes", &classes, 1);
+    say_sizes(w, "timm.in_chans", &chans, 1);
+    say_sizes(w, "timm.img_size", m->opts.img_size, 2);
+    if (stride != 32)
+        say_sizes(w, "timm.output_stride", &stride, 1);
     if (m->head.pool != NN_POOL_DEFAULT)
-        w->pair[n++] = (safetensors_pair){ "timm.global_pool", pooling_name(m->head.pool) };
+        say(w, "timm.global_pool", pooling_name(m->head.pool));
     if (m->kwargs)
-        w->pair[n++] = (safetensors_pair){ "timm.model_kwargs", m->kwargs };
-    return n;
+        say(w, "timm.model_kwargs", m->kwargs);
+    say_numbers(w, "timm.mean", c->mean, 3);
+    say_numbers(w, "timm.std", c->std, 3);
+    say(w, "timm.interpolation", c->interpolation);
+    say(w, "timm.crop_mode", c->crop_mode);
+    say_numbers(w, "timm.crop_pct", &c->crop_pct, 1);
+    say_numbers(w, "timm.test_crop_pct", &c->test_crop_pct, 1);
+    say_sizes(w, "timm.input_size", c->input_size, 3);
+    say_sizes(w, "timm.test_input_size", c->test_input_size, 3);
 }
 
 timm_status timm_save(timm_model *m, const char *path)
@@ -460,9 +519,9 @@ timm_status timm_save(timm_model *m, const char *path)
         memcpy(t[i].dim, e->shape.dim, sizeof e->shape.dim);
     }
     weights_metadata meta;
-    size_t pairs = weights_describe_model(m, &meta);
+    weights_describe_model(m, &meta);
     if (t && status_ok(st))
-        safetensors_write(path, t, m->entries, meta.pair, pairs, st);
+        safetensors_write(path, t, m->entries, meta.pair, meta.count, st);
     free(t);
     return st->code;
 }
