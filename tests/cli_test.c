@@ -207,24 +207,45 @@ static void not_a_number(void *user, const char *name, int rank, const int64_t *
     (void)user;
 }
 
-/* Weights of which one tensor is NaN: no class is likeliest, and no vector is printed short. */
+/* Weights of test_vit of which one tensor is NaN. */
+static const char *not_a_number_file(void)
+{
+    const char *path = test_temp("nan.safetensors");
+    timm_ctx *ctx = timm_open(NULL);
+    timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .fill = not_a_number }), path);
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    return path;
+}
+
+/* No class is likeliest, and no vector is printed short. */
 TEST(cli_infer_tells_of_what_is_no_number)
 {
     static const char *const forms[] = { "", "--json", "--features", "--features --json" };
-    setenv("NAN", test_temp("nan.safetensors"), 1);
-    timm_ctx *ctx = timm_open(NULL);
-    timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .fill = not_a_number }), getenv("NAN"));
-    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
-    timm_close(ctx);
+    setenv("NAN", not_a_number_file(), 1);
     for (size_t i = 0; i < COUNT(forms); i++) {
         command_result r = command_run("timm infer " CAT " -m test_vit --checkpoint $NAN %s", forms[i]);
         CHECK(r.code == 1 && !*r.out && command_has(r.err, "chelsea.jpg") && command_has(r.err, "test_vit") && command_has(r.err, "NaN"),
               "%s: exit %d: %s%s", forms[i], r.code, r.out, r.err);
         command_free(&r);
     }
-    json_t *v = good_json("timm fingerprint test_vit --checkpoint $NAN"), *f = json_array_get(json_object_get(v, "features"), 0);
-    CHECK(json_is_null(json_object_get(f, "mean")) && json_array_size(json_object_get(f, "at")) == 8, "fingerprint");
-    json_decref(v);
+}
+
+/* Its figures are printed all the same: null is what they are. */
+TEST(cli_fingerprint_tells_of_what_is_no_number)
+{
+    static const struct { const char *option, *part; } cases[] = { { "", "features" }, { "--train", "loss" } };
+    setenv("NAN", not_a_number_file(), 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        command_result r = command_run("timm fingerprint test_vit --checkpoint $NAN %s", cases[i].option);
+        json_t *v = json_loads(r.out, 0, NULL), *part = json_object_get(v, cases[i].part);
+        json_t *figure = json_is_array(part) ? json_object_get(json_array_get(part, 0), "mean") : part;
+        CHECK(r.code == 1 && json_is_null(figure), "%s: exit %d: %.200s", cases[i].option, r.code, r.out);
+        CHECK(!strcmp(r.err, "timm fingerprint: what test_vit computes is not finite: NaN or infinities, null in its "
+                             "figures\n"), "%s", r.err);
+        json_decref(v);
+        command_free(&r);
+    }
 }
 
 /* A network inside another has "model." before every name, which timm does not take off. */
