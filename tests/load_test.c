@@ -53,19 +53,21 @@ static void check_logits(const char *what, timm_model *m, const json_t *gives)
     free(x.data);
 }
 
-/* The note names every tensor that timm found missing, but the head's, and unexpected. */
-static void check_note(const char *what, const json_t *gives, const char *note)
+/* The notes name every tensor that timm found missing or unexpected; of the head's, one says that it stays as drawn. */
+static void check_notes(const char *what, const json_t *record, const char *note)
 {
     static const char *const keys[] = { "missing", "unexpected" };
     int told = 0;
     for (size_t k = 0; k < 2; k++) {
         size_t i;
         json_t *name;
-        json_array_foreach(json_object_get(gives, keys[k]), i, name) {
+        json_array_foreach(json_object_get(json_object_get(record, "gives"), keys[k]), i, name) {
             char line[320];
             if (!strncmp(json_string_value(name), "head.", 5))
-                continue;
-            snprintf(line, sizeof line, "\n  %-11s %s (", keys[k], json_string_value(name));
+                snprintf(line, sizeof line, "the one of %g that was asked for stays as drawn",
+                         jsonl_number(record, "num_classes"));
+            else
+                snprintf(line, sizeof line, "\n  %-11s %s (", keys[k], json_string_value(name));
             CHECK(strstr(note, line), "%s: no word of %s %s in '%s'", what, keys[k], json_string_value(name), note);
             told++;
         }
@@ -73,7 +75,11 @@ static void check_note(const char *what, const json_t *gives, const char *note)
     CHECK(told || !*note, "%s: '%s'", what, note);
 }
 
-static void keep_note(void *user, const char *text) { snprintf(user, 1024, "%s", text); }
+static void keep_note(void *user, const char *text)
+{
+    char *notes = user;
+    snprintf(notes + strlen(notes), 1024 - strlen(notes), "%s", text);
+}
 
 static void check_load(const json_t *record, const char *file)
 {
@@ -95,7 +101,7 @@ static void check_load(const json_t *record, const char *file)
     if (m && !error) {
         check_params(what, m, gives);
         check_logits(what, m, gives);
-        check_note(what, gives, note);
+        check_notes(what, record, note);
     } else if (!m) {
         CHECK(strstr(timm_message(ctx), file), "%s: %s", what, timm_message(ctx));
     }

@@ -141,6 +141,14 @@ static bool is_other_head(const timm_model *m, const safetensors *f)
     return m->cfg.classifier && m->head.classes != (rows ? rows : m->cfg.num_classes);
 }
 
+static void tell_of_drawn_head(timm_model *m, const char *path, const safetensors *f)
+{
+    char has[48] = "no head";
+    if (classes_of(m, f))
+        snprintf(has, sizeof has, "a head of %d classes", classes_of(m, f));
+    ctx_note(m->ctx, "%s has %s; the one of %d that was asked for stays as drawn", path, has, m->head.classes);
+}
+
 /* Rows and columns of the patches of the network that the file is of: its image size over its patch kernel; zeros: not known. */
 static void grid_of(const timm_model *m, const safetensors *f, int64_t grid[2])
 {
@@ -425,7 +433,9 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
     bool fits = !bad->misshaped && ((how.lenient && how.taken) || !(bad->missing + bad->unexpected));
     if (status_ok(st) && !fits)
         misfit(m, path, file->f, bad);
-    else if (status_ok(st) && bad->missing + bad->unexpected)
+    if (status_ok(st) && how.lenient && m->head.classes)
+        tell_of_drawn_head(m, path, file->f);
+    if (status_ok(st) && bad->missing + bad->unexpected)
         ctx_note(m->ctx, "%s is loaded, but not all of it is for %s with another head: %d missing tensors, which stay as drawn, and "
                  "%d unexpected%s", path, m->cfg.architecture, bad->missing, bad->unexpected, bad->text ? bad->text : "");
     free(bad->text);
