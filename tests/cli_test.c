@@ -290,6 +290,31 @@ TEST(cli_fingerprint_draws_no_head_unasked)
     }
 }
 
+/* What a file says beside its tensors, as text a line each. */
+TEST(cli_info_of_metadata)
+{
+    status st = { 0 };
+    float one = 1;
+    const safetensors_tensor t = { .name = "a", .dtype = ST_F32, .rank = 1, .dim = { 1 }, .data = &one };
+    const safetensors_pair told[] = { { "format", "pt" }, { "two\nlines", "a\nb\\" } };
+    setenv("TOLD", test_temp("told.safetensors"), 1);
+    CHECK(safetensors_write(getenv("TOLD"), &t, 1, told, COUNT(told), &st), "%s", st.text);
+    char *out = good("timm info $TOLD");
+    CHECK(command_has(out, "numbers                1\n"
+                           "metadata\n"
+                           "  format                 pt\n"
+                           "  two\\nlines             a\\nb\\\\\n"), "%s", out);
+    free(out);
+    json_t *v = good_json("timm info $TOLD --json"), *metadata = json_object_get(v, "metadata");
+    CHECK(json_object_size(metadata) == 2 && !strcmp(jsonl_text(metadata, "two\nlines"), "a\nb\\"), "metadata");
+    json_decref(v);
+    CHECK(safetensors_write(getenv("TOLD"), &t, 1, NULL, 0, &st), "%s", st.text);
+    v = good_json("timm info $TOLD --json");
+    metadata = json_object_get(v, "metadata");
+    CHECK(json_is_object(metadata) && !json_object_size(metadata), "no metadata");
+    json_decref(v);
+}
+
 /* Names may hold anything, and a file eight axes. */
 TEST(cli_info_of_odd_tensors)
 {

@@ -242,6 +242,9 @@ TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safe
                                    how its images are prepared, which then holds whatever tag it is loaded under */
 /* What a safetensors file holds, sorted by name; freed with the context. */
 TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
+/* What it says beside its tensors ("__metadata__"), in the file's order; freed with the context. */
+typedef struct timm_file_pair { const char *key, *value; } timm_file_pair;
+TIMM_API const timm_file_pair *timm_file_metadata(timm_ctx *ctx, const char *path, size_t *count);
 
 /* -- images ---------------------------------------------------------------------------------------------------------- */
 

@@ -583,3 +583,26 @@ const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t
     *count = n;
     return list;
 }
+
+const timm_file_pair *timm_file_metadata(timm_ctx *ctx, const char *path, size_t *count)
+{
+    *count = 0;
+    if (!ctx || !status_ok(&ctx->st))
+        return NULL;
+    safetensors *f = safetensors_open(path, &ctx->st);
+    if (!f)
+        return NULL;
+    size_t n;
+    const safetensors_pair *pair = safetensors_pairs(f, &n);
+    timm_file_pair *list = arena_alloc(&ctx->mem, (n + 1) * sizeof *list);
+    for (size_t i = 0; list && i < n; i++) {
+        list[i] = (timm_file_pair){ arena_strdup(&ctx->mem, pair[i].key), arena_strdup(&ctx->mem, pair[i].value) };
+        if (!list[i].key || !list[i].value)
+            list = NULL;
+    }
+    safetensors_close(f);
+    if (!list)
+        status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory for the metadata of %s", path);
+    *count = list ? n : 0;
+    return list;
+}
