@@ -188,7 +188,8 @@ typedef struct timm_model_stats {
     int nodes, steps;           /* of the graph after its passes; kernel calls of a run */
 } timm_model_stats;
 TIMM_API timm_status timm_get_stats(timm_model *model, timm_model_stats *stats);
-/* The graph after its passes, or, with kernels, the kernel calls of `batch` images run at once, as text: "%12 conv2d (1, 64, 56, 56) ...". */
+/* The graph of `batch` images as text: "%12 conv2d (1, 64, 56, 56) ..."; or, with kernels, after a line that says how many
+ * of them are run at a time, the kernel calls for those. */
 TIMM_API const char *timm_graph_text(timm_model *model, int64_t batch, bool kernels);
 
 typedef struct timm_step {      /* one kernel call of the last plan that ran; a large batch runs some images at a time */

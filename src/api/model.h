@@ -65,6 +65,7 @@ bool model_survey(timm_model *m);
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
 void model_drop_plans(timm_model *m);
 planned *model_plan(timm_model *m, part what, tg_shape input);
+int64_t model_slice(timm_model *m, part what, tg_shape input);           /* images of a batch to run at once */
 /* A plan to be told of, not run: it needs no weights.  The caller frees it. */
 plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
