@@ -430,8 +430,24 @@ TEST(cli_doctor)
     char *out = good("timm doctor");
     CHECK(command_has(out, "libtimm          " TIMM_VERSION) && command_has(out, "\nbackend          cpu "), "%s", out);
     free(out);
-    json_t *v = good_json("timm doctor --json");
-    CHECK(!strcmp(jsonl_text(v, "libtimm"), TIMM_VERSION) && json_array_size(json_object_get(v, "backend")) > 0, "doctor --json");
+    static const char *const keys[] = { "libtimm", "processor", "instruction_set", "extensions", "bf16_products",
+                                        "cache_of_a_core", "threads", "backends", "libraries", "ops", "families",
+                                        "architectures", "weights" };
+    json_t *v = good_json("timm doctor --json"), *libraries = json_object_get(v, "libraries"), *b;
+    json_t *backends = json_object_get(v, "backends"), *cache = json_object_get(v, "cache_of_a_core");
+    size_t i;
+    check_keys("doctor --json", v, keys, COUNT(keys));
+    CHECK(!strcmp(jsonl_text(v, "libtimm"), TIMM_VERSION) && jsonl_number(v, "threads") >= 1
+          && jsonl_number(v, "ops") > 50 && jsonl_number(v, "families") > 5
+          && jsonl_number(v, "architectures") > 400, "numbers");
+    CHECK(json_is_integer(json_object_get(cache, "second_level")), "caches are in bytes");
+    CHECK(*jsonl_text(libraries, "libpng") == '1' && *jsonl_text(libraries, "jansson") == '2', "libraries");
+    CHECK(json_array_size(backends) > 0, "no backends");
+    json_array_foreach(backends, i, b) {
+        const char *library = json_string_value(json_object_get(b, "library"));
+        CHECK(*jsonl_text(b, "name") && json_is_integer(json_object_get(b, "kernels")), "backend %zu", i);
+        CHECK(!library || *jsonl_text(libraries, library), "no version of %s", library);
+    }
     json_decref(v);
 }
 

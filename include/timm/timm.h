@@ -80,6 +80,7 @@ TIMM_API void timm_clear(timm_ctx *ctx);                         /* forget the f
 TIMM_API int timm_threads(timm_ctx *ctx);                        /* compute threads in use */
 /* CPU, kernels and libraries found, a line each, for `timm doctor`. */
 TIMM_API const char *timm_doctor(timm_ctx *ctx);
+TIMM_API const char *timm_doctor_json(timm_ctx *ctx);            /* the same as an object; sizes are bytes */
 TIMM_API const char *timm_status_text(timm_status code);
 TIMM_API const char *timm_version(void);                         /* of the library that is running: "0.1.0" */
 
