@@ -208,6 +208,8 @@ TEST(bad_input_options)
         { "timm infer $S/chelsea.jpg $M --backend gpu", 2, { "gpu", "onednn" } },
         { "timm infer $S/chelsea.jpg $M -q", 2, { "-q" } },
         { "timm list --no-such", 2, { "--no-such" } },
+        { "timm list --no-json=true", 2, { "--no-json takes no value" } },
+        { "timm list --no-such=true", 2, { "no option is called '--no-such'" } },
         { "timm info", 2, { "which model" } },
         { "timm info resnet18 resnet34", 2, { "one model" } },
         { "timm info $W --input-size 64", 2, { "--input-size needs a model", "lite0.in1k.safetensors is a file" } },

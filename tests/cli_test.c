@@ -94,6 +94,18 @@ TEST(cli_list)
     command_result r = command_run("timm list no_such_thing");
     CHECK(r.code == 0 && !*r.out && command_has(r.err, "no name matches"), "exit %d: %s", r.code, r.err);
     command_free(&r);
+    static const struct { const char *modules, *says; } cases[] = {
+        { "--module resnt", "timm list: no module is called 'resnt'; did you mean 'resnet'?\n" },
+        { "--module zzzzzzzzz", "timm list: no module is called 'zzzzzzzzz'\n" },
+        { "--module resnet --module vision --json",
+          "timm list: no module is called 'vision'; did you mean 'vision_transformer'?\n" },
+        { "--module resnet", "" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        r = command_run("timm list %s", cases[i].modules);
+        CHECK(r.code == 0 && !strcmp(r.err, cases[i].says), "%s: exit %d: %s", cases[i].modules, r.code, r.err);
+        command_free(&r);
+    }
 }
 
 /* Counts and sizes are timm's: sum(p.numel() ...), len(state_dict), profile by multiply-adds. */
