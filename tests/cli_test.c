@@ -382,8 +382,8 @@ TEST(cli_benchmark)
 {
     static const char *const keys[] = { "model", "batch", "threads", "precision", "runs", "ms_min", "ms_median", "images_per_second",
                                         "peak_bytes", "gflops", "profile", "peak_gflops", "peak_gb_per_second" };
-    static const char *const copies[] = { "model", "batch", "threads", "copies", "alone_ms_min", "alone_ms_median", "ms_min", "ms_median",
-                                          "slowdown_min", "slowdown_median" };
+    static const char *const copies[] = { "model", "batch", "threads", "precision", "copies", "alone_ms_min",
+                                          "alone_ms_median", "ms_min", "ms_median", "slowdown_min", "slowdown_median" };
     command_result r = command_run("timm benchmark test_resnet --runs 2");
     CHECK(r.code == 0 && command_has(r.err, "timm: measured the kernels of ") && command_has(r.err, "the choices are in "), "%s", r.err);
     command_free(&r);
@@ -406,6 +406,10 @@ TEST(cli_benchmark)
     check_keys("benchmark --copies --json", v, copies, COUNT(copies));
     CHECK(json_array_size(json_object_get(v, "ms_min")) == 2 && jsonl_number(v, "alone_ms_min") > 0
           && json_number_value(json_array_get(json_object_get(v, "ms_min"), 1)) > 0, "copies");
+    CHECK(jsonl_number(v, "threads") == 1 && !strcmp(jsonl_text(v, "precision"), "fp32"), "options");
+    json_decref(v);
+    v = good_json("timm benchmark test_resnet --no-tune --runs 1 --precision bf16 --copies 2 --json");
+    CHECK(jsonl_number(v, "threads") >= 1 && !strcmp(jsonl_text(v, "precision"), "bf16"), "threads by default");
     json_decref(v);
     char *out = good("timm benchmark test_resnet test_vit --no-tune --runs 2 --profile");
     CHECK(command_has(out, "GFLOP/s") && command_has(out, "test_resnet ") && command_has(out, "test_vit "), "%s", out);
