@@ -42,9 +42,10 @@ void cli_help(const command *c, const option *options, FILE *f);
 int cli_usage(const command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_append(text_list *l, const char *text);
 const char *cli_joined(const text_list *l);             /* "a b c", for the next seven calls; NULL: an empty list */
-/* How far a word is from a name that might have been meant; at most CLI_NEAR: worth suggesting. */
+/* Is a word nearer to this name than to all before?  *least, then that distance, begins as one more than what is worth
+ * suggesting. */
 enum { CLI_NEAR = 3 };
-size_t cli_distance(const char *word, const char *name);
+bool cli_nearer(const char *word, const char *name, size_t *least);
 /* A context for a command: threads 0 for all; backend NULL for auto; notes go to stderr. */
 timm_ctx *cli_open(int64_t threads, const char *backend, int verbose, timm_tuning tuning);
 /* Of --tune and --no-tune. */

@@ -256,9 +256,10 @@ static void one_model(timm_ctx *ctx, const char *name)
 
 /* -- several at once ------------------------------------------------------------------------------------------------------- */
 
-typedef struct copy { pid_t pid; int out; double ms[2]; } copy;        /* ms: least, median */
+typedef struct timing { double ms[2]; int64_t threads; } timing;       /* ms: least, median */
+typedef struct copy { pid_t pid; int out; timing t; } copy;
 
-/* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells the times. */
+/* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells its timing. */
 static void be_copy(const char *name, int go, int out)
 {
     timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(true, o.no_tune));
@@ -270,8 +271,8 @@ static void be_copy(const char *name, int go, int out)
         double *t = write(out, "", 1) == 1 && read(go, &none, 1) == 0 ? measure(&s, &n) : NULL;
         if (n && timm_ctx_status(ctx) == TIMM_OK) {
             qsort(t, n, sizeof *t, less);
-            double ms[2] = { 1e3 * t[0], 1e3 * t[n / 2] };
-            n = write(out, ms, sizeof ms) == sizeof ms;
+            timing took = { { 1e3 * t[0], 1e3 * t[n / 2] }, timm_threads(ctx) };
+            n = write(out, &took, sizeof took) == sizeof took;
         }
         free(t);
         close_subject(&s);
@@ -310,7 +311,7 @@ static int run_copies(const char *name, copy *c, int n)
     close(go[1]);
     for (int i = 0; i < started; i++) {
         int status = 0;
-        bool told = read(c[i].out, c[i].ms, sizeof c[i].ms) == sizeof c[i].ms;
+        bool told = read(c[i].out, &c[i].t, sizeof c[i].t) == sizeof c[i].t;
         close(c[i].out);
         waitpid(c[i].pid, &status, 0);
         int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
@@ -331,19 +332,21 @@ static int copies_of(const char *name)
     json_t *least = json_array(), *median = json_array();
     for (int i = 0; !code && i < o.copies; i++) {
         for (int k = 0; k < 2; k++)
-            worst[k] = c[i].ms[k] > worst[k] ? c[i].ms[k] : worst[k];
-        json_array_append_new(least, cli_real(c[i].ms[0]));
-        json_array_append_new(median, cli_real(c[i].ms[1]));
+            worst[k] = c[i].t.ms[k] > worst[k] ? c[i].t.ms[k] : worst[k];
+        json_array_append_new(least, cli_real(c[i].t.ms[0]));
+        json_array_append_new(median, cli_real(c[i].t.ms[1]));
     }
+    const double *one = alone.t.ms;
     if (!code && o.json)
-        cli_json(json_pack("{s:s,s:I,s:I,s:I,s:o,s:o,s:O,s:O,s:o,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
-                           (json_int_t)o.threads, "copies", (json_int_t)o.copies, "alone_ms_min", cli_real(alone.ms[0]), "alone_ms_median",
-                           cli_real(alone.ms[1]), "ms_min", least, "ms_median", median, "slowdown_min",
-                           cli_real(worst[0] / alone.ms[0]), "slowdown_median", cli_real(worst[1] / alone.ms[1])));
+        cli_json(json_pack("{s:s,s:I,s:I,s:s,s:I,s:o,s:o,s:O,s:O,s:o,s:o}", "model", name, "batch", (json_int_t)o.batch,
+                           "threads", (json_int_t)alone.t.threads, "precision", o.precision ? o.precision : "fp32",
+                           "copies", (json_int_t)o.copies, "alone_ms_min", cli_real(one[0]), "alone_ms_median",
+                           cli_real(one[1]), "ms_min", least, "ms_median", median, "slowdown_min",
+                           cli_real(worst[0] / one[0]), "slowdown_median", cli_real(worst[1] / one[1])));
     else if (!code)
-        printf("%-40s b%-4lld alone %9.3f ms min %9.3f ms median; %lld at once, the slowest %9.3f ms min %9.3f ms median: %.2f x %.2f x\n",
-               name, (long long)o.batch, alone.ms[0], alone.ms[1], (long long)o.copies, worst[0], worst[1], worst[0] / alone.ms[0],
-               worst[1] / alone.ms[1]);
+        printf("%-40s b%-4lld %2lld threads  alone %9.3f ms min %9.3f ms median; %lld at once, the slowest "
+               "%9.3f ms min %9.3f ms median: %.2f x %.2f x\n", name, (long long)o.batch, (long long)alone.t.threads,
+               one[0], one[1], (long long)o.copies, worst[0], worst[1], worst[0] / one[0], worst[1] / one[1]);
     fflush(stdout);
     json_decref(least);
     json_decref(median);

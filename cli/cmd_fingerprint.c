@@ -118,6 +118,19 @@ json_t *fingerprint(const timm_tensor *t)
     return r;
 }
 
+static bool all_numbers(json_t *v)
+{
+    bool ok = !json_is_null(v);
+    const char *key;
+    json_t *part;
+    size_t i;
+    json_array_foreach(v, i, part)
+        ok = ok && all_numbers(part);
+    json_object_foreach(v, key, part)
+        ok = ok && all_numbers(part);
+    return ok;
+}
+
 static json_t *list_of(const timm_tensor *t) { return json_pack("[o]", fingerprint(t)); }
 
 static void add_features(json_t *r, timm_ctx *ctx, timm_model *model, const timm_tensor *image)
@@ -144,8 +157,21 @@ static void add_features(json_t *r, timm_ctx *ctx, timm_model *model, const timm
     timm_free(taps);
 }
 
-static void one_model(timm_ctx *ctx, const char *name)
+/* Prints and frees.  Figures that are no numbers are null: damaged weights, or numbers too large for floats. */
+static int print(json_t *figures, const char *name)
 {
+    bool finite = all_numbers(figures);
+    cli_json(figures);
+    fflush(stdout);
+    if (!finite)
+        fprintf(stderr, "timm fingerprint: what %s computes is not finite: NaN or infinities, null in its figures\n",
+                name);
+    return finite ? EXIT_OK : EXIT_FAILED;
+}
+
+static int one_model(timm_ctx *ctx, const char *name)
+{
+    int code = EXIT_OK;
     const timm_model_opts opts = {
         .weights = o.checkpoint, .in_chans = (int)o.in_chans, .img_size = { o.size, o.size }, .precision = o.precision,
         .kwargs = cli_joined(&o.kwargs),
@@ -153,15 +179,14 @@ static void one_model(timm_ctx *ctx, const char *name)
         .classes = o.classes < 0 ? 0 : o.classes ? (int)o.classes : -1, .fill = fill };
     timm_model *model = timm_create(ctx, name, &opts);
     if (!model)
-        return;
+        return code;
     timm_transform t = timm_model_transform(model, false);
     if (o.train) {
         json_t *pass = fingerprint_train(model, name);
         if (pass)
-            cli_json(pass);
-        fflush(stdout);
+            code = print(pass, name);
         timm_free(model);
-        return;
+        return code;
     }
     timm_tensor image = { .rank = 4, .dim = { 1, t.input_size[0], t.input_size[1], t.input_size[2] } };
     int64_t n = timm_numel(&image);
@@ -192,13 +217,13 @@ static void one_model(timm_ctx *ctx, const char *name)
             add_features(r, ctx, model, &image);
     }
     if (timm_ctx_status(ctx) == TIMM_OK)
-        cli_json(r);
+        code = print(r, name);
     else
         json_decref(r);
-    fflush(stdout);
     free(kept);
     free(image.data);
     timm_free(model);
+    return code;
 }
 
 static int run(int argc, char **argv)
@@ -213,8 +238,9 @@ static int run(int argc, char **argv)
     int worst = EXIT_OK;
     for (size_t i = 0; i < models.count; i++) {
         timm_ctx *ctx = cli_open(o.threads, o.backend, 1, TIMM_TUNE_NEVER);
-        one_model(ctx, models.text[i]);
+        int odd = one_model(ctx, models.text[i]);
         code = cli_close(&cmd_fingerprint, ctx, NULL);
+        code = code > odd ? code : odd;
         worst = code > worst ? code : worst;
     }
     return worst;

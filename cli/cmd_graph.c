@@ -30,8 +30,10 @@ static int run(int argc, char **argv)
 
 const command cmd_graph = {
     "graph", "a network's nodes or kernel calls", "MODEL [options]",
-    "Prints one line a node: number, op, shape, operands, attributes, layer; with --plan one line a kernel call.",
+    "Prints one line a node: number, op, shape, operands, attributes, layer; with --plan how many images\n"
+    "are run at a time, as large batches run in slices, and one line a kernel call.",
     "  $ timm graph resnet18\n"
-    "  $ timm graph mobilenetv3_large_100 --plan\n",
+    "  $ timm graph mobilenetv3_large_100 --plan\n"
+    "  $ timm graph resnet50 --plan -b 16\n",
     run,
 };

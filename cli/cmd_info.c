@@ -69,21 +69,23 @@ static json_t *config(const timm_cfg *c)
     return r;
 }
 
-/* A line a tensor, whatever bytes a file has for a name. */
-static void print_name(const char *name)
+/* Of one line, whatever bytes a file has for a name; how many columns. */
+static int print_line(const char *text)
 {
-    for (; *name; name++)
-        if (*name == '\\' || *name == '\t' || *name == '\n')
-            printf("\\%c", *name == '\t' ? 't' : *name == '\n' ? 'n' : '\\');
-        else if ((unsigned char)*name < ' ' || *name == 127)
-            printf("\\x%02x", (unsigned)*name);
+    int n = 0;
+    for (; *text; text++)
+        if (*text == '\\' || *text == '\t' || *text == '\n')
+            n += printf("\\%c", *text == '\t' ? 't' : *text == '\n' ? 'n' : '\\');
+        else if ((unsigned char)*text < ' ' || *text == 127)
+            n += printf("\\x%02x", (unsigned)*text);
         else
-            putchar(*name);
+            n += printf("%c", *text);
+    return n;
 }
 
 static void print_tensor(const timm_param_info *p)
 {
-    print_name(p->name);
+    print_line(p->name);
     putchar('\t');
     for (int k = 0; k < p->rank; k++)
         printf(k ? "x%lld" : "%lld", (long long)p->dim[k]);
@@ -92,16 +94,21 @@ static void print_tensor(const timm_param_info *p)
 
 static void print_text(json_t *r, const char *indent)
 {
+    enum { COLUMNS = 22 };
     const char *key;
     json_t *v;
     json_object_foreach(r, key, v) {
+        fputs(indent, stdout);
+        int columns = print_line(key);
         if (json_is_object(v)) {
-            printf("%s%s\n", indent, key);
+            putchar('\n');
             print_text(v, "  ");
             continue;
         }
-        char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-        printf("%s%-22s %s\n", indent, key, json_is_string(v) ? json_string_value(v) : text ? text : "");
+        printf("%*s ", columns < COLUMNS ? COLUMNS - columns : 0, "");
+        char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        print_line(text ? text : json_is_string(v) ? json_string_value(v) : "");
+        putchar('\n');
         free(text);
     }
 }
@@ -141,11 +148,20 @@ static json_t *summary(timm_ctx *ctx, timm_model *m)
     return r;
 }
 
+static json_t *metadata(const timm_file_pair *pair, size_t n)
+{
+    json_t *r = json_object();
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(r, pair[i].key, cli_text(pair[i].value));
+    return r;
+}
+
 static void file_info(timm_ctx *ctx, const char *path)
 {
-    size_t n = 0;
+    size_t n = 0, pairs = 0;
     const timm_param_info *p = timm_file_tensors(ctx, path, &n);
-    if (!p)
+    const timm_file_pair *pair = timm_file_metadata(ctx, path, &pairs);
+    if (!p || !pair)
         return;
     if (o.tensors) {
         for (size_t i = 0; i < n; i++)
@@ -166,6 +182,8 @@ static void file_info(timm_ctx *ctx, const char *path)
     set_text(r, "file", path);
     json_object_set_new(r, "tensors", json_integer((json_int_t)n));
     json_object_set_new(r, "numbers", json_integer(numbers));
+    if (pairs || o.json)
+        json_object_set_new(r, "metadata", metadata(pair, pairs));
     if (o.json) {
         json_object_set_new(r, "list", list);
         cli_json(r);
@@ -193,6 +211,9 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_info, code);
     if (what.count != 1)
         return cli_usage(&cmd_info, what.count ? "one model or file at a time" : "which model or file?");
+    const char *changes = o.size ? "--input-size" : o.in_chans ? "--in-chans" : o.classes >= 0 ? "--num-classes" : NULL;
+    if (changes && is_file(what.text[0]))
+        return cli_usage(&cmd_info, "%s needs a model, and %s is a file", changes, what.text[0]);
     timm_ctx *ctx = cli_open(0, NULL, 1, TIMM_TUNE_NEVER);
     if (is_file(what.text[0])) {
         file_info(ctx, what.text[0]);
@@ -220,7 +241,7 @@ static int run(int argc, char **argv)
 const command cmd_info = {
     "info", "what a model or a weights file is", "MODEL|FILE [options]",
     "Tells a model's parameters, multiply-adds, activations, memory plan, feature maps and config, or a .safetensors\n"
-    "file's tensors.",
+    "file's tensors and metadata.",
     "  $ timm info resnet50\n"
     "  $ timm info vit_base_patch16_224.augreg2_in21k_ft_in1k --json\n"
     "  $ timm info resnet18 --tensors\n"

@@ -16,6 +16,36 @@ static const option options[] = {
     { 0 }
 };
 
+/* The name that was meant, perhaps the word itself; NULL: none is near. */
+static const char *nearest(const char *word, const char *const *names, size_t n)
+{
+    const char *best = NULL;
+    size_t least = CLI_NEAR + 1;
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(word, names[i]))
+            return names[i];
+        if (cli_nearer(word, names[i], &least))
+            best = names[i];
+    }
+    return best;
+}
+
+/* Each --module that there is not; how many. */
+static size_t tell_unknown(timm_ctx *ctx)
+{
+    size_t n, unknown = 0;
+    const char *const *modules = timm_list_modules(ctx, &n);
+    for (size_t i = 0; modules && i < o.module.count; i++) {
+        const char *word = o.module.text[i], *best = nearest(word, modules, n);
+        if (best && !strcmp(best, word))
+            continue;
+        fprintf(stderr, "timm list: no module is called '%s'%s%s%s\n", word, best ? "; did you mean '" : "",
+                best ? best : "", best ? "'?" : "");
+        unknown++;
+    }
+    return unknown;
+}
+
 static int run(int argc, char **argv)
 {
     text_list patterns = { 0 };
@@ -37,7 +67,8 @@ static int run(int argc, char **argv)
         for (size_t i = 0; names && i < n; i++)
             puts(names[i]);
     }
-    if (names && !n && !o.json)
+    size_t unknown = names ? tell_unknown(ctx) : 0;
+    if (names && !n && !unknown && !o.json)
         fputs("timm list: no name matches\n", stderr);
     return cli_close(&cmd_list, ctx, NULL);
 }

@@ -39,8 +39,8 @@ static json_t *pass(timm_model *m, timm_trainer *t, const timm_tensor *image, co
     if (st != TIMM_OK)
         return NULL;
     timm_tensor logits = timm_trainer_logits(t);
-    json_t *r = json_pack("{s:s,s:o,s:f,s:o}", "model", name, "input", fingerprint_shape(image), "loss", loss, "logits",
-                          fingerprint(&logits));
+    json_t *r = json_pack("{s:s,s:o,s:o,s:o}", "model", name, "input", fingerprint_shape(image), "loss", cli_real(loss),
+                          "logits", fingerprint(&logits));
     json_t *grads = json_object();
     for (size_t i = 0; i < timm_param_count(m); i++) {
         timm_param_info p = timm_get_param_info(m, i);

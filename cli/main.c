@@ -100,10 +100,8 @@ static int unknown(const char *word)
     const char *best = NULL;
     size_t least = CLI_NEAR;                                             /* names are short: one edit less than for options */
     for (int i = 0; i < COMMANDS; i++)
-        if (cli_distance(word, commands[i]->name) < least) {
-            least = cli_distance(word, commands[i]->name);
+        if (cli_nearer(word, commands[i]->name, &least))
             best = commands[i]->name;
-        }
     fprintf(stderr, "timm: no command is called '%s'%s%s%s\nTry 'timm --help'.\n", word, best ? "; did you mean '" : "",
             best ? best : "", best ? "'?" : "");
     return EXIT_USAGE;

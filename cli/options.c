@@ -108,10 +108,12 @@ static size_t edits(const char *a, const char *b)
     return row[nb];
 }
 
-size_t cli_distance(const char *word, const char *name)
+bool cli_nearer(const char *word, const char *name, size_t *least)
 {
-    size_t n = strlen(word);
-    return n > 2 && !strncmp(word, name, n) ? 1 : edits(word, name);      /* a beginning is near */
+    size_t n = strlen(word), d = n > 2 && !strncmp(word, name, n) ? 1 : edits(word, name);   /* a beginning is near */
+    bool nearer = d < *least;
+    *least = nearer ? d : *least;
+    return nearer;
 }
 
 static int unknown(const command *c, const option *options, const char *arg)
@@ -121,10 +123,8 @@ static int unknown(const command *c, const option *options, const char *arg)
     size_t least = CLI_NEAR + 1;
     snprintf(word, sizeof word, "%.*s", (int)strcspn(arg, "="), arg);
     for (const option *o = options; o->help; o++)
-        if (o->name && cli_distance(word, o->name) < least) {
-            least = cli_distance(word, o->name);
+        if (o->name && cli_nearer(word, o->name, &least))
             best = o;
-        }
     return best ? cli_usage(c, "no option is called '%s'; did you mean '%s'?", word, best->name)
                 : cli_usage(c, "no option is called '%s'", word);
 }
@@ -178,13 +178,13 @@ static bool is_word(const char *arg)
     return arg[0] != '-' || (arg[1] && !*end);
 }
 
-/* The flag that "--no-flag" puts out. */
-static const option *find_negated(const option *options, const char *arg)
+/* The flag that "--no-flag", the first letters of arg, puts out. */
+static const option *find_negated(const option *options, const char *arg, size_t length)
 {
     char name[64];
-    if (strncmp(arg, "--no-", 5))
+    if (length < 5 || strncmp(arg, "--no-", 5))
         return NULL;
-    int n = snprintf(name, sizeof name, "--%s", arg + 5);
+    int n = snprintf(name, sizeof name, "--%.*s", (int)length - 5, arg + 5);
     const option *o = n < (int)sizeof name ? find(options, name, (size_t)n) : NULL;
     return o && o->kind == OPT_FLAG ? o : NULL;
 }
@@ -215,8 +215,13 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
             size_t n = strcspn(arg, "=");
             o = find(options, arg, n);
             text = arg[n] ? arg + n + 1 : NULL;
-            if (!o && !text && (o = find_negated(options, arg)))
+            if (!o && (o = find_negated(options, arg, n))) {
+                if (text) {
+                    *code = cli_usage(c, "%.*s takes no value", (int)n, arg);
+                    return false;
+                }
                 text = "false";
+            }
         } else {
             for (const option *k = options; k->help && !o; k++)
                 if (k->letter == arg[1])

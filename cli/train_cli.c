@@ -211,8 +211,9 @@ static void store_own(const option *p, const char *value)
 static int unknown(const config *c, const yaml_node_t *at, const char *key, const char *name)
 {
     const char *best = NULL;
+    size_t least = SIZE_MAX;
     for (const option *o = c->t->option; o->help; o++)
-        if (o->name && (!best || cli_distance(name, o->name) < cli_distance(name, best)))
+        if (o->name && cli_nearer(name, o->name, &least))
             best = o->name;
     char like[64] = "";
     snprintf(like, sizeof like, "%s", best ? best + 2 : "");

@@ -94,6 +94,18 @@ TEST(cli_list)
     command_result r = command_run("timm list no_such_thing");
     CHECK(r.code == 0 && !*r.out && command_has(r.err, "no name matches"), "exit %d: %s", r.code, r.err);
     command_free(&r);
+    static const struct { const char *modules, *says; } cases[] = {
+        { "--module resnt", "timm list: no module is called 'resnt'; did you mean 'resnet'?\n" },
+        { "--module zzzzzzzzz", "timm list: no module is called 'zzzzzzzzz'\n" },
+        { "--module resnet --module vision --json",
+          "timm list: no module is called 'vision'; did you mean 'vision_transformer'?\n" },
+        { "--module resnet", "" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        r = command_run("timm list %s", cases[i].modules);
+        CHECK(r.code == 0 && !strcmp(r.err, cases[i].says), "%s: exit %d: %s", cases[i].modules, r.code, r.err);
+        command_free(&r);
+    }
 }
 
 /* Counts and sizes are timm's: sum(p.numel() ...), len(state_dict), profile by multiply-adds. */
@@ -207,47 +219,52 @@ static void not_a_number(void *user, const char *name, int rank, const int64_t *
     (void)user;
 }
 
-/* Weights of which one tensor is NaN: no class is likeliest, and no vector is printed short. */
+/* Weights of test_vit of which one tensor is NaN. */
+static const char *not_a_number_file(void)
+{
+    const char *path = test_temp("nan.safetensors");
+    timm_ctx *ctx = timm_open(NULL);
+    timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .fill = not_a_number }), path);
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    return path;
+}
+
+/* No class is likeliest, and no vector is printed short. */
 TEST(cli_infer_tells_of_what_is_no_number)
 {
     static const char *const forms[] = { "", "--json", "--features", "--features --json" };
-    setenv("NAN", test_temp("nan.safetensors"), 1);
-    timm_ctx *ctx = timm_open(NULL);
-    timm_save(timm_create(ctx, "test_vit", &(timm_model_opts){ .fill = not_a_number }), getenv("NAN"));
-    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
-    timm_close(ctx);
+    setenv("NAN", not_a_number_file(), 1);
     for (size_t i = 0; i < COUNT(forms); i++) {
         command_result r = command_run("timm infer " CAT " -m test_vit --checkpoint $NAN %s", forms[i]);
         CHECK(r.code == 1 && !*r.out && command_has(r.err, "chelsea.jpg") && command_has(r.err, "test_vit") && command_has(r.err, "NaN"),
               "%s: exit %d: %s%s", forms[i], r.code, r.out, r.err);
         command_free(&r);
     }
-    json_t *v = good_json("timm fingerprint test_vit --checkpoint $NAN"), *f = json_array_get(json_object_get(v, "features"), 0);
-    CHECK(json_is_null(json_object_get(f, "mean")) && json_array_size(json_object_get(f, "at")) == 8, "fingerprint");
-    json_decref(v);
 }
 
-/* A wrapper of the network has put "module." before every name. */
+/* Its figures are printed all the same: null is what they are. */
+TEST(cli_fingerprint_tells_of_what_is_no_number)
+{
+    static const struct { const char *option, *part; } cases[] = { { "", "features" }, { "--train", "loss" } };
+    setenv("NAN", not_a_number_file(), 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        command_result r = command_run("timm fingerprint test_vit --checkpoint $NAN %s", cases[i].option);
+        json_t *v = json_loads(r.out, 0, NULL), *part = json_object_get(v, cases[i].part);
+        json_t *figure = json_is_array(part) ? json_object_get(json_array_get(part, 0), "mean") : part;
+        CHECK(r.code == 1 && json_is_null(figure), "%s: exit %d: %.200s", cases[i].option, r.code, r.out);
+        CHECK(!strcmp(r.err, "timm fingerprint: what test_vit computes is not finite: NaN or infinities, null in its "
+                             "figures\n"), "%s", r.err);
+        json_decref(v);
+        command_free(&r);
+    }
+}
+
+/* A network inside another has "model." before every name, which timm does not take off. */
 TEST(cli_misfits_are_counted_and_wrappers_named)
 {
-    status st = { 0 };
-    safetensors *f = safetensors_open(ten_classes(), &st);
-    REQUIRE(f, "%s", st.text);
-    size_t n = safetensors_count(f);
-    safetensors_tensor *t = calloc(n, sizeof *t);
-    char (*name)[128] = calloc(n, sizeof *name);
-    REQUIRE(t && name, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        const safetensors_entry *e = safetensors_get(f, i);
-        snprintf(name[i], sizeof name[i], "module.%s", e->name);
-        t[i] = (safetensors_tensor){ .name = name[i], .dtype = e->dtype, .rank = e->rank, .data = e->data };
-        memcpy(t[i].dim, e->dim, sizeof e->dim);
-    }
     setenv("WRAPPED", test_temp("wrapped.safetensors"), 1);
-    CHECK(safetensors_write(getenv("WRAPPED"), t, n, NULL, 0, &st), "%s", st.text);
-    safetensors_close(f);
-    free(t);
-    free(name);
+    REQUIRE(put_before_names(ten_classes(), getenv("WRAPPED"), "model."), "not written");
     command_result r = command_run("timm fingerprint test_resnet --num-classes 10 --checkpoint $WRAPPED");
     int missing = 0, unexpected = 0, more = 0;
     const char *counts = strstr(r.err, "test_resnet: "), *rest = strstr(r.err, "\n  and ");
@@ -257,7 +274,7 @@ TEST(cli_misfits_are_counted_and_wrappers_named)
         listed++;
     CHECK(sscanf(counts, "test_resnet: %d missing, %d unexpected", &missing, &unexpected) == 2 && sscanf(rest, "\n  and %d more", &more) == 1
           && more == missing + unexpected - listed, "%s", r.err);
-    CHECK(command_has(r.err, "Every unexpected name is 'module.' and a name of the model"), "%s", r.err);
+    CHECK(command_has(r.err, "Every unexpected name is 'model.' and a name of the model"), "%s", r.err);
     command_free(&r);
 }
 
@@ -268,13 +285,46 @@ TEST(cli_fingerprint_draws_no_head_unasked)
     CHECK(r.code == 1 && !*r.out && command_has(r.err, "ten.safetensors does not fit test_resnet")
           && command_has(r.err, "fc.weight is (10, ") && command_has(r.err, "in the file and (1000, "), "exit %d: %s", r.code, r.err);
     command_free(&r);
-    for (int n = 7; n <= 10; n += 3) {                       /* as in the file; another number, drawn anew */
-        char line[128];
-        snprintf(line, sizeof line, "timm fingerprint test_resnet --checkpoint $TEN --input-size 64 --num-classes %d", n);
-        json_t *v = good_json(line), *logits = json_array_get(json_object_get(v, "logits"), 0);
-        CHECK(json_integer_value(json_array_get(json_object_get(logits, "shape"), 1)) == n, "%s", line);
+    static const struct { int classes; const char *note; } cases[] = {
+        { 0, NULL }, { 10, NULL },
+        { 7, "ten.safetensors has a head of 10 classes; the one of 7 that was asked for stays as drawn\n" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *note = cases[i].note;
+        r = command_run("timm fingerprint test_resnet --checkpoint $TEN --input-size 64 --num-classes %d",
+                        cases[i].classes);
+        json_t *v = json_loads(r.out, 0, NULL), *logits = json_array_get(json_object_get(v, "logits"), 0);
+        json_t *shape = json_object_get(logits, "shape");
+        CHECK(r.code == 0 && (note ? command_has(r.err, note) : !*r.err), "exit %d: %s", r.code, r.err);
+        CHECK(!cases[i].classes || json_integer_value(json_array_get(shape, 1)) == cases[i].classes, "%s", r.out);
         json_decref(v);
+        command_free(&r);
     }
+}
+
+/* What a file says beside its tensors, as text a line each. */
+TEST(cli_info_of_metadata)
+{
+    status st = { 0 };
+    float one = 1;
+    const safetensors_tensor t = { .name = "a", .dtype = ST_F32, .rank = 1, .dim = { 1 }, .data = &one };
+    const safetensors_pair told[] = { { "format", "pt" }, { "two\nlines", "a\nb\\" } };
+    setenv("TOLD", test_temp("told.safetensors"), 1);
+    CHECK(safetensors_write(getenv("TOLD"), &t, 1, told, COUNT(told), &st), "%s", st.text);
+    char *out = good("timm info $TOLD");
+    CHECK(command_has(out, "numbers                1\n"
+                           "metadata\n"
+                           "  format                 pt\n"
+                           "  two\\nlines             a\\nb\\\\\n"), "%s", out);
+    free(out);
+    json_t *v = good_json("timm info $TOLD --json"), *metadata = json_object_get(v, "metadata");
+    CHECK(json_object_size(metadata) == 2 && !strcmp(jsonl_text(metadata, "two\nlines"), "a\nb\\"), "metadata");
+    json_decref(v);
+    CHECK(safetensors_write(getenv("TOLD"), &t, 1, NULL, 0, &st), "%s", st.text);
+    v = good_json("timm info $TOLD --json");
+    metadata = json_object_get(v, "metadata");
+    CHECK(json_is_object(metadata) && !json_object_size(metadata), "no metadata");
+    json_decref(v);
 }
 
 /* Names may hold anything, and a file eight axes. */
@@ -332,8 +382,8 @@ TEST(cli_benchmark)
 {
     static const char *const keys[] = { "model", "batch", "threads", "precision", "runs", "ms_min", "ms_median", "images_per_second",
                                         "peak_bytes", "gflops", "profile", "peak_gflops", "peak_gb_per_second" };
-    static const char *const copies[] = { "model", "batch", "threads", "copies", "alone_ms_min", "alone_ms_median", "ms_min", "ms_median",
-                                          "slowdown_min", "slowdown_median" };
+    static const char *const copies[] = { "model", "batch", "threads", "precision", "copies", "alone_ms_min",
+                                          "alone_ms_median", "ms_min", "ms_median", "slowdown_min", "slowdown_median" };
     command_result r = command_run("timm benchmark test_resnet --runs 2");
     CHECK(r.code == 0 && command_has(r.err, " choices of kernels in ") && command_has(r.err, "they are kept in "), "%s", r.err);
     command_free(&r);
@@ -356,6 +406,10 @@ TEST(cli_benchmark)
     check_keys("benchmark --copies --json", v, copies, COUNT(copies));
     CHECK(json_array_size(json_object_get(v, "ms_min")) == 2 && jsonl_number(v, "alone_ms_min") > 0
           && json_number_value(json_array_get(json_object_get(v, "ms_min"), 1)) > 0, "copies");
+    CHECK(jsonl_number(v, "threads") == 1 && !strcmp(jsonl_text(v, "precision"), "fp32"), "options");
+    json_decref(v);
+    v = good_json("timm benchmark test_resnet --no-tune --runs 1 --precision bf16 --copies 2 --json");
+    CHECK(jsonl_number(v, "threads") >= 1 && !strcmp(jsonl_text(v, "precision"), "bf16"), "threads by default");
     json_decref(v);
     char *out = good("timm benchmark test_resnet test_vit --no-tune --runs 2 --profile");
     CHECK(command_has(out, "GFLOP/s") && command_has(out, "test_resnet ") && command_has(out, "test_vit "), "%s", out);
@@ -368,8 +422,23 @@ TEST(cli_graph)
     CHECK(command_has(out, "%0     input") && command_has(out, "conv2d") && command_has(out, "layer4.1.conv2"), "%.300s", out);
     free(out);
     out = good("timm graph resnet18 --plan -b 2 --input-size 64");
-    CHECK(command_has(out, "(2, 64, 32, 32)") && command_has(out, "bias relu") && !command_has(out, "batch_norm"), "%.300s", out);
+    CHECK(!strncmp(out, "2 images, 2 at a time\n", 22) && command_has(out, "(2, 64, 32, 32)")
+          && command_has(out, "bias relu") && !command_has(out, "batch_norm"), "%.300s", out);
     free(out);
+}
+
+/* A large batch runs in slices, and the plan is that of one. */
+TEST(cli_graph_of_slices)
+{
+    char *out = good("timm graph resnet50 --plan -b 4096"), shape[64];
+    int slice = 0;
+    REQUIRE(sscanf(out, "4096 images, %d at a time\n", &slice) == 1 && slice >= 1 && slice < 4096, "%.300s", out);
+    snprintf(shape, sizeof shape, "(%d, 64, 112, 112)", slice);
+    CHECK(command_has(out, shape) && !command_has(out, "(4096, "), "%.500s", out);
+    free(out);
+    command_result r = command_run("TIMM_WITHOUT=slices " TEST_TIMM " graph resnet50 --plan -b 64");
+    CHECK(r.code == 0 && !strncmp(r.out, "64 images, 64 at a time\n", 24), "%.300s", r.out);
+    command_free(&r);
 }
 
 TEST(cli_doctor)
@@ -377,8 +446,24 @@ TEST(cli_doctor)
     char *out = good("timm doctor");
     CHECK(command_has(out, "libtimm          " TIMM_VERSION) && command_has(out, "\nbackend          cpu "), "%s", out);
     free(out);
-    json_t *v = good_json("timm doctor --json");
-    CHECK(!strcmp(jsonl_text(v, "libtimm"), TIMM_VERSION) && json_array_size(json_object_get(v, "backend")) > 0, "doctor --json");
+    static const char *const keys[] = { "libtimm", "processor", "instruction_set", "extensions", "bf16_products",
+                                        "cache_of_a_core", "threads", "backends", "libraries", "ops", "families",
+                                        "architectures", "weights" };
+    json_t *v = good_json("timm doctor --json"), *libraries = json_object_get(v, "libraries"), *b;
+    json_t *backends = json_object_get(v, "backends"), *cache = json_object_get(v, "cache_of_a_core");
+    size_t i;
+    check_keys("doctor --json", v, keys, COUNT(keys));
+    CHECK(!strcmp(jsonl_text(v, "libtimm"), TIMM_VERSION) && jsonl_number(v, "threads") >= 1
+          && jsonl_number(v, "ops") > 50 && jsonl_number(v, "families") > 5
+          && jsonl_number(v, "architectures") > 400, "numbers");
+    CHECK(json_is_integer(json_object_get(cache, "second_level")), "caches are in bytes");
+    CHECK(*jsonl_text(libraries, "libpng") == '1' && *jsonl_text(libraries, "jansson") == '2', "libraries");
+    CHECK(json_array_size(backends) > 0, "no backends");
+    json_array_foreach(backends, i, b) {
+        const char *library = json_string_value(json_object_get(b, "library"));
+        CHECK(*jsonl_text(b, "name") && json_is_integer(json_object_get(b, "kernels")), "backend %zu", i);
+        CHECK(!library || *jsonl_text(libraries, library), "no version of %s", library);
+    }
     json_decref(v);
 }
 

@@ -53,19 +53,21 @@ static void check_logits(const char *what, timm_model *m, const json_t *gives)
     free(x.data);
 }
 
-/* The note names every tensor that timm found missing, but the head's, and unexpected. */
-static void check_note(const char *what, const json_t *gives, const char *note)
+/* The notes name every tensor that timm found missing or unexpected; of the head's, one says that it stays as drawn. */
+static void check_notes(const char *what, const json_t *record, const char *note)
 {
     static const char *const keys[] = { "missing", "unexpected" };
     int told = 0;
     for (size_t k = 0; k < 2; k++) {
         size_t i;
         json_t *name;
-        json_array_foreach(json_object_get(gives, keys[k]), i, name) {
+        json_array_foreach(json_object_get(json_object_get(record, "gives"), keys[k]), i, name) {
             char line[320];
             if (!strncmp(json_string_value(name), "head.", 5))
-                continue;
-            snprintf(line, sizeof line, "\n  %-11s %s (", keys[k], json_string_value(name));
+                snprintf(line, sizeof line, "the one of %g that was asked for stays as drawn",
+                         jsonl_number(record, "num_classes"));
+            else
+                snprintf(line, sizeof line, "\n  %-11s %s (", keys[k], json_string_value(name));
             CHECK(strstr(note, line), "%s: no word of %s %s in '%s'", what, keys[k], json_string_value(name), note);
             told++;
         }
@@ -73,7 +75,11 @@ static void check_note(const char *what, const json_t *gives, const char *note)
     CHECK(told || !*note, "%s: '%s'", what, note);
 }
 
-static void keep_note(void *user, const char *text) { snprintf(user, 1024, "%s", text); }
+static void keep_note(void *user, const char *text)
+{
+    char *notes = user;
+    snprintf(notes + strlen(notes), 1024 - strlen(notes), "%s", text);
+}
 
 static void check_load(const json_t *record, const char *file)
 {
@@ -95,7 +101,7 @@ static void check_load(const json_t *record, const char *file)
     if (m && !error) {
         check_params(what, m, gives);
         check_logits(what, m, gives);
-        check_note(what, gives, note);
+        check_notes(what, record, note);
     } else if (!m) {
         CHECK(strstr(timm_message(ctx), file), "%s: %s", what, timm_message(ctx));
     }
@@ -204,4 +210,81 @@ TEST(weights_that_cannot_be_fitted_are_named)
              "  misshaped   pos_embed is (1, 79, 64) in the file and (1, 101, 64) in the model", file);
     CHECK(timm_ctx_status(ctx) == TIMM_MISMATCH && !strcmp(timm_message(ctx), want), "%s", timm_message(ctx));
     timm_close(ctx);
+}
+
+/* timm's clean_state_dict: the wrappers' prefixes are taken off in this order, each once, and no other is. */
+TEST(weights_of_wrapped_networks_load)
+{
+    static const struct { const char *prefix; bool loads; } cases[] = {
+        { "module.", true }, { "_orig_mod.", true }, { "_orig_mod.module.", true }, { "module._orig_mod.", true },
+        { "_orig_mod.module._orig_mod.", true }, { "module.module.", false }, { "model.", false },
+    };
+    const char *bare = test_temp("bare.safetensors"), *wrapped = test_temp("wrapped.safetensors");
+    char text[256];
+    timm_ctx *ctx = timm_open(NULL);
+    const timm_model_opts made = { .classes = 7, .img_size = { 96, 96 }, .fill = figures_fill };
+    timm_save(timm_create(ctx, "test_vit", &made), bare);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        REQUIRE(put_before_names(bare, wrapped, cases[i].prefix), "not written");
+        timm_model *again = timm_create(ctx, "test_vit", &(timm_model_opts){ .weights = wrapped, .img_size = { 96, 96 },
+                                                                             .classes = TIMM_CLASSES_OF_WEIGHTS });
+        CHECK(!!again == cases[i].loads, "%s: %s", cases[i].prefix, timm_message(ctx));
+        if (again) {
+            timm_save(again, wrapped);
+            CHECK(same_tensors(bare, wrapped, text, sizeof text), "%s: %s", cases[i].prefix, text);
+        }
+        timm_clear(ctx);
+    }
+    timm_close(ctx);
+}
+
+/* A file taken for another network's says in the first sentence whose it is. */
+TEST(weights_of_another_network_say_so)
+{
+    const char *file = test_temp("other.safetensors");
+    char want[512];
+    timm_ctx *ctx = timm_open(NULL);
+    timm_save(timm_create(ctx, "test_vit", NULL), file);
+    CHECK(!timm_create(ctx, "test_vit2", &(timm_model_opts){ .weights = file }), "loaded");
+    snprintf(want, sizeof want, "%s does not fit test_vit2, and says that it is of test_vit: ", file);
+    CHECK(timm_ctx_status(ctx) == TIMM_MISMATCH && !strncmp(timm_message(ctx), want, strlen(want)), "%s",
+          timm_message(ctx));
+    timm_close(ctx);
+}
+
+static bool same_transform(const timm_transform *a, const timm_transform *b)
+{
+    bool same = !strcmp(a->interpolation, b->interpolation) && !strcmp(a->crop_mode, b->crop_mode);
+    same = same && a->crop_pct == b->crop_pct;
+    for (int i = 0; i < 3; i++)
+        same = same && a->input_size[i] == b->input_size[i] && a->mean[i] == b->mean[i] && a->std[i] == b->std[i];
+    return same;
+}
+
+/* Pixels are prepared as the tag says that the weights came under, though the file is loaded under the bare name. */
+TEST(weights_keep_the_transform_of_their_tag)
+{
+    static const char *const names[][2] = {
+        { "mobilenetv3_large_100.miil_in21k_ft_in1k", "mobilenetv3_large_100" },
+        { "mobilenetv3_large_100.ra4_e3600_r224_in1k", "mobilenetv3_large_100" },
+        { "efficientnet_b1.ft_in1k", "efficientnet_b1" }, { "tf_efficientnet_b0.ap_in1k", "tf_efficientnet_b0" },
+    };
+    const char *file = test_temp("tagged.safetensors");
+    int others = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        timm_ctx *ctx = timm_open(NULL);
+        timm_model *m = timm_create(ctx, names[i][0], &(timm_model_opts){ .fill = figures_fill }), *bare, *again;
+        timm_save(m, file);
+        bare = timm_create(ctx, names[i][1], &(timm_model_opts){ .fill = figures_fill });
+        again = timm_create(ctx, names[i][1], &(timm_model_opts){ .weights = file });
+        REQUIRE(timm_ctx_status(ctx) == TIMM_OK, "%s: %s", names[i][0], timm_message(ctx));
+        for (int test = 0; test < 2; test++) {
+            timm_transform a = timm_model_transform(m, test), b = timm_model_transform(again, test);
+            timm_transform c = timm_model_transform(bare, test);
+            CHECK(same_transform(&a, &b), "%s: another transform", names[i][0]);
+            others += !same_transform(&a, &c);
+        }
+        timm_close(ctx);
+    }
+    CHECK(others == 8, "%d of 8 transforms are not that of the bare name", others);
 }

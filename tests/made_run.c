@@ -183,3 +183,23 @@ void rename_in_header(const char *path, const char *from, const char *to)
     REQUIRE(at + length <= n && !fseek(f, (long)at, SEEK_SET) && fwrite(to, 1, length, f) == length, "no %s in %s", from, path);
     fclose(f);
 }
+
+bool put_before_names(const char *from, const char *to, const char *prefix)
+{
+    status st = { 0 };
+    safetensors *f = safetensors_open(from, &st);
+    size_t n = f ? safetensors_count(f) : 0;
+    safetensors_tensor *t = calloc(n + 1, sizeof *t);
+    char (*name)[160] = calloc(n + 1, sizeof *name);
+    for (size_t i = 0; t && name && i < n; i++) {
+        const safetensors_entry *e = safetensors_get(f, i);
+        snprintf(name[i], sizeof name[i], "%s%s", prefix, e->name);
+        t[i] = (safetensors_tensor){ .name = name[i], .dtype = e->dtype, .rank = e->rank, .data = e->data };
+        memcpy(t[i].dim, e->dim, sizeof e->dim);
+    }
+    bool ok = n && t && name && safetensors_write(to, t, n, NULL, 0, &st);
+    safetensors_close(f);
+    free(t);
+    free(name);
+    return ok;
+}

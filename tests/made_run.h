@@ -24,5 +24,7 @@ bool same_tensors(const char *a, const char *b, char *text, size_t room);
 float *tensor_of(const char *path, const char *name, size_t *count);
 /* A key of a file's metadata becomes another as long: what it said is said no more. */
 void rename_in_header(const char *path, const char *from, const char *to);
+/* The tensors of a file in another, without its metadata: before every name there is a prefix. */
+bool put_before_names(const char *from, const char *to, const char *prefix);
 
 #endif

@@ -127,5 +127,13 @@ TEST(transform_refuses_nonsense)
     uint8_t line[300] = { 0 };
     how = (timm_transform){ .input_size = { 3, 8, 8 }, .crop_mode = "border" };
     CHECK(!transform_eval(&(timm_image){ 100, 1, 3, line }, &how, &out, &st), "went through");
-    CHECK(!strcmp(st.text, "transform: an image of 100 x 1 would be resized to 9 x 0"), "%s", st.text);
+    CHECK(st.code == TIMM_SHAPE && !strcmp(st.text, "transform: an image of 100 x 1 would be resized to 9 x 0"), "%s",
+          st.text);
+    /* and rows that no image would have */
+    for (int i = 0; i < 2; i++) {
+        st = (status){ 0 };
+        how = (timm_transform){ .input_size = { 3, 8, 8 }, .crop_pct = i ? 1e-12 : 9 };
+        CHECK(!transform_eval(&in, &how, &out, &st) && st.code == TIMM_BAD_ARG, "went through");
+        CHECK(strstr(st.text, "to 8 x 8 with crop_pct"), "%s", st.text);
+    }
 }

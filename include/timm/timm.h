@@ -80,6 +80,7 @@ TIMM_API void timm_clear(timm_ctx *ctx);                         /* forget the f
 TIMM_API int timm_threads(timm_ctx *ctx);                        /* compute threads in use */
 /* CPU, kernels and libraries found, a line each, for `timm doctor`. */
 TIMM_API const char *timm_doctor(timm_ctx *ctx);
+TIMM_API const char *timm_doctor_json(timm_ctx *ctx);            /* the same as an object; sizes are bytes */
 TIMM_API const char *timm_status_text(timm_status code);
 TIMM_API const char *timm_version(void);                         /* of the library that is running: "0.1.0" */
 
@@ -188,7 +189,8 @@ typedef struct timm_model_stats {
     int nodes, steps;           /* of the graph after its passes; kernel calls of a run */
 } timm_model_stats;
 TIMM_API timm_status timm_get_stats(timm_model *model, timm_model_stats *stats);
-/* The graph after its passes, or, with kernels, the kernel calls of `batch` images run at once, as text: "%12 conv2d (1, 64, 56, 56) ...". */
+/* The graph of `batch` images as text: "%12 conv2d (1, 64, 56, 56) ..."; or, with kernels, after a line that says how many
+ * of them are run at a time, the kernel calls for those. */
 TIMM_API const char *timm_graph_text(timm_model *model, int64_t batch, bool kernels);
 
 typedef struct timm_step {      /* one kernel call of the last plan that ran; a large batch runs some images at a time */
@@ -238,9 +240,13 @@ TIMM_API timm_status timm_param_write(timm_model *model, const char *name, const
 TIMM_API timm_status timm_state_hash(timm_model *model, char *hash);
 TIMM_API timm_status timm_load(timm_model *model, const char *path);     /* safetensors; all misfits in one message */
 TIMM_API timm_status timm_save(timm_model *model, const char *path);     /* safetensors; atomic; says what the
-                                   network was made with: classes, channels, size, pooling, stride, model_kwargs */
+                                   network was made with (classes, channels, size, pooling, stride, model_kwargs) and
+                                   how its images are prepared, which then holds whatever tag it is loaded under */
 /* What a safetensors file holds, sorted by name; freed with the context. */
 TIMM_API const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t *count);
+/* What it says beside its tensors ("__metadata__"), in the file's order; freed with the context. */
+typedef struct timm_file_pair { const char *key, *value; } timm_file_pair;
+TIMM_API const timm_file_pair *timm_file_metadata(timm_ctx *ctx, const char *path, size_t *count);
 
 /* -- images ---------------------------------------------------------------------------------------------------------- */
 

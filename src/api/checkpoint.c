@@ -3,6 +3,7 @@
  * Loading points the store's entries into the mapped file; numbers are read when a plan packs them.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +85,42 @@ static bool is_of(const timm_model *m, const safetensors *f)
     return of && !strcmp(of, m->cfg.architecture);
 }
 
+/* "F does not fit resnet34", and where the file names another network, that. */
+static void misfit(timm_model *m, const char *path, const safetensors *f, const misfits *bad)
+{
+    const char *of = safetensors_metadata(f, "architecture");
+    bool other = of && !is_of(m, f);
+    status_fail(&m->ctx->st, TIMM_MISMATCH, "%s does not fit %s%s%s: %d missing, %d unexpected, %d misshaped tensors%s",
+                path, m->cfg.architecture, other ? ", and says that it is of " : "", other ? json_show(of).text : "",
+                bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
+}
+
+/* What wrappers of networks put before every name, in the order in which timm's clean_state_dict takes it off. */
+static const char *const wrapper[] = { "_orig_mod.", "module.", "_orig_mod." };
+enum { WRAPPERS = sizeof wrapper / sizeof *wrapper };
+
+static const char *unwrapped(const char *name)
+{
+    for (int i = 0; i < WRAPPERS; i++) {
+        size_t n = strlen(wrapper[i]);
+        name += strncmp(name, wrapper[i], n) ? 0 : n;
+    }
+    return name;
+}
+
+/* The file's tensor of that name, bare or under any of the wrappers; its count: none. */
 static size_t find(const timm_model *m, const safetensors *f, const char *name)
 {
-    char averaged[320];
-    snprintf(averaged, sizeof averaged, "ema/%s", name);
-    return safetensors_find(f, m->use_ema ? averaged : name);
+    size_t none = safetensors_count(f), i = none;
+    for (unsigned worn = 0; worn < 1 << WRAPPERS && i == none; worn++) {
+        char full[320];
+        int at = snprintf(full, sizeof full, "%s", m->use_ema ? "ema/" : "");
+        for (int k = 0; k < WRAPPERS; k++)
+            at += snprintf(full + at, sizeof full - (size_t)at, "%s", worn >> k & 1 ? wrapper[k] : "");
+        snprintf(full + at, sizeof full - (size_t)at, "%s", name);
+        i = safetensors_find(f, full);
+    }
+    return i;
 }
 
 /* Rows of the first classifier; 0: the file has none. */
@@ -109,6 +141,14 @@ static bool is_other_head(const timm_model *m, const safetensors *f)
     return m->cfg.classifier && m->head.classes != (rows ? rows : m->cfg.num_classes);
 }
 
+static void tell_of_drawn_head(timm_model *m, const char *path, const safetensors *f)
+{
+    char has[48] = "no head";
+    if (classes_of(m, f))
+        snprintf(has, sizeof has, "a head of %d classes", classes_of(m, f));
+    ctx_note(m->ctx, "%s has %s; the one of %d that was asked for stays as drawn", path, has, m->head.classes);
+}
+
 /* Rows and columns of the patches of the network that the file is of: its image size over its patch kernel; zeros: not known. */
 static void grid_of(const timm_model *m, const safetensors *f, int64_t grid[2])
 {
@@ -116,7 +156,7 @@ static void grid_of(const timm_model *m, const safetensors *f, int64_t grid[2])
     char name[320];
     long long image[2] = { m->cfg.input_size[1], m->cfg.input_size[2] };
     snprintf(name, sizeof name, "%s.weight", m->cfg.first_conv ? m->cfg.first_conv : "");
-    size_t i = safetensors_find(f, name);
+    size_t i = find(m, f, name);
     const safetensors_entry *kernel = i < safetensors_count(f) ? safetensors_get(f, i) : NULL;
     if (size && is_of(m, f))
         sscanf(size, "%lld %lld", &image[0], &image[1]);
@@ -220,14 +260,14 @@ static bool known(const timm_model *m, const char *name)
     return false;
 }
 
-/* How many letters stand before the model's own names in every unexpected one, as wrappers of networks put "module." there. */
+/* How many letters stand before the model's own names in every unexpected one: "model." of a network inside another. */
 static size_t prefix_of(const timm_model *m, const safetensors *f, const char **first_name)
 {
     const char *first = NULL;
     size_t n = 0;
     for (size_t i = 0; i < safetensors_count(f); i++) {
         const char *name = safetensors_get(f, i)->name, *dot = first ? NULL : strchr(name, '.');
-        if (known(m, name) || strchr(name, '/'))
+        if (known(m, unwrapped(name)) || strchr(name, '/'))
             continue;
         for (; dot && !n; dot = strchr(dot + 1, '.'))
             n = known(m, dot + 1) ? (size_t)(dot + 1 - name) : 0;
@@ -265,17 +305,49 @@ static void read_numbers(const safetensors *f, const char *key, double out[3])
         out[i] = v[i < n ? i : 0];
 }
 
-/* What validation saw in that run is what the network wants to see. */
+static void read_number(const safetensors *f, const char *key, double least, double *out)
+{
+    const char *text = safetensors_metadata(f, key);
+    double v = text ? strtod(text, NULL) : NAN;
+    *out = v >= least ? v : *out;
+}
+
+static void read_word(timm_model *m, const safetensors *f, const char *key, const char **out)
+{
+    const char *text = safetensors_metadata(f, key);
+    const char *word = text && *text ? arena_strdup(&m->mem, text) : NULL;
+    *out = word ? word : *out;
+}
+
+static void read_size(const safetensors *f, const char *key, int64_t least, int64_t out[3])
+{
+    const char *text = safetensors_metadata(f, key);
+    long long v[3];
+    bool ok = text && sscanf(text, "%lld %lld %lld", &v[0], &v[1], &v[2]) == 3;
+    for (int i = 0; i < 3; i++)
+        ok = ok && v[i] >= least && v[i] < 65536;
+    for (int i = 0; i < 3 && ok; i++)
+        out[i] = v[i];
+}
+
+/* The config of the tag that the network was made from; over it, what validation saw in the run that trained it. */
 static void read_transform(timm_model *m, const safetensors *f)
 {
-    const char *how = safetensors_metadata(f, "timm.option.interpolation");
-    const char *crop = safetensors_metadata(f, "timm.option.crop-pct");
-    read_numbers(f, "timm.option.mean", m->cfg.mean);
-    read_numbers(f, "timm.option.std", m->cfg.std);
-    if (how && *how)
-        m->cfg.interpolation = arena_strdup(&m->mem, how);
-    if (crop && strtod(crop, NULL) > 0)
-        m->cfg.crop_pct = strtod(crop, NULL);
+    timm_cfg *c = &m->cfg;
+    read_size(f, "timm.input_size", 1, c->input_size);
+    read_size(f, "timm.test_input_size", 0, c->test_input_size);
+    read_number(f, "timm.test_crop_pct", 0, &c->test_crop_pct);
+    read_word(m, f, "timm.crop_mode", &c->crop_mode);
+    static const char *const told[][4] = {
+        { "timm.mean", "timm.std", "timm.interpolation", "timm.crop_pct" },
+        { "timm.option.mean", "timm.option.std", "timm.option.interpolation", "timm.option.crop-pct" },
+    };
+    for (int i = 0; i < 2; i++) {
+        read_numbers(f, told[i][0], c->mean);
+        read_numbers(f, told[i][1], c->std);
+        read_word(m, f, told[i][2], &c->interpolation);
+        read_number(f, told[i][3], 1e-3, &c->crop_pct);
+    }
 }
 
 bool weights_describe(timm_model *m, timm_model_opts *o)
@@ -345,9 +417,10 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
         take(m, &how, m->entry[i]);
     for (size_t i = 0; i < safetensors_count(file->f); i++) {
         const safetensors_entry *t = safetensors_get(file->f, i);
-        bool no_head = !m->head.classes && named_by(m->cfg.classifier, t->name);
-        bool training = strchr(t->name, '/') != NULL;                        /* state of a trainer, see trainer_save.c */
-        if (!known(m, t->name) && !no_head && !training)
+        const char *name = unwrapped(t->name);
+        bool no_head = !m->head.classes && named_by(m->cfg.classifier, name);
+        bool training = strchr(name, '/') != NULL;                          /* state of a trainer, see trainer_save.c */
+        if (!known(m, name) && !no_head && !training)
             tell(bad, &bad->unexpected, "unexpected", t->name, shape_of(t));
     }
     const char *wrapped = "";
@@ -359,9 +432,10 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
     fclose(bad->f);
     bool fits = !bad->misshaped && ((how.lenient && how.taken) || !(bad->missing + bad->unexpected));
     if (status_ok(st) && !fits)
-        status_fail(st, TIMM_MISMATCH, "%s does not fit %s: %d missing, %d unexpected, %d misshaped tensors%s", path,
-                    m->cfg.architecture, bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
-    else if (status_ok(st) && bad->missing + bad->unexpected)
+        misfit(m, path, file->f, bad);
+    if (status_ok(st) && how.lenient && m->head.classes)
+        tell_of_drawn_head(m, path, file->f);
+    if (status_ok(st) && bad->missing + bad->unexpected)
         ctx_note(m->ctx, "%s is loaded, but not all of it is for %s with another head: %d missing tensors, which stay as drawn, and "
                  "%d unexpected%s", path, m->cfg.architecture, bad->missing, bad->unexpected, bad->text ? bad->text : "");
     free(bad->text);
@@ -393,25 +467,51 @@ static bool put_entry(void *user, const safetensors_tensor *t, safetensors_sink 
     return ok;
 }
 
-size_t weights_describe_model(const timm_model *m, weights_metadata *w)
+static void say(weights_metadata *w, const char *key, const char *text)
 {
-    size_t n = 0;
-    snprintf(w->classes, sizeof w->classes, "%d", m->head.classes);
-    snprintf(w->chans, sizeof w->chans, "%d", m->opts.in_chans);
-    snprintf(w->size, sizeof w->size, "%" PRId64 " %" PRId64, m->opts.img_size[0], m->opts.img_size[1]);
-    w->pair[n++] = (safetensors_pair){ "format", "pt" };
-    w->pair[n++] = (safetensors_pair){ "architecture", m->cfg.architecture };
-    w->pair[n++] = (safetensors_pair){ "timm.num_classes", w->classes };
-    w->pair[n++] = (safetensors_pair){ "timm.in_chans", w->chans };
-    w->pair[n++] = (safetensors_pair){ "timm.img_size", w->size };
-    snprintf(w->stride, sizeof w->stride, "%d", m->opts.output_stride);
-    if (m->opts.output_stride != 32)
-        w->pair[n++] = (safetensors_pair){ "timm.output_stride", w->stride };
+    w->pair[w->count++] = (safetensors_pair){ key, text };
+}
+
+static void say_numbers(weights_metadata *w, const char *key, const double *v, int n)
+{
+    char *text = w->text[w->count];
+    for (int i = 0, at = 0; i < n; i++)
+        at += snprintf(text + at, sizeof *w->text - (size_t)at, "%s%.17g", i ? " " : "", v[i]);
+    say(w, key, text);
+}
+
+static void say_sizes(weights_metadata *w, const char *key, const int64_t *v, int n)
+{
+    char *text = w->text[w->count];
+    for (int i = 0, at = 0; i < n; i++)
+        at += snprintf(text + at, sizeof *w->text - (size_t)at, "%s%" PRId64, i ? " " : "", v[i]);
+    say(w, key, text);
+}
+
+void weights_describe_model(const timm_model *m, weights_metadata *w)
+{
+    const timm_cfg *c = &m->cfg;
+    const int64_t classes = m->head.classes, chans = m->opts.in_chans, stride = m->opts.output_stride;
+    w->count = 0;
+    say(w, "format", "pt");
+    say(w, "architecture", c->architecture);
+    say_sizes(w, "timm.num_classes", &classes, 1);
+    say_sizes(w, "timm.in_chans", &chans, 1);
+    say_sizes(w, "timm.img_size", m->opts.img_size, 2);
+    if (stride != 32)
+        say_sizes(w, "timm.output_stride", &stride, 1);
     if (m->head.pool != NN_POOL_DEFAULT)
-        w->pair[n++] = (safetensors_pair){ "timm.global_pool", pooling_name(m->head.pool) };
+        say(w, "timm.global_pool", pooling_name(m->head.pool));
     if (m->kwargs)
-        w->pair[n++] = (safetensors_pair){ "timm.model_kwargs", m->kwargs };
-    return n;
+        say(w, "timm.model_kwargs", m->kwargs);
+    say_numbers(w, "timm.mean", c->mean, 3);
+    say_numbers(w, "timm.std", c->std, 3);
+    say(w, "timm.interpolation", c->interpolation);
+    say(w, "timm.crop_mode", c->crop_mode);
+    say_numbers(w, "timm.crop_pct", &c->crop_pct, 1);
+    say_numbers(w, "timm.test_crop_pct", &c->test_crop_pct, 1);
+    say_sizes(w, "timm.input_size", c->input_size, 3);
+    say_sizes(w, "timm.test_input_size", c->test_input_size, 3);
 }
 
 timm_status timm_save(timm_model *m, const char *path)
@@ -429,9 +529,9 @@ timm_status timm_save(timm_model *m, const char *path)
         memcpy(t[i].dim, e->shape.dim, sizeof e->shape.dim);
     }
     weights_metadata meta;
-    size_t pairs = weights_describe_model(m, &meta);
+    weights_describe_model(m, &meta);
     if (t && status_ok(st))
-        safetensors_write(path, t, m->entries, meta.pair, pairs, st);
+        safetensors_write(path, t, m->entries, meta.pair, meta.count, st);
     free(t);
     return st->code;
 }
@@ -481,5 +581,28 @@ const timm_param_info *timm_file_tensors(timm_ctx *ctx, const char *path, size_t
         return NULL;
     qsort(list, n, sizeof *list, by_name);
     *count = n;
+    return list;
+}
+
+const timm_file_pair *timm_file_metadata(timm_ctx *ctx, const char *path, size_t *count)
+{
+    *count = 0;
+    if (!ctx || !status_ok(&ctx->st))
+        return NULL;
+    safetensors *f = safetensors_open(path, &ctx->st);
+    if (!f)
+        return NULL;
+    size_t n;
+    const safetensors_pair *pair = safetensors_pairs(f, &n);
+    timm_file_pair *list = arena_alloc(&ctx->mem, (n + 1) * sizeof *list);
+    for (size_t i = 0; list && i < n; i++) {
+        list[i] = (timm_file_pair){ arena_strdup(&ctx->mem, pair[i].key), arena_strdup(&ctx->mem, pair[i].value) };
+        if (!list[i].key || !list[i].value)
+            list = NULL;
+    }
+    safetensors_close(f);
+    if (!list)
+        status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory for the metadata of %s", path);
+    *count = list ? n : 0;
     return list;
 }

@@ -207,8 +207,7 @@ static int64_t tuned_slice(timm_model *m, part what, tg_shape input, int64_t bat
     return best;
 }
 
-/* Images of a batch to run at once. */
-static int64_t find_slice(timm_model *m, part what, tg_shape input)
+int64_t model_slice(timm_model *m, part what, tg_shape input)
 {
     int64_t batch = input.dim[0];
     input.dim[0] = 1;
@@ -232,7 +231,7 @@ planned *model_plan(timm_model *m, part what, tg_shape input)
         if (p->used < m->plans[at].used)
             at = i;
     }
-    planned made = { .what = what, .input = input, .slice = find_slice(m, what, input), .used = ++m->clock };
+    planned made = { .what = what, .input = input, .slice = model_slice(m, what, input), .used = ++m->clock };
     int outputs;
     input.dim[0] = made.slice;
     made.plan = status_ok(&m->ctx->st) ? make_plan(m, what, input, false, &outputs) : NULL;

@@ -65,6 +65,7 @@ bool model_survey(timm_model *m);
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
 void model_drop_plans(timm_model *m);
 planned *model_plan(timm_model *m, part what, tg_shape input);
+int64_t model_slice(timm_model *m, part what, tg_shape input);           /* images of a batch to run at once */
 /* A plan to be told of, not run: it needs no weights.  The caller frees it. */
 plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
@@ -80,10 +81,15 @@ void slices_run(planned *p, const float *input);
 bool weights_load(timm_model *m, const char *path, bool strict, bool asked);
 /* What a run's checkpoint says of its network, pixels and classes, where the options say nothing: o->weights is read. */
 bool weights_describe(timm_model *m, timm_model_opts *o);
-/* What a file of weights says of its network, so that the same is made of it again; the model's strings stay the model's. */
-enum { WEIGHTS_PAIRS = 9 };
-typedef struct weights_metadata { safetensors_pair pair[WEIGHTS_PAIRS]; char classes[24], size[64], chans[24], stride[24]; } weights_metadata;
-size_t weights_describe_model(const timm_model *m, weights_metadata *w);       /* how many pairs */
+/* What a file of weights says of its network and of how its images are prepared, so that the same is made of it again;
+ * the model's strings stay the model's. */
+enum { WEIGHTS_PAIRS = 16 };
+typedef struct weights_metadata {
+    safetensors_pair pair[WEIGHTS_PAIRS];
+    char text[WEIGHTS_PAIRS][80];           /* of values that are numbers */
+    size_t count;
+} weights_metadata;
+void weights_describe_model(const timm_model *m, weights_metadata *w);
 void weights_release(weights *w);
 
 bool model_take_kwargs(timm_model *m, const char *text);                 /* kwargs.c; text may be NULL */

@@ -118,12 +118,11 @@ timm_status timm_state_hash(timm_model *m, char *hash)
 
 /* -- plans told ------------------------------------------------------------------------------------------------------------ */
 
-static plan *sketch_for(timm_model *m, int64_t batch)
+static part whole_of(const timm_model *m) { return m->wanted ? PART_TAPS : PART_FORWARD; }
+
+static tg_shape images_of(const timm_model *m, int64_t batch)
 {
-    if (!status_ok(&m->ctx->st))
-        return NULL;
-    return model_sketch(m, m->wanted ? PART_TAPS : PART_FORWARD,
-                        SHAPE(batch, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]));
+    return SHAPE(batch, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]);
 }
 
 timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
@@ -131,7 +130,7 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     if (!m)
         return TIMM_BAD_ARG;
     *s = (timm_model_stats){ 0 };
-    plan *p = sketch_for(m, 1);
+    plan *p = status_ok(&m->ctx->st) ? model_sketch(m, whole_of(m), images_of(m, 1)) : NULL;
     if (!p)
         return m->ctx->st.code;
     const plan_step *steps;
@@ -146,6 +145,18 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     return m->ctx->st.code;
 }
 
+/* The plan that a run of the batch goes through, perhaps several times. */
+static void print_plan(FILE *f, timm_model *m, int64_t batch)
+{
+    int64_t slice = model_slice(m, whole_of(m), images_of(m, batch));
+    plan *p = status_ok(&m->ctx->st) ? model_sketch(m, whole_of(m), images_of(m, slice)) : NULL;
+    if (!p)
+        return;
+    fprintf(f, "%lld image%s, %lld at a time\n", (long long)batch, batch == 1 ? "" : "s", (long long)slice);
+    plan_print(f, p);
+    plan_free(p);
+}
+
 const char *timm_graph_text(timm_model *m, int64_t batch, bool kernels)
 {
     char *text = NULL;
@@ -156,16 +167,12 @@ const char *timm_graph_text(timm_model *m, int64_t batch, bool kernels)
     if (!f)
         return status_errno(&m->ctx->st, "memory stream", "open"), "";
     if (kernels) {
-        plan *p = sketch_for(m, batch);
-        if (p)
-            plan_print(f, p);
-        plan_free(p);
+        print_plan(f, m, batch);
     } else {
         nn_build b;
         tg *out[256];
         int n;
-        if (model_build(m, m->wanted ? PART_TAPS : PART_FORWARD,
-                        SHAPE(batch, m->opts.in_chans, m->opts.img_size[0], m->opts.img_size[1]), &b, out, 256, &n))
+        if (model_build(m, whole_of(m), images_of(m, batch), &b, out, 256, &n))
             tg_print(f, b.graph, out, n);
         nn_build_close(&b);
     }

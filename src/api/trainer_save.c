@@ -12,7 +12,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
-enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + 16 };
+enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + WEIGHTS_PAIRS + 2 };
 
 typedef struct listing {
     safetensors_tensor *t;
@@ -84,7 +84,8 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
     safetensors_pair pair[MAX_PAIRS];
     char key[TRAIN_OPTIONS][64];
     weights_metadata made;
-    size_t pairs = weights_describe_model(m, &made);
+    weights_describe_model(m, &made);
+    size_t pairs = made.count;
     char *names = class_names(t);
     memcpy(pair, made.pair, pairs * sizeof *pair);
     pair[pairs++] = (safetensors_pair){ "timm.build", timm_version() };

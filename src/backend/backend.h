@@ -36,7 +36,8 @@ typedef struct tg_kernel {
 typedef struct tg_backend {
     const char *name;           /* "cpu" */
     bool (*open)(void);         /* false: not on this machine; NULL: always.  Called once, may load libraries */
-    const char *(*library)(void);   /* whose kernels they are, and its version, once open; NULL: our own */
+    const char *library;        /* whose kernels they are; NULL: our own */
+    const char *(*version)(void);   /* of that library, once open */
     const tg_kernel *kernels;
     size_t count;
 } tg_backend;

@@ -66,13 +66,15 @@ bool transform_resized(const timm_image *in, const timm_transform *how, int *wid
         return false;
     double h = (double)how->input_size[1], w = (double)how->input_size[2];
     double pct = how->crop_pct != 0. ? how->crop_pct : .875;
-    if (!(h >= 1. && w >= 1. && pct > 0.) || !in->pixels || in->width < 1 || in->height < 1)
+    size scale = { floor(h / pct), floor(w / pct) };
+    bool sane = h >= 1. && w >= 1. && pct > 0. && fmin(scale.height, scale.width) >= 1.
+                && fmax(scale.height, scale.width) < IMAGE_MAX_PIXELS;           /* whatever the image */
+    if (!sane || !in->pixels || in->width < 1 || in->height < 1)
         return status_fail(st, TIMM_BAD_ARG, "transform: an image of %d x %d to %g x %g with crop_pct %g",
                            in->width, in->height, w, h, pct);
-    size scale = { floor(h / pct), floor(w / pct) };
     size to = mode->resized((size){ in->height, in->width }, scale);
     if (!(to.height >= 1. && to.width >= 1. && to.height < IMAGE_MAX_PIXELS && to.width < IMAGE_MAX_PIXELS))
-        return status_fail(st, TIMM_BAD_ARG, "transform: an image of %d x %d would be resized to %.0f x %.0f",
+        return status_fail(st, TIMM_SHAPE, "transform: an image of %d x %d would be resized to %.0f x %.0f",
                            in->width, in->height, to.width, to.height);
     *width = (int)to.width;
     *height = (int)to.height;

@@ -17,7 +17,7 @@ typedef struct decoder {
 #define TEXT_OF(x) TEXT(x)
 
 /* The library has no function for it; which one the program was built with is in its headers. */
-const char *image_jpeg_version(void) { return "libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION); }
+const char *image_jpeg_version(void) { return TEXT_OF(LIBJPEG_TURBO_VERSION); }
 
 bool image_is_jpeg(const uint8_t *bytes, size_t size)
 {

@@ -329,6 +329,12 @@ const char *safetensors_metadata(const safetensors *f, const char *key)
     return NULL;
 }
 
+const safetensors_pair *safetensors_pairs(const safetensors *f, size_t *count)
+{
+    *count = f->pairs;
+    return f->metadata;
+}
+
 /* -- conversion ---------------------------------------------------------------------------------------------------- */
 
 /* Loops over numbers of any alignment: BOTH(i16, int16_t) defines floats_i16 and ints_i16. */

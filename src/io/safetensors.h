@@ -46,7 +46,9 @@ void safetensors_close(safetensors *f);
 size_t safetensors_count(const safetensors *f);
 const safetensors_entry *safetensors_get(const safetensors *f, size_t i);      /* in the order they lie in the file */
 size_t safetensors_find(const safetensors *f, const char *name);               /* an index, or safetensors_count */
+typedef struct safetensors_pair { const char *key, *value; } safetensors_pair;
 const char *safetensors_metadata(const safetensors *f, const char *key);       /* of "__metadata__"; NULL: not there */
+const safetensors_pair *safetensors_pairs(const safetensors *f, size_t *count);    /* all of it, in the file's order */
 
 /* Tensor i into out[count].  Floats: from BOOL, integers, F16, BF16, F32, F64.  Integers: from BOOL and integers. */
 bool safetensors_read_floats(const safetensors *f, size_t i, float *out, status *st);
@@ -66,7 +68,6 @@ typedef struct safetensors_tensor {
     bool (*put)(void *user, const struct safetensors_tensor *tensor, safetensors_sink *to, status *st);
     void *user;
 } safetensors_tensor;
-typedef struct safetensors_pair { const char *key, *value; } safetensors_pair;
 
 /* Sorted by alignment (largest first) and name, whatever order they come in; nothing is held in memory; atomic. */
 bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count,

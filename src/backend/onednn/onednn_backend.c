@@ -19,15 +19,16 @@ static bool open_onednn(void)
     return true;
 }
 
-static const char *library(void)
+static const char *version(void)
 {
     static char text[32];
     const dnnl_version_t *v = dn()->version();
-    snprintf(text, sizeof text, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+    snprintf(text, sizeof text, "%d.%d.%d", v->major, v->minor, v->patch);
     return text;
 }
 
-const tg_backend backend_onednn = { .name = "onednn", .open = open_onednn, .library = library, .kernels = table, .count = 5 };
+const tg_backend backend_onednn = { .name = "onednn", .open = open_onednn, .library = "oneDNN", .version = version,
+                                    .kernels = table, .count = 5 };
 #else
 static bool open_onednn(void) { return false; }
 
