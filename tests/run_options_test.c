@@ -113,27 +113,34 @@ TEST(run_options_validation_interval)
     free(t.err);
 }
 
-/* As timm's: the epochs go on, optimizer and average begin anew. */
+/* As timm's: the epochs go on, optimizer and average begin anew, or go. */
 TEST(run_options_no_resume_opt)
 {
-    trained t = good_train("--epochs 2 --lr 0.05"), u;
-    char options[1600], end[1400];
-    static const char *const more[] = { "--opt adamw --lr 1e-3 --model-ema --model-ema-decay 1", "--sched plateau --patience-epochs 1 --lr 0.05" };
-    for (int i = 0; i < 2; i++) {
-        snprintf(options, sizeof options, "--epochs 3 --resume %s/last.safetensors --no-resume-opt %s", t.folder, more[i]);
-        u = good_train(options);
-        CHECK(u.epochs == 1 && command_has(u.err, "going on from"), "%d epochs: %s", u.epochs, u.err);
-        path_in(end, &u, "last.safetensors");
-        size_t n = 0;
-        float *average = i ? NULL : tensor_of(end, "ema/head.weight", &n);
-        char start[1400];
-        path_in(start, &t, "last.safetensors");
-        float *before = tensor_of(start, "head.weight", &n);
-        CHECK(i || (average && before && !memcmp(average, before, n * sizeof *before)), "an average that never moves is what it began with");
-        free(average);
-        free(before);
+    trained t = good_train("--epochs 2 --lr 0.05"), u, averaged;
+    char options[1600], start[1400], end[1400];
+    size_t n = 0;
+    path_in(start, &t, "last.safetensors");
+    snprintf(options, sizeof options, "--epochs 3 --resume %s --no-resume-opt --sched plateau --patience-epochs 1 --lr 0.05", start);
+    u = good_train(options);
+    CHECK(u.epochs == 1 && command_has(u.err, "going on from"), "%d epochs: %s", u.epochs, u.err);
+    free(u.err);
+    snprintf(options, sizeof options, "--epochs 3 --resume %s --no-resume-opt --opt adamw --lr 1e-3 --model-ema --model-ema-decay 1", start);
+    averaged = good_train(options);
+    CHECK(averaged.epochs == 1 && command_has(averaged.err, "going on from"), "%d epochs: %s", averaged.epochs, averaged.err);
+    path_in(end, &averaged, "last.safetensors");
+    float *average = tensor_of(end, "ema/head.weight", &n), *before = tensor_of(start, "head.weight", &n);
+    CHECK(average && before && !memcmp(average, before, n * sizeof *before), "an average that never moves is what it began with");
+    free(average);
+    free(before);
+    /* And without the average again. */
+    for (int anew = 0; anew < 2; anew++) {
+        snprintf(options, sizeof options, "--epochs 4 --resume %s --opt adamw --lr 1e-3 %s", end, anew ? "--no-resume-opt" : "");
+        u = train(options);
+        CHECK(anew ? u.code == 0 && u.epochs == 1 : u.code == 1 && command_has(u.err, "keeps an average of the weights, which is lost without "
+              "--model-ema; --no-resume-opt does without it\n"), "exit %d after %d epochs: %s", u.code, u.epochs, u.err);
         free(u.err);
     }
+    free(averaged.err);
     free(t.err);
 }
 

@@ -238,6 +238,14 @@ static size_t prefix_of(const timm_model *m, const safetensors *f, const char **
     return n;
 }
 
+bool weights_have_average(const safetensors *f)
+{
+    for (size_t i = 0; i < safetensors_count(f); i++)
+        if (!strncmp(safetensors_get(f, i)->name, "ema/", 4))
+            return true;
+    return false;
+}
+
 /* -- what a run's checkpoint says beside its tensors ---------------------------------------------------------------------------- */
 
 static bool read_labels(timm_model *m, const char *text)

@@ -84,6 +84,8 @@ bool weights_describe(timm_model *m, timm_model_opts *o);
 enum { WEIGHTS_PAIRS = 9 };
 typedef struct weights_metadata { safetensors_pair pair[WEIGHTS_PAIRS]; char classes[24], size[64], chans[24], stride[24]; } weights_metadata;
 size_t weights_describe_model(const timm_model *m, weights_metadata *w);       /* how many pairs */
+/* The file is a checkpoint of a run that keeps an average of the weights. */
+bool weights_have_average(const safetensors *f);
 void weights_release(weights *w);
 
 bool model_take_kwargs(timm_model *m, const char *text);                 /* kwargs.c; text may be NULL */
