@@ -296,6 +296,12 @@ TEST(run_options_validate)
     snprintf(results, sizeof results, "%s", test_temp("results"));
     snprintf(matrix, sizeof matrix, "%s", test_temp("confusion.csv"));
     snprintf(png, sizeof png, "%s", test_temp("confusion.png"));
+    trained plain = good_train("--epochs 1");
+    command_result none = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --use-ema", data, plain.folder);
+    CHECK(none.code == 1 && !*none.out && command_has(none.err, "/last.safetensors holds no averaged weights; checkpoints of runs with --model-ema "
+          "do\n"), "exit %d: %s", none.code, none.err);
+    command_free(&none);
+    free(plain.err);
     for (int e = 0; e < t.epochs; e++) {
         command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/checkpoint-%d.safetensors --use-ema --json "
                                        "--batch-size %d", data, t.folder, e, 3 + 8 * e);

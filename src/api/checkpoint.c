@@ -291,6 +291,11 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
     safetensors *f = safetensors_open(o->weights, &m->ctx->st);
     if (!f)
         return false;
+    if (m->use_ema && !weights_have_average(f)) {
+        status_fail(&m->ctx->st, TIMM_MISMATCH, "%s holds no averaged weights; checkpoints of runs with --model-ema do", o->weights);
+        safetensors_close(f);
+        return false;
+    }
     const char *size = safetensors_metadata(f, "timm.img_size");
     const char *labels = safetensors_metadata(f, "timm.labels"), *kwargs = safetensors_metadata(f, "timm.model_kwargs");
     long long h, w;
