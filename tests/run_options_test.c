@@ -351,6 +351,45 @@ TEST(run_options_validate)
     free(t.err);
 }
 
+/* Where figures cannot go is told before anything is computed: the weights are not even looked for. */
+TEST(run_options_validate_says_where_it_cannot_write)
+{
+    char file[1200], under[1300];
+    snprintf(file, sizeof file, "%s", test_temp("a-file"));
+    snprintf(under, sizeof under, "--results-file %s/r.csv", file);
+    FILE *f = fopen(file, "w");
+    REQUIRE(f && fputs("as before", f) >= 0 && !fclose(f), "no file");
+    const struct { const char *options; int code; const char *says; } cases[] = {
+        { "--confusion matrix.bmp", 2, "--confusion writes a .csv or a .png, not 'matrix.bmp'\nTry 'timm validate --help'.\n" },
+        { "--confusion matrix", 2, "--confusion writes a .csv or a .png, not 'matrix'\n" },
+        { "--confusion .csv", 2, "--confusion writes a .csv or a .png, not '.csv'\n" },
+        { "--confusion no/such/m.png", 1, "no/such/m.png: cannot write: No such file or directory\n" },
+        { "--results-file no/such/r.csv", 1, "no/such/r.csv: cannot write: No such file or directory\n" },
+        { "--results-file /", 1, "/: cannot write: Is a directory\n" },
+        { under, 1, "/a-file/r.csv: cannot write: Not a directory\n" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint no/such %s", made_idx(44, 20, 4), cases[i].options);
+        CHECK(r.code == cases[i].code && !*r.out && command_has(r.err, cases[i].says) && !command_has(r.err, "no/such:"), "%s: exit %d: %s",
+              cases[i].options, r.code, r.err);
+        command_free(&r);
+    }
+    /* A file is replaced or left, and a device is no file to be replaced. */
+    trained t = good_train("--epochs 1");
+    command_result r = command_run("(ulimit -f 0; %s validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --no-tune --results-file %s; "
+                                   "echo exit $?) 2>&1 | cat", TEST_TIMM, made_idx(44, 20, 4), t.folder, file);
+    char *left = command_slurp(file);
+    CHECK(command_has(r.out, "a-file: cannot write: File too large\n") && command_has(r.out, "exit 1\n") && left && !strcmp(left, "as before"),
+          "%s; %s", r.out, left);
+    free(left);
+    command_free(&r);
+    r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --results-file /dev/stdout", made_idx(44, 20, 4),
+                    t.folder);
+    CHECK(r.code == 0 && command_has(r.out, "model,top1,top1_err,"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    free(t.err);
+}
+
 /* The command line has the last word, on flags too; what a file leaves at null is not asked for, whether or not there is such an option. */
 TEST(run_options_flags_out_again)
 {
