@@ -214,6 +214,10 @@ TEST(run_errors_resume)
     fails(output, "--epochs 2 --resume auto -m test_resnet", 1, "is a checkpoint of test_vit, not of test_resnet\n");
     fails(output, "--epochs 2 --resume auto --img-size 64", 1, "pos_embed' holds ");
     nothing_lost("resumed as something else", last, kept);
+    snprintf(other, sizeof other, "%s/r/args.yaml", output);
+    char *args = command_slurp(other);
+    CHECK(command_has(args, "\nopt: sgd\n") && command_has(args, "\nmodel_ema: false\n"), "%s", args);
+    free(args);
     run_there(other, bad, strange, "-m test_resnet");
     snprintf(options, sizeof options, "--epochs 2 --resume %s", other);
     fails(output, options, 1, "is a checkpoint of test_resnet, not of test_vit\n");

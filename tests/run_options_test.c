@@ -144,6 +144,67 @@ TEST(run_options_no_resume_opt)
     free(t.err);
 }
 
+static int rows_of(const trained *t)
+{
+    char path[1400];
+    path_in(path, t, "summary.csv");
+    char *text = command_slurp(path);
+    int n = -1;                                          /* the header */
+    for (const char *p = text; p && *p; p++)
+        n += *p == '\n';
+    free(text);
+    return n;
+}
+
+/* From an older checkpoint of the same run: what is given up is told, and the folder is at once what it was then. */
+TEST(run_options_resume_from_older)
+{
+    trained t = good_train("--epochs 4 --lr 0.05"), u;
+    char options[4096], old[1200], now[1400], why[4096];
+    snprintf(old, sizeof old, "%s", test_temp("old.safetensors"));
+    path_in(now, &t, "checkpoint-1.safetensors");
+    command_result r = command_run("cp %s %s", now, old);
+    command_free(&r);
+    *strrchr(now, '/') = 0;
+    snprintf(options, sizeof options, "--epochs 2 --lr 0.05 --output %s/.. --resume %s/checkpoint-1.safetensors", now, now);
+    u = train(options);
+    CHECK(u.code == 0 && !u.epochs && command_has(u.err, "timm: epochs 2 to 3 of ") && command_has(u.err, "/r are given up\n"), "exit %d: %s", u.code, u.err);
+    path_in(now, &t, "last.safetensors");
+    CHECK(same_tensors(old, now, why, sizeof why), "%s", why);
+    t.epochs = 2;
+    CHECK(!has_epoch(&t, 2) && !has_epoch(&t, 3) && rows_of(&t) == 2, "epochs that were given up are there");
+    check_history(&t, t.top1, false, 10);
+    free(u.err);
+    /* Again: nothing is given up. */
+    snprintf(options, sizeof options, "--epochs 3 --lr 0.05 --output %s/.. --resume %s", t.folder, old);
+    u = train(options);
+    CHECK(u.code == 0 && u.epochs == 1 && !command_has(u.err, "given up"), "exit %d: %s", u.code, u.err);
+    free(u.err);
+    free(t.err);
+}
+
+/* In another folder model_best.safetensors is there from the beginning, or, if the best of the old one is not at hand, after an epoch. */
+TEST(run_options_resume_elsewhere)
+{
+    trained t = good_train("--epochs 2 --lr 0 --checkpoint-hist 1"), u;              /* the first is as good as the second */
+    char options[1600], best[1400], last[1400], why[4096];
+    static const struct { const char *from; int epochs, best; } cases[] = {
+        { "checkpoint-0", 1, 0 }, { "last", 2, -1 }, { "last", 3, 2 }, { "checkpoint-0", 3, 0 },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(options, sizeof options, "--epochs %d --lr 0 --checkpoint-hist 1 --resume %s/%s.safetensors", cases[i].epochs, t.folder, cases[i].from);
+        u = train(options);
+        path_in(best, &u, "model_best.safetensors");
+        path_in(last, &u, "last.safetensors");
+        CHECK(u.code == 0 && !access(last, F_OK), "%s: exit %d: %s", options, u.code, u.err);
+        CHECK(access(best, F_OK) == (cases[i].best < 0 ? -1 : 0) && (cases[i].best < 0 || has_epoch(&u, cases[i].best)), "%s: not the best", options);
+        free(u.err);
+    }
+    path_in(last, &t, "checkpoint-0.safetensors");
+    CHECK(same_tensors(best, last, why, sizeof why), "%s", why);
+    free(t.err);
+}
+
 /* -- what is trained --------------------------------------------------------------------------------------------------------------- */
 
 /* How far a tensor is between two files: the greatest difference. */
