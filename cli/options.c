@@ -217,7 +217,7 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
             text = arg[n] ? arg + n + 1 : NULL;
             if (!o && !text && (o = find_negated(options, arg)))
                 text = "false";
-        } else {
+        } else if (!(o = find(options, arg, strlen(arg)))) {              /* but for "-vb" */
             for (const option *k = options; k->help && !o; k++)
                 if (k->letter == arg[1])
                     o = k;
