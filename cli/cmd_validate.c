@@ -9,8 +9,8 @@
 
 static struct {
     const char *model, *checkpoint, *backend, *precision, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
-    text_list kwargs;
-    int64_t classes, chans, size, threads, batch, workers;
+    text_list kwargs, input;
+    int64_t classes, chans, side, size[3], threads, batch, workers;
     bool ema, retry, json, per_class, pretrained, tune, no_tune;
 } o = { .batch = 256, .workers = 2 };
 
@@ -20,7 +20,8 @@ static const option options[] = {
     { "--use-ema", 0, OPT_FLAG, &o.ema, NULL, "the averaged weights of a run's checkpoint", 0, 0 },
     { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the weights)", 1, 1000000 },
     { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
-    { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
+    { "--img-size", 0, OPT_INT, &o.side, "N", "height and width (the model's own)", 1, 65535 },
+    { "--input-size", 0, OPT_WORDS, &o.input, "C H W", "channels, height and width, in place of the two", 0, 3 },
     { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor (those of the checkpoint)", 0, 0 },
     { "--data-dir", 0, OPT_TEXT, &o.dir, "DIR", "the images, as DIR", 0, 0 },
     { "--dataset", 0, OPT_TEXT, &o.dataset, "KIND", "folder, fashion-mnist, idx, cifar10, cifar100 (folder)", 0, 0 },
@@ -264,8 +265,8 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, name);
     int classes = o.classes ? (int)o.classes : TIMM_CLASSES_OF_WEIGHTS;
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK
-        ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
-                                                     .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema,
+        ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.size[0],
+                                                     .img_size = { o.size[1], o.size[2] }, .strict = true, .use_ema = o.ema,
                                                      .kwargs = cli_joined(&o.kwargs), .precision = o.precision }) : NULL;
     timm_trainer *t = m ? timm_trainer_open(m) : NULL;
     timm_metrics r = { 0 };
@@ -319,6 +320,8 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_validate, "--per-class and --confusion are of classification, not of --task %s", o.task);
     if (o.confusion && !ends_in(o.confusion, ".csv") && !ends_in(o.confusion, ".png"))
         return cli_usage(&cmd_validate, "--confusion writes a .csv or a .png, not '%s'", o.confusion);
+    if ((code = cli_input_size(&cmd_validate, &o.input, o.chans, o.side, o.size)))
+        return code;
     if ((o.confusion && !can_write(o.confusion)) || (o.results && !can_write(o.results)))
         return EXIT_FAILED;
     o.dir = operands.count ? operands.text[0] : o.dir;

@@ -270,7 +270,7 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
         return tell(c, key, "%s takes %s", scalar(key), kind == OPT_WORDS ? "a list" : "one value");
     if (misfit(kind, text))
         return tell(c, key, "%s takes %s, not '%s'", scalar(key), misfit(kind, text), text);
-    if (own && own->most > own->least && (strtod(text, NULL) < (double)own->least || strtod(text, NULL) > (double)own->most))
+    if (own && kind != OPT_WORDS && own->most > own->least && (strtod(text, NULL) < (double)own->least || strtod(text, NULL) > (double)own->most))
         return tell(c, key, "%s takes a number from %lld to %lld, not '%s'", scalar(key), (long long)own->least, (long long)own->most, text);
     if (own)
         store_own(own, text);
