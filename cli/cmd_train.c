@@ -137,7 +137,8 @@ static void each_epoch(void *user, const timm_epoch *e)
 
 static timm_model *make_model(timm_ctx *ctx, const char *name, int classes, const int64_t input[3])
 {
-    const char *weights = o.checkpoint ? o.checkpoint : o.pretrained ? timm_find_weights(ctx, name) : NULL;
+    bool named = o.checkpoint && *o.checkpoint;          /* timm's own files of options say '' */
+    const char *weights = named ? o.checkpoint : o.pretrained ? timm_find_weights(ctx, name) : NULL;
     return timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)input[0], .img_size = { input[1], input[2] },
                                                       .global_pool = o.pool, .drop_rate = (float)o.drop, .drop_path = (float)o.drop_path,
                                                       .drop_block = (float)o.drop_block, .kwargs = cli_joined(&o.kwargs) });

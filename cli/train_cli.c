@@ -243,6 +243,17 @@ static int unknown(const config *c, const yaml_node_t *at, const char *key, cons
     return tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like);
 }
 
+/* An option of timm's that is not there: fine as long as it asks for nothing. */
+static int take_absent(const config *c, const yaml_node_t *key, const yaml_node_t *value, const char *name)
+{
+    const char *text = scalar(value);
+    train_absent is = train_absent_option(scalar(key), text);
+    if (is == ABSENT_UNKNOWN)
+        return unknown(c, key, scalar(key), name);
+    return is == ABSENT_OFF ? EXIT_OK : tell(c, key, "timm's %s is not there yet, and %s%s%s asks for it; null does without", scalar(key),
+                                             text ? "'" : "", text ? text : "a list", text ? "'" : "");
+}
+
 static const option_kind kinds[] = { [TIMM_FLAG] = OPT_FLAG, [TIMM_INT] = OPT_INT, [TIMM_NUMBER] = OPT_DOUBLE, [TIMM_TEXT] = OPT_TEXT,
                                      [TIMM_LIST] = OPT_WORDS };
 
@@ -262,7 +273,7 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
     if (is_null(value))                                  /* not set: timm's own files name every option */
         return EXIT_OK;
     if (!own && i == c->t->count)
-        return unknown(c, key, scalar(key), name);
+        return take_absent(c, key, value, name);
     option_kind kind = own ? own->kind : kinds[c->t->of[i]->kind];
     bool pairs = value->type == YAML_MAPPING_NODE && !strcmp(own ? own->argument : c->t->of[i]->argument, "K=V...");
     const char *text = pairs ? pairs_of(c, value) : kind == OPT_WORDS || scalar(value) ? value_of(c, value, " ") : NULL;

@@ -39,7 +39,8 @@ int timm_count_classes(timm_ctx *ctx, const char *kind, const char *dir, const c
 {
     if (!ctx)
         return 0;
-    dataset *d = dataset_open(kind ? kind : "", dir ? dir : "", split ? split : "train", &(dataset_opts){ .class_map = class_map }, &ctx->st);
+    dataset_opts o = { .class_map = class_map && *class_map ? class_map : NULL };
+    dataset *d = dataset_open(kind ? kind : "", dir ? dir : "", split ? split : "train", &o, &ctx->st);
     int classes = d ? dataset_classes(d) : 0;
     dataset_close(d);
     return classes;

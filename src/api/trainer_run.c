@@ -76,6 +76,7 @@ static bool take_folder(timm_trainer *t)
 static bool name_folder(timm_trainer *t)
 {
     const char *name = train_text(&t->opts, "experiment"), *output = train_text(&t->opts, "output");
+    output = *output ? output : "output/train";          /* timm's own files of options say '' */
     if (!*name && !strcmp(train_text(&t->opts, "resume"), "auto"))
         return status_fail(st_of(t), TIMM_BAD_ARG, "--resume auto finds a run by its name: --experiment");
     if (*name) {

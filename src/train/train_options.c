@@ -111,7 +111,7 @@ static const timm_train_option table[] = {
     { "val-interval", I, "1", "N", "validate every N epochs" },
     { "recovery-interval", I, "0", "N", "save within the epoch, too, every N updates" },
     { "checkpoint-hist", I, "10", "N", "how many of the best checkpoints to keep" },
-    { "output", T, "output/train", "DIR", "where runs go" },
+    { "output", T, "", "DIR", "where runs go (output/train)" },
     { "experiment", T, NULL, "NAME", "folder of this run in it (date-time-model-size)" },
     { "eval-metric", T, NULL, "NAME", "what is best: loss; top1, top5 (top1); multilabel: map, micro_f1, macro_f1, sample_f1 (map); regression: "
       "rmse, mae, r2 (rmse)" },
