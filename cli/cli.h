@@ -20,7 +20,7 @@ typedef struct option {
     option_kind kind;
     void *value;                        /* bool, const char *, int64_t, double, text_list; OPT_WORDS: text_list, of all words up to the next option */
     const char *argument, *help;        /* "K", "how many classes to print (5)" */
-    int64_t least, most;                /* of OPT_INT and OPT_DOUBLE, when most > least */
+    int64_t least, most;                /* of OPT_INT and OPT_DOUBLE, when most > least; most of OPT_WORDS: words, 0: any number */
 } option;
 
 typedef struct text_list { const char **text; size_t count, room; } text_list;       /* grows; NULL-ended; never freed by hand */
@@ -42,6 +42,9 @@ void cli_help(const command *c, const option *options, FILE *f);
 int cli_usage(const command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_append(text_list *l, const char *text);
 const char *cli_joined(const text_list *l);             /* "a b c", for the next seven calls; NULL: an empty list */
+/* What --input-size, "C H W", --in-chans and --img-size say together: channels, height and width, 0 where none says anything.
+ * EXIT_USAGE, told, where they contradict each other. */
+int cli_input_size(const command *c, const text_list *words, int64_t chans, int64_t side, int64_t size[3]);
 /* Is a word nearer to this name than to all before?  *least, then that distance, begins as one more than what is worth
  * suggesting. */
 enum { CLI_NEAR = 3 };

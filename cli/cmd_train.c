@@ -15,7 +15,7 @@ static struct {
     const char *model, *checkpoint, *backend, *config, *pool;
     int64_t classes, chans, size, threads;
     double drop, drop_path, drop_block;
-    text_list kwargs;
+    text_list kwargs, input;
     bool pretrained, list_opts;
 } o;
 
@@ -27,6 +27,7 @@ static const option own[] = {
     { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the data)", 1, 1000000 },
     { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
     { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
+    { "--input-size", 0, OPT_WORDS, &o.input, "C H W", "channels, height and width, in place of the two", 0, 3 },
     { "--gp", 0, OPT_TEXT, &o.pool, "POOL", "global pooling: avg, max, avgmax, ... (the model's own)", 0, 0 },
     { "--drop", 0, OPT_DOUBLE, &o.drop, "P", "dropout before the head", 0, 1 },
     { "--drop-path", 0, OPT_DOUBLE, &o.drop_path, "P", "stochastic depth", 0, 1 },
@@ -134,10 +135,11 @@ static void each_epoch(void *user, const timm_epoch *e)
 
 /* -- the command ----------------------------------------------------------------------------------------------------------- */
 
-static timm_model *make_model(timm_ctx *ctx, const char *name, int classes)
+static timm_model *make_model(timm_ctx *ctx, const char *name, int classes, const int64_t input[3])
 {
-    const char *weights = o.checkpoint ? o.checkpoint : o.pretrained ? timm_find_weights(ctx, name) : NULL;
-    return timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans, .img_size = { o.size, o.size },
+    bool named = o.checkpoint && *o.checkpoint;          /* timm's own files of options say '' */
+    const char *weights = named ? o.checkpoint : o.pretrained ? timm_find_weights(ctx, name) : NULL;
+    return timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)input[0], .img_size = { input[1], input[2] },
                                                       .global_pool = o.pool, .drop_rate = (float)o.drop, .drop_path = (float)o.drop_path,
                                                       .drop_block = (float)o.drop_block, .kwargs = cli_joined(&o.kwargs) });
 }
@@ -196,15 +198,20 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_train, EXIT_OK);
     }
     if (o.config) {
-        o.kwargs.count = 0;
+        bool sized = o.input.count;
+        o.kwargs.count = o.input.count = 0;
         if ((code = train_cli_config(t, o.config, own, sizeof own / sizeof *own)))
             return code;
         operands.count = 0;
+        o.input.count = sized ? 0 : o.input.count;       /* what the command line says wins, and is no more of the same */
         if (!cli_options(&cmd_train, train_cli_options(t), argc, argv, &operands, &code))
             return code;
     }
     if (operands.count > 1)
         return cli_usage(&cmd_train, "one folder of images, not %zu", operands.count);
+    int64_t input[3];
+    if ((code = cli_input_size(&cmd_train, &o.input, o.chans, o.size, input)))
+        return code;
     timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = (int)o.threads, .backend = o.backend, .tuning = TIMM_TUNE_NEVER, .note = train_cli_note,
                                                  .seed = (uint64_t)train_cli_int(t, "seed", 42) });
     if (!ctx) {
@@ -216,7 +223,7 @@ static int run(int argc, char **argv)
     int classes = (int)o.classes;
     if (!classes)
         classes = train_cli_classes(t, ctx, operands.count ? operands.text[0] : NULL);
-    timm_model *m = timm_ctx_status(ctx) == TIMM_OK ? make_model(ctx, name, classes) : NULL;
+    timm_model *m = timm_ctx_status(ctx) == TIMM_OK ? make_model(ctx, name, classes, input) : NULL;
     timm_trainer *trainer = m ? timm_trainer_open(m) : NULL;
     bool stopped = false;
     if (trainer) {

@@ -2,14 +2,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "cli.h"
 #include "timm/train.h"
 
 static struct {
     const char *model, *checkpoint, *backend, *precision, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
-    text_list kwargs;
-    int64_t classes, chans, size, threads, batch, workers;
+    text_list kwargs, input;
+    int64_t classes, chans, side, size[3], threads, batch, workers;
     bool ema, retry, json, per_class, pretrained, tune, no_tune;
 } o = { .batch = 256, .workers = 2 };
 
@@ -19,7 +20,8 @@ static const option options[] = {
     { "--use-ema", 0, OPT_FLAG, &o.ema, NULL, "the averaged weights of a run's checkpoint", 0, 0 },
     { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head (those of the weights)", 1, 1000000 },
     { "--in-chans", 0, OPT_INT, &o.chans, "N", "1 for grey images, 3 (the model's own)", 1, 3 },
-    { "--img-size", 0, OPT_INT, &o.size, "N", "height and width (the model's own)", 1, 65535 },
+    { "--img-size", 0, OPT_INT, &o.side, "N", "height and width (the model's own)", 1, 65535 },
+    { "--input-size", 0, OPT_WORDS, &o.input, "C H W", "channels, height and width, in place of the two", 0, 3 },
     { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor (those of the checkpoint)", 0, 0 },
     { "--data-dir", 0, OPT_TEXT, &o.dir, "DIR", "the images, as DIR", 0, 0 },
     { "--dataset", 0, OPT_TEXT, &o.dataset, "KIND", "folder, fashion-mnist, idx, cifar10, cifar100 (folder)", 0, 0 },
@@ -45,12 +47,6 @@ static const option options[] = {
 };
 
 /* -- results --------------------------------------------------------------------------------------------------------------- */
-
-static bool tell_errno(const char *path)
-{
-    fprintf(stderr, "timm validate: %s: %s\n", path, strerror(errno));
-    return false;
-}
 
 static json_t *rounded(double v, int digits)
 {
@@ -109,88 +105,127 @@ static void csv_text(FILE *f, const char *s)
     fputs(plain ? "" : "\"", f);
 }
 
-static bool write_results(const char *path, json_t *all)
+static void print_csv(FILE *f, json_t *all)
 {
-    FILE *f = fopen(path, "w");
-    if (!f) {
-        return tell_errno(path);
-    }
     size_t i;
     json_t *row, *v;
-    const char *key;
-    if (o.format && !strcmp(o.format, "json")) {
-        json_dumpf(json_array_size(all) == 1 ? json_array_get(all, 0) : all, f, JSON_INDENT(4) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
-        fputc('\n', f);
-    } else {
-        json_array_foreach(all, i, row) {
-            const char *comma = "";
-            if (!i) {
-                json_object_foreach(row, key, v) {
-                    fprintf(f, "%s%s", comma, key);
-                    comma = ",";
-                }
-                fputc('\n', f);
-            }
-            comma = "";
-            json_object_foreach(row, key, v) {
-                fputs(comma, f);
-                if (json_is_string(v))
-                    csv_text(f, json_string_value(v));
-                else
-                    fprintf(f, "%.9g", json_number_value(v));
-                comma = ",";
-            }
-            fputc('\n', f);
+    const char *key, *comma = "";
+    json_object_foreach(json_array_get(all, 0), key, v) {
+        fprintf(f, "%s%s", comma, key);
+        comma = ",";
+    }
+    json_array_foreach(all, i, row) {
+        comma = "\n";
+        json_object_foreach(row, key, v) {
+            fputs(comma, f);
+            if (json_is_string(v))
+                csv_text(f, json_string_value(v));
+            else
+                fprintf(f, "%.9g", json_number_value(v));
+            comma = ",";
         }
     }
-    if (!ferror(f) && !fclose(f))
+    fputc('\n', f);
+}
+
+/* Text on its way to a file, which appears whole or not at all. */
+typedef struct output { FILE *f; char *text; size_t size; } output;
+
+static FILE *begin(output *to)
+{
+    *to = (output){ NULL, NULL, 0 };
+    to->f = open_memstream(&to->text, &to->size);
+    if (!to->f)
+        fputs("timm validate: out of memory\n", stderr);
+    return to->f;
+}
+
+static bool end(timm_ctx *ctx, output *to, const char *path)
+{
+    bool ok = !fclose(to->f) && timm_write_file(ctx, path, to->text, to->size) == TIMM_OK;
+    free(to->text);
+    return ok;
+}
+
+static bool write_results(timm_ctx *ctx, const char *path, json_t *all)
+{
+    output to;
+    if (!begin(&to))
+        return false;
+    if (o.format && !strcmp(o.format, "json")) {
+        json_dumpf(json_array_size(all) == 1 ? json_array_get(all, 0) : all, to.f, JSON_INDENT(4) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+        fputc('\n', to.f);
+    } else {
+        print_csv(to.f, all);
+    }
+    return end(ctx, &to, path);
+}
+
+static bool ends_in(const char *path, const char *kind)
+{
+    size_t n = strlen(path), k = strlen(kind);
+    return n > k && !strcmp(path + n - k, kind);
+}
+
+/* Said now, and not after an hour of validation: a folder that is not there, or takes no files. */
+static bool can_write(const char *path)
+{
+    struct stat s;
+    char folder[4096] = ".";
+    const char *slash = strrchr(path, '/');
+    bool there = !stat(path, &s);
+    if (slash)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    if (there && S_ISDIR(s.st_mode))
+        errno = EISDIR;
+    else if (!access(there && !S_ISREG(s.st_mode) ? path : folder, W_OK))
         return true;
-    return tell_errno(path);
+    fprintf(stderr, "timm validate: %s: cannot write: %s\n", path, strerror(errno));
+    return false;
 }
 
 static const char *class_of(const timm_trainer *t, int i) { return i < timm_trainer_classes(t) ? timm_trainer_class(t, i) : ""; }
 
+static bool draw_confusion(timm_ctx *ctx, const char *path, const timm_metrics *r)
+{
+    int n = r->classes, cell = n < 64 ? 512 / n : 8;
+    cell = n > 512 ? 1 : cell;
+    timm_image m = { n * cell, n * cell, 3, malloc((size_t)(n * cell) * (size_t)(n * cell) * 3) };
+    for (int y = 0; m.pixels && y < n * cell; y++)
+        for (int x = 0; x < n * cell; x++) {
+            int64_t row = 0, v = r->confusion[(y / cell) * n + x / cell];
+            for (int c = 0; c < n; c++)
+                row += r->confusion[(y / cell) * n + c];
+            double part = row ? (double)v / (double)row : 0;
+            uint8_t *p = m.pixels + ((size_t)y * (size_t)m.width + (size_t)x) * 3;
+            p[0] = (uint8_t)(255 - 220 * part);
+            p[1] = (uint8_t)(255 - 150 * part);
+            p[2] = (uint8_t)(255 - 90 * part);
+        }
+    bool ok = m.pixels && timm_image_save(ctx, path, &m, false) == TIMM_OK;
+    free(m.pixels);
+    return ok;
+}
+
 static bool write_confusion(timm_ctx *ctx, const char *path, const timm_trainer *t, const timm_metrics *r)
 {
-    int n = r->classes;
-    size_t length = strlen(path);
-    if (length > 4 && !strcmp(path + length - 4, ".png")) {
-        int cell = n < 64 ? 512 / n : 8;
-        cell = n > 512 ? 1 : cell;
-        timm_image m = { n * cell, n * cell, 3, malloc((size_t)(n * cell) * (size_t)(n * cell) * 3) };
-        for (int y = 0; m.pixels && y < n * cell; y++)
-            for (int x = 0; x < n * cell; x++) {
-                int64_t row = 0, v = r->confusion[(y / cell) * n + x / cell];
-                for (int c = 0; c < n; c++)
-                    row += r->confusion[(y / cell) * n + c];
-                double part = row ? (double)v / (double)row : 0;
-                uint8_t *p = m.pixels + ((size_t)y * (size_t)m.width + (size_t)x) * 3;
-                p[0] = (uint8_t)(255 - 220 * part);
-                p[1] = (uint8_t)(255 - 150 * part);
-                p[2] = (uint8_t)(255 - 90 * part);
-            }
-        bool ok = m.pixels && timm_image_save(ctx, path, &m, false) == TIMM_OK;
-        free(m.pixels);
-        return ok;
+    output to;
+    if (ends_in(path, ".png"))
+        return draw_confusion(ctx, path, r);
+    if (!begin(&to))
+        return false;
+    for (int i = 0; i < r->classes; i++) {
+        fputc(',', to.f);
+        csv_text(to.f, class_of(t, i));
     }
-    FILE *f = fopen(path, "w");
-    if (!f) {
-        return tell_errno(path);
+    for (int i = 0; i < r->classes; i++) {
+        fputc('\n', to.f);
+        csv_text(to.f, class_of(t, i));
+        for (int k = 0; k < r->classes; k++)
+            fprintf(to.f, ",%lld", (long long)r->confusion[i * r->classes + k]);
     }
-    for (int i = 0; i < n; i++) {
-        fputc(',', f);
-        csv_text(f, class_of(t, i));
-    }
-    for (int i = 0; i < n; i++) {
-        fputc('\n', f);
-        csv_text(f, class_of(t, i));
-        for (int k = 0; k < n; k++)
-            fprintf(f, ",%lld", (long long)r->confusion[i * n + k]);
-    }
-    fputc('\n', f);
-    if (!ferror(f) && !fclose(f))
-        return true;
-    return tell_errno(path);
+    fputc('\n', to.f);
+    return end(ctx, &to, path);
 }
 
 static void print_classes(const timm_trainer *t, const timm_metrics *r)
@@ -230,8 +265,8 @@ static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, name);
     int classes = o.classes ? (int)o.classes : TIMM_CLASSES_OF_WEIGHTS;
     timm_model *m = timm_ctx_status(ctx) == TIMM_OK
-        ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.chans,
-                                                     .img_size = { o.size, o.size }, .strict = true, .use_ema = o.ema,
+        ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.size[0],
+                                                     .img_size = { o.size[1], o.size[2] }, .strict = true, .use_ema = o.ema,
                                                      .kwargs = cli_joined(&o.kwargs), .precision = o.precision }) : NULL;
     timm_trainer *t = m ? timm_trainer_open(m) : NULL;
     timm_metrics r = { 0 };
@@ -283,6 +318,12 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_validate, "--results-format is csv or json, not '%s'", o.format);
     if (o.task && strcmp(o.task, "classification") && (o.per_class || o.confusion))
         return cli_usage(&cmd_validate, "--per-class and --confusion are of classification, not of --task %s", o.task);
+    if (o.confusion && !ends_in(o.confusion, ".csv") && !ends_in(o.confusion, ".png"))
+        return cli_usage(&cmd_validate, "--confusion writes a .csv or a .png, not '%s'", o.confusion);
+    if ((code = cli_input_size(&cmd_validate, &o.input, o.chans, o.side, o.size)))
+        return code;
+    if ((o.confusion && !can_write(o.confusion)) || (o.results && !can_write(o.results)))
+        return EXIT_FAILED;
     o.dir = operands.count ? operands.text[0] : o.dir;
     timm_ctx *ctx = cli_open(o.threads, o.backend, 0, cli_tuning(o.tune, o.no_tune));
     json_t *all = json_array();
@@ -304,7 +345,7 @@ static int run(int argc, char **argv)
     }
     free(names);
     all = by_rank(all);
-    if (o.results && json_array_size(all) && !write_results(o.results, all))
+    if (o.results && json_array_size(all) && !write_results(ctx, o.results, all))
         worst = EXIT_FAILED;
     json_decref(all);
     code = cli_close(&cmd_validate, ctx, NULL);

@@ -222,7 +222,7 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
                 }
                 text = "false";
             }
-        } else {
+        } else if (!(o = find(options, arg, strlen(arg)))) {              /* but for "-vb" */
             for (const option *k = options; k->help && !o; k++)
                 if (k->letter == arg[1])
                     o = k;
@@ -241,8 +241,25 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
         }
         if ((*code = store(c, o, text)))
             return false;
-        while (o->kind == OPT_WORDS && i + 1 < argc && is_word(argv[i + 1]))
+        for (int64_t n = 1; o->kind == OPT_WORDS && n != o->most && i + 1 < argc && is_word(argv[i + 1]); n++)
             cli_append(o->value, argv[++i]);
     }
     return true;
+}
+
+int cli_input_size(const command *c, const text_list *words, int64_t chans, int64_t side, int64_t size[3])
+{
+    const char *text = cli_joined(words);
+    long long v[3] = { chans, side, side };
+    char more;
+    if (text && (sscanf(text, "%lld %lld %lld %c", &v[0], &v[1], &v[2], &more) != 3 || v[0] < 1 || v[0] > 3 || v[1] < 1 || v[1] > 65535
+                 || v[2] < 1 || v[2] > 65535))
+        return cli_usage(c, "--input-size takes channels, height and width, as 3 224 224, not '%s'", text);
+    if (chans && chans != v[0])
+        return cli_usage(c, "--input-size says %lld channels, --in-chans %lld", v[0], (long long)chans);
+    if (side && (side != v[1] || side != v[2]))
+        return cli_usage(c, "--input-size says %lld x %lld, --img-size %lld", v[1], v[2], (long long)side);
+    for (int i = 0; i < 3; i++)
+        size[i] = v[i];
+    return EXIT_OK;
 }

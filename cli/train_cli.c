@@ -21,11 +21,31 @@ struct train_cli {
 
 static train_cli the;
 
+/* timm's other names of the library's options: the letters with them, longer ones behind all, where they are the same values. */
+static void add_aliases(train_cli *t)
+{
+    static char help[MOST][64];
+    size_t n = t->count;
+    t->option[n++].help = "Names as in timm:";
+    for (size_t i = t->first; i < t->count; i++) {
+        const char *alias = t->of[i]->name ? timm_train_alias(t->of[i]->name) : NULL;
+        if (alias && strlen(alias) == 2) {
+            t->option[i].letter = alias[1];
+        } else if (alias && n < MOST - 1) {
+            snprintf(help[n], sizeof *help, "as %s", t->option[i].name);
+            t->option[n] = t->option[i];
+            t->option[n].name = alias;
+            t->option[n].help = help[n];
+            n++;
+        }
+    }
+}
+
 train_cli *train_cli_new(const option *own, size_t count)
 {
     the = (train_cli){ .count = count, .first = count };
     memcpy(the.option, own, count * sizeof *own);
-    for (const timm_train_option *t = timm_train_options(); t->help && the.count < MOST - 1; t++) {
+    for (const timm_train_option *t = timm_train_options(); t->help && the.count < MOST - 2; t++) {
         size_t i = the.count++;
         option *p = &the.option[i];
         the.of[i] = t;
@@ -36,13 +56,13 @@ train_cli *train_cli_new(const option *own, size_t count)
         p->name = the.name[i];
         p->kind = t->kind == TIMM_FLAG ? OPT_FLAG : t->kind == TIMM_LIST ? OPT_WORDS : OPT_TEXT;
         p->value = t->kind == TIMM_FLAG ? (void *)&the.flag[i] : t->kind == TIMM_LIST ? (void *)&the.words[i] : (void *)&the.text[i];
-        p->letter = !strcmp(t->name, "batch-size") ? 'b' : !strcmp(t->name, "workers") ? 'j' : 0;
         if (t->fallback && *t->fallback && t->kind != TIMM_FLAG) {
             static char help[MOST][256];
             snprintf(help[i], sizeof *help, "%s (%s)", t->help, t->fallback);
             p->help = help[i];
         }
     }
+    add_aliases(&the);
     return &the;
 }
 
@@ -55,9 +75,11 @@ static const char *given(const train_cli *t, size_t i)
 
 static size_t index_of(const train_cli *t, const char *name)
 {
-    for (size_t i = t->first; i < t->count; i++)
-        if (t->of[i]->name && !strcmp(t->of[i]->name, name))
+    for (size_t i = t->first; i < t->count; i++) {
+        const char *alias = t->of[i]->name ? timm_train_alias(t->of[i]->name) : NULL;
+        if (t->of[i]->name && (!strcmp(t->of[i]->name, name) || (alias && !strcmp(alias + strspn(alias, "-"), name))))
             return i;
+    }
     return t->count;
 }
 
@@ -222,6 +244,17 @@ static int unknown(const config *c, const yaml_node_t *at, const char *key, cons
     return tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like);
 }
 
+/* An option of timm's that is not there: fine as long as it asks for nothing. */
+static int take_absent(const config *c, const yaml_node_t *key, const yaml_node_t *value, const char *name)
+{
+    const char *text = scalar(value);
+    train_absent is = train_absent_option(scalar(key), text);
+    if (is == ABSENT_UNKNOWN)
+        return unknown(c, key, scalar(key), name);
+    return is == ABSENT_OFF ? EXIT_OK : tell(c, key, "timm's %s is not there yet, and %s%s%s asks for it; null does without", scalar(key),
+                                             text ? "'" : "", text ? text : "a list", text ? "'" : "");
+}
+
 static const option_kind kinds[] = { [TIMM_FLAG] = OPT_FLAG, [TIMM_INT] = OPT_INT, [TIMM_NUMBER] = OPT_DOUBLE, [TIMM_TEXT] = OPT_TEXT,
                                      [TIMM_LIST] = OPT_WORDS };
 
@@ -241,7 +274,7 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
     if (is_null(value))                                  /* not set: timm's own files name every option */
         return EXIT_OK;
     if (!own && i == c->t->count)
-        return unknown(c, key, scalar(key), name);
+        return take_absent(c, key, value, name);
     option_kind kind = own ? own->kind : kinds[c->t->of[i]->kind];
     bool pairs = value->type == YAML_MAPPING_NODE && !strcmp(own ? own->argument : c->t->of[i]->argument, "K=V...");
     const char *text = pairs ? pairs_of(c, value) : kind == OPT_WORDS || scalar(value) ? value_of(c, value, " ") : NULL;
@@ -249,7 +282,7 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
         return tell(c, key, "%s takes %s", scalar(key), kind == OPT_WORDS ? "a list" : "one value");
     if (misfit(kind, text))
         return tell(c, key, "%s takes %s, not '%s'", scalar(key), misfit(kind, text), text);
-    if (own && own->most > own->least && (strtod(text, NULL) < (double)own->least || strtod(text, NULL) > (double)own->most))
+    if (own && kind != OPT_WORDS && own->most > own->least && (strtod(text, NULL) < (double)own->least || strtod(text, NULL) > (double)own->most))
         return tell(c, key, "%s takes a number from %lld to %lld, not '%s'", scalar(key), (long long)own->least, (long long)own->most, text);
     if (own)
         store_own(own, text);

@@ -16,6 +16,9 @@ int64_t train_cli_int(const train_cli *t, const char *name, int64_t otherwise);
 /* How many classes the data have: 0 with a status. */
 int train_cli_classes(const train_cli *t, timm_ctx *ctx, const char *dir);
 void train_cli_apply(const train_cli *t, timm_trainer *trainer, const char *dir);
+/* Options of timm's train.py that are not there, by their keys in args.yaml: does a value (NULL: a list) ask for one? */
+typedef enum train_absent { ABSENT_UNKNOWN, ABSENT_OFF, ABSENT_ASKED } train_absent;
+train_absent train_absent_option(const char *key, const char *value);
 void train_cli_note(void *user, const char *text);
 
 #endif

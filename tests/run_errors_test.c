@@ -207,12 +207,17 @@ TEST(run_errors_resume)
     run_there(last, kept, output, "");
     fails(output, "--epochs 2", 2, " holds a run; --resume auto goes on with it, another --experiment begins anew\n");
     nothing_lost("begun again", last, kept);
-    fails(output, "--epochs 2 --resume auto --opt adamw", 1, "it is no checkpoint of such a run\n");
-    fails(output, "--epochs 2 --resume auto --model-ema", 1, "it is no checkpoint of such a run\n");
-    fails(output, "--epochs 2 --resume auto --opt adamw --eval-metric loss --sched plateau", 1, "it is no checkpoint of such a run\n");
+    fails(output, "--epochs 2 --resume auto --opt adamw", 1, "as runs with another --opt; --no-resume-opt begins the optimizer anew\n");
+    fails(output, "--epochs 2 --resume auto --model-ema", 1, "as runs without --model-ema; --no-resume-opt begins the average anew\n");
+    fails(output, "--epochs 2 --resume auto --eval-metric loss --sched plateau", 1,
+          "has no 'schedule/state', as runs with another --sched; --no-resume-opt begins the schedule anew\n");
     fails(output, "--epochs 2 --resume auto -m test_resnet", 1, "is a checkpoint of test_vit, not of test_resnet\n");
     fails(output, "--epochs 2 --resume auto --img-size 64", 1, "pos_embed' holds ");
     nothing_lost("resumed as something else", last, kept);
+    snprintf(other, sizeof other, "%s/r/args.yaml", output);
+    char *args = command_slurp(other);
+    CHECK(command_has(args, "\nopt: sgd\n") && command_has(args, "\nmodel_ema: false\n"), "%s", args);
+    free(args);
     run_there(other, bad, strange, "-m test_resnet");
     snprintf(options, sizeof options, "--epochs 2 --resume %s", other);
     fails(output, options, 1, "is a checkpoint of test_resnet, not of test_vit\n");

@@ -408,3 +408,25 @@ TEST(run_files_report)
         CHECK(command_has(html, inside[i]), "report.html lacks %s", inside[i]);
     free(html);
 }
+
+/* Per cents end at 100: a curve that stays there has its room below. */
+TEST(run_files_report_of_per_cents)
+{
+    timm_epoch rows[3];
+    status st = { 0 };
+    train_options none = { { NULL } };
+    const char *path = test_temp("per-cents.html");
+    static const double levels[] = { 100, 0, 99.3 };
+    for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
+        for (int i = 0; i < 3; i++)
+            rows[i] = (timm_epoch){ .epoch = i, .train_loss = 1, .validated = true,
+                                    .eval = { .task = TIMM_CLASSIFICATION, .loss = 1, .top1 = levels[k], .top5 = levels[k] } };
+        CHECK(write_report(path, "r", &none, "m", rows, 3, NULL, NULL, 0, &st), "%s", st.text);
+        char *html = command_slurp(path), *chart = html ? strstr(html, "Accuracy, per cent") : NULL, *end = chart ? strstr(chart, "</svg>") : NULL;
+        REQUIRE(end, "no chart");
+        *end = 0;
+        CHECK(!strstr(chart, ">120<") && !strstr(chart, ">-20<") && !strstr(chart, "nan") && !strstr(chart, "inf"), "of %g: %s", levels[k], chart);
+        CHECK(levels[k] < 99 || strstr(chart, ">100<"), "of %g: %s", levels[k], chart);
+        free(html);
+    }
+}

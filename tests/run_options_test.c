@@ -113,27 +113,95 @@ TEST(run_options_validation_interval)
     free(t.err);
 }
 
-/* As timm's: the epochs go on, optimizer and average begin anew. */
+/* As timm's: the epochs go on, optimizer and average begin anew, or go. */
 TEST(run_options_no_resume_opt)
 {
-    trained t = good_train("--epochs 2 --lr 0.05"), u;
-    char options[1600], end[1400];
-    static const char *const more[] = { "--opt adamw --lr 1e-3 --model-ema --model-ema-decay 1", "--sched plateau --patience-epochs 1 --lr 0.05" };
-    for (int i = 0; i < 2; i++) {
-        snprintf(options, sizeof options, "--epochs 3 --resume %s/last.safetensors --no-resume-opt %s", t.folder, more[i]);
-        u = good_train(options);
-        CHECK(u.epochs == 1 && command_has(u.err, "going on from"), "%d epochs: %s", u.epochs, u.err);
-        path_in(end, &u, "last.safetensors");
-        size_t n = 0;
-        float *average = i ? NULL : tensor_of(end, "ema/head.weight", &n);
-        char start[1400];
-        path_in(start, &t, "last.safetensors");
-        float *before = tensor_of(start, "head.weight", &n);
-        CHECK(i || (average && before && !memcmp(average, before, n * sizeof *before)), "an average that never moves is what it began with");
-        free(average);
-        free(before);
+    trained t = good_train("--epochs 2 --lr 0.05"), u, averaged;
+    char options[1600], start[1400], end[1400];
+    size_t n = 0;
+    path_in(start, &t, "last.safetensors");
+    snprintf(options, sizeof options, "--epochs 3 --resume %s --no-resume-opt --sched plateau --patience-epochs 1 --lr 0.05", start);
+    u = good_train(options);
+    CHECK(u.epochs == 1 && command_has(u.err, "going on from"), "%d epochs: %s", u.epochs, u.err);
+    free(u.err);
+    snprintf(options, sizeof options, "--epochs 3 --resume %s --no-resume-opt --opt adamw --lr 1e-3 --model-ema --model-ema-decay 1", start);
+    averaged = good_train(options);
+    CHECK(averaged.epochs == 1 && command_has(averaged.err, "going on from"), "%d epochs: %s", averaged.epochs, averaged.err);
+    path_in(end, &averaged, "last.safetensors");
+    float *average = tensor_of(end, "ema/head.weight", &n), *before = tensor_of(start, "head.weight", &n);
+    CHECK(average && before && !memcmp(average, before, n * sizeof *before), "an average that never moves is what it began with");
+    free(average);
+    free(before);
+    /* And without the average again. */
+    for (int anew = 0; anew < 2; anew++) {
+        snprintf(options, sizeof options, "--epochs 4 --resume %s --opt adamw --lr 1e-3 %s", end, anew ? "--no-resume-opt" : "");
+        u = train(options);
+        CHECK(anew ? u.code == 0 && u.epochs == 1 : u.code == 1 && command_has(u.err, "keeps an average of the weights, which is lost without "
+              "--model-ema; --no-resume-opt does without it\n"), "exit %d after %d epochs: %s", u.code, u.epochs, u.err);
         free(u.err);
     }
+    free(averaged.err);
+    free(t.err);
+}
+
+static int rows_of(const trained *t)
+{
+    char path[1400];
+    path_in(path, t, "summary.csv");
+    char *text = command_slurp(path);
+    int n = -1;                                          /* the header */
+    for (const char *p = text; p && *p; p++)
+        n += *p == '\n';
+    free(text);
+    return n;
+}
+
+/* From an older checkpoint of the same run: what is given up is told, and the folder is at once what it was then. */
+TEST(run_options_resume_from_older)
+{
+    trained t = good_train("--epochs 4 --lr 0.05"), u;
+    char options[4096], old[1200], now[1400], why[4096];
+    snprintf(old, sizeof old, "%s", test_temp("old.safetensors"));
+    path_in(now, &t, "checkpoint-1.safetensors");
+    command_result r = command_run("cp %s %s", now, old);
+    command_free(&r);
+    *strrchr(now, '/') = 0;
+    snprintf(options, sizeof options, "--epochs 2 --lr 0.05 --output %s/.. --resume %s/checkpoint-1.safetensors", now, now);
+    u = train(options);
+    CHECK(u.code == 0 && !u.epochs && command_has(u.err, "timm: epochs 2 to 3 of ") && command_has(u.err, "/r are given up\n"), "exit %d: %s", u.code, u.err);
+    path_in(now, &t, "last.safetensors");
+    CHECK(same_tensors(old, now, why, sizeof why), "%s", why);
+    t.epochs = 2;
+    CHECK(!has_epoch(&t, 2) && !has_epoch(&t, 3) && rows_of(&t) == 2, "epochs that were given up are there");
+    check_history(&t, t.top1, false, 10);
+    free(u.err);
+    /* Again: nothing is given up. */
+    snprintf(options, sizeof options, "--epochs 3 --lr 0.05 --output %s/.. --resume %s", t.folder, old);
+    u = train(options);
+    CHECK(u.code == 0 && u.epochs == 1 && !command_has(u.err, "given up"), "exit %d: %s", u.code, u.err);
+    free(u.err);
+    free(t.err);
+}
+
+/* In another folder model_best.safetensors is there from the beginning, or, if the best of the old one is not at hand, after an epoch. */
+TEST(run_options_resume_elsewhere)
+{
+    trained t = good_train("--epochs 2 --lr 0 --checkpoint-hist 1"), u;              /* the first is as good as the second */
+    char options[1600], best[1400], last[1400], why[4096];
+    static const struct { const char *from; int epochs, best; } cases[] = {
+        { "checkpoint-0", 1, 0 }, { "last", 2, -1 }, { "last", 3, 2 }, { "checkpoint-0", 3, 0 },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(options, sizeof options, "--epochs %d --lr 0 --checkpoint-hist 1 --resume %s/%s.safetensors", cases[i].epochs, t.folder, cases[i].from);
+        u = train(options);
+        path_in(best, &u, "model_best.safetensors");
+        path_in(last, &u, "last.safetensors");
+        CHECK(u.code == 0 && !access(last, F_OK), "%s: exit %d: %s", options, u.code, u.err);
+        CHECK(access(best, F_OK) == (cases[i].best < 0 ? -1 : 0) && (cases[i].best < 0 || has_epoch(&u, cases[i].best)), "%s: not the best", options);
+        free(u.err);
+    }
+    path_in(last, &t, "checkpoint-0.safetensors");
+    CHECK(same_tensors(best, last, why, sizeof why), "%s", why);
     free(t.err);
 }
 
@@ -289,6 +357,12 @@ TEST(run_options_validate)
     snprintf(results, sizeof results, "%s", test_temp("results"));
     snprintf(matrix, sizeof matrix, "%s", test_temp("confusion.csv"));
     snprintf(png, sizeof png, "%s", test_temp("confusion.png"));
+    trained plain = good_train("--epochs 1");
+    command_result none = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --use-ema", data, plain.folder);
+    CHECK(none.code == 1 && !*none.out && command_has(none.err, "/last.safetensors holds no averaged weights; checkpoints of runs with --model-ema "
+          "do\n"), "exit %d: %s", none.code, none.err);
+    command_free(&none);
+    free(plain.err);
     for (int e = 0; e < t.epochs; e++) {
         command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/checkpoint-%d.safetensors --use-ema --json "
                                        "--batch-size %d", data, t.folder, e, 3 + 8 * e);
@@ -335,6 +409,45 @@ TEST(run_options_validate)
     CHECK(timm_image_load(ctx, png, 3, &image) == TIMM_OK && image.width == 512 && image.height == 512, "%s", timm_message(ctx));
     timm_image_free(&image);
     timm_close(ctx);
+    free(t.err);
+}
+
+/* Where figures cannot go is told before anything is computed: the weights are not even looked for. */
+TEST(run_options_validate_says_where_it_cannot_write)
+{
+    char file[1200], under[1300];
+    snprintf(file, sizeof file, "%s", test_temp("a-file"));
+    snprintf(under, sizeof under, "--results-file %s/r.csv", file);
+    FILE *f = fopen(file, "w");
+    REQUIRE(f && fputs("as before", f) >= 0 && !fclose(f), "no file");
+    const struct { const char *options; int code; const char *says; } cases[] = {
+        { "--confusion matrix.bmp", 2, "--confusion writes a .csv or a .png, not 'matrix.bmp'\nTry 'timm validate --help'.\n" },
+        { "--confusion matrix", 2, "--confusion writes a .csv or a .png, not 'matrix'\n" },
+        { "--confusion .csv", 2, "--confusion writes a .csv or a .png, not '.csv'\n" },
+        { "--confusion no/such/m.png", 1, "no/such/m.png: cannot write: No such file or directory\n" },
+        { "--results-file no/such/r.csv", 1, "no/such/r.csv: cannot write: No such file or directory\n" },
+        { "--results-file /", 1, "/: cannot write: Is a directory\n" },
+        { under, 1, "/a-file/r.csv: cannot write: Not a directory\n" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint no/such %s", made_idx(44, 20, 4), cases[i].options);
+        CHECK(r.code == cases[i].code && !*r.out && command_has(r.err, cases[i].says) && !command_has(r.err, "no/such:"), "%s: exit %d: %s",
+              cases[i].options, r.code, r.err);
+        command_free(&r);
+    }
+    /* A file is replaced or left, and a device is no file to be replaced. */
+    trained t = good_train("--epochs 1");
+    command_result r = command_run("(ulimit -f 0; %s validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --no-tune --results-file %s; "
+                                   "echo exit $?) 2>&1 | cat", TEST_TIMM, made_idx(44, 20, 4), t.folder, file);
+    char *left = command_slurp(file);
+    CHECK(command_has(r.out, "a-file: cannot write: File too large\n") && command_has(r.out, "exit 1\n") && left && !strcmp(left, "as before"),
+          "%s; %s", r.out, left);
+    free(left);
+    command_free(&r);
+    r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --results-file /dev/stdout", made_idx(44, 20, 4),
+                    t.folder);
+    CHECK(r.code == 0 && command_has(r.out, "model,top1,top1_err,"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
     free(t.err);
 }
 

@@ -78,6 +78,8 @@ TIMM_API timm_status timm_ctx_status(const timm_ctx *ctx);       /* the first fa
 TIMM_API const char *timm_message(const timm_ctx *ctx);          /* its sentence; "" if none */
 TIMM_API void timm_clear(timm_ctx *ctx);                         /* forget the failure and go on */
 TIMM_API int timm_threads(timm_ctx *ctx);                        /* compute threads in use */
+/* A file that appears whole or not at all; until then what was there under its name stays. */
+TIMM_API timm_status timm_write_file(timm_ctx *ctx, const char *path, const void *bytes, size_t size);
 /* CPU, kernels and libraries found, a line each, for `timm doctor`. */
 TIMM_API const char *timm_doctor(timm_ctx *ctx);
 TIMM_API const char *timm_doctor_json(timm_ctx *ctx);            /* the same as an object; sizes are bytes */

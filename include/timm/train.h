@@ -26,6 +26,8 @@ typedef struct timm_train_option {
 } timm_train_option;
 /* The table; ends with name and help NULL. */
 TIMM_API const timm_train_option *timm_train_options(void);
+/* The other name that timm's scripts have for the option of that name, with its dashes: "-vb", "--dr"; NULL: none. */
+TIMM_API const char *timm_train_alias(const char *name);
 
 /* timm's names of optimizers, NULL-ended, and a line about each (NULL: no such name). */
 TIMM_API const char *const *timm_list_optimizers(void);

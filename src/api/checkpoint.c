@@ -278,6 +278,14 @@ static size_t prefix_of(const timm_model *m, const safetensors *f, const char **
     return n;
 }
 
+bool weights_have_average(const safetensors *f)
+{
+    for (size_t i = 0; i < safetensors_count(f); i++)
+        if (!strncmp(safetensors_get(f, i)->name, "ema/", 4))
+            return true;
+    return false;
+}
+
 /* -- what a run's checkpoint says beside its tensors ---------------------------------------------------------------------------- */
 
 static bool read_labels(timm_model *m, const char *text)
@@ -355,6 +363,11 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
     safetensors *f = safetensors_open(o->weights, &m->ctx->st);
     if (!f)
         return false;
+    if (m->use_ema && !weights_have_average(f)) {
+        status_fail(&m->ctx->st, TIMM_MISMATCH, "%s holds no averaged weights; checkpoints of runs with --model-ema do", o->weights);
+        safetensors_close(f);
+        return false;
+    }
     const char *size = safetensors_metadata(f, "timm.img_size");
     const char *labels = safetensors_metadata(f, "timm.labels"), *kwargs = safetensors_metadata(f, "timm.model_kwargs");
     long long h, w;

@@ -1,5 +1,6 @@
 /* context.c - opening, closing, and the first thing that went wrong. */
 #include "api/context.h"
+#include "io/atomic_file.h"
 #include "plan/plan.h"
 #include "plan/tune.h"
 #include <stdio.h>
@@ -59,6 +60,15 @@ void timm_clear(timm_ctx *ctx)
 {
     if (ctx)
         ctx->st = (status){ 0 };
+}
+
+timm_status timm_write_file(timm_ctx *ctx, const char *path, const void *bytes, size_t size)
+{
+    if (!ctx || !path || (!bytes && size))
+        return TIMM_BAD_ARG;
+    if (status_ok(&ctx->st))
+        atomic_write_file(path, bytes, size, &ctx->st);
+    return ctx->st.code;
 }
 
 const char *timm_status_text(timm_status code)

@@ -90,6 +90,8 @@ typedef struct weights_metadata {
     size_t count;
 } weights_metadata;
 void weights_describe_model(const timm_model *m, weights_metadata *w);
+/* The file is a checkpoint of a run that keeps an average of the weights. */
+bool weights_have_average(const safetensors *f);
 void weights_release(weights *w);
 
 bool model_take_kwargs(timm_model *m, const char *text);                 /* kwargs.c; text may be NULL */

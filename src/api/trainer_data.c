@@ -39,7 +39,8 @@ int timm_count_classes(timm_ctx *ctx, const char *kind, const char *dir, const c
 {
     if (!ctx)
         return 0;
-    dataset *d = dataset_open(kind ? kind : "", dir ? dir : "", split ? split : "train", &(dataset_opts){ .class_map = class_map }, &ctx->st);
+    dataset_opts o = { .class_map = class_map && *class_map ? class_map : NULL };
+    dataset *d = dataset_open(kind ? kind : "", dir ? dir : "", split ? split : "train", &o, &ctx->st);
     int classes = d ? dataset_classes(d) : 0;
     dataset_close(d);
     return classes;
@@ -100,11 +101,14 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
     return loader_open(d, &o, &t->m->ctx->st);
 }
 
+static void note(void *ctx, const char *text) { ctx_note(ctx, "%s", text); }
+
 static dataset *open_split(timm_trainer *t, const char *split)
 {
     const char *map = train_text(&t->opts, "class-map");
     const char *kind = train_text(&t->opts, "dataset"), *task = train_text(&t->opts, "task");
-    dataset_opts o = { .channels = t->m->opts.in_chans, .class_map = *map ? map : NULL, .n_classes = t->n_labels, .classes = t->labels };
+    dataset_opts o = { .channels = t->m->opts.in_chans, .class_map = *map ? map : NULL, .n_classes = t->n_labels, .classes = t->labels,
+                       .note = note, .user = t->m->ctx };
     if (task_of(&t->opts) != TIMM_CLASSIFICATION && *kind && strcmp(kind, "folder") != 0) {
         status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--task %s reads images of a folder, and not of --dataset %s", task, kind);
         return NULL;

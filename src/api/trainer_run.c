@@ -76,6 +76,7 @@ static bool take_folder(timm_trainer *t)
 static bool name_folder(timm_trainer *t)
 {
     const char *name = train_text(&t->opts, "experiment"), *output = train_text(&t->opts, "output");
+    output = *output ? output : "output/train";          /* timm's own files of options say '' */
     if (!*name && !strcmp(train_text(&t->opts, "resume"), "auto"))
         return status_fail(st_of(t), TIMM_BAD_ARG, "--resume auto finds a run by its name: --experiment");
     if (*name) {
@@ -158,21 +159,27 @@ static bool in_list(const timm_trainer *t, int64_t epoch)
     return false;
 }
 
-/* Makes the links what the list says; the epoch that last.safetensors ends is the only one that can be missing. */
+static const char *checkpoint_of(const timm_trainer *t, char path[static 1200], int64_t epoch)
+{
+    char name[64];
+    snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", epoch);
+    return in_folder(t, path, name);
+}
+
+/* Makes the links what the list says; the epoch that last.safetensors ends is the only one that can be missing, but for what
+ * somebody took away. */
 static bool settle_links(timm_trainer *t)
 {
-    char last[1200], name[64], path[1200], temporary[1200];
+    char last[1200], best[1200], path[1200], temporary[1200];
     status *st = st_of(t);
     in_folder(t, last, "last.safetensors");
     in_folder(t, temporary, ".link");
     int64_t ended = t->epoch - 1;
-    if (!t->batch && t->epoch && in_list(t, ended)) {
-        snprintf(name, sizeof name, "checkpoint-%" PRId64 ".safetensors", ended);
-        if (!link_to(last, in_folder(t, path, name), temporary, st))
-            return false;
-        if ((int64_t)t->best[1] == ended && !link_to(last, in_folder(t, path, "model_best.safetensors"), temporary, st))
-            return false;
-    }
+    if (!t->batch && t->epoch && in_list(t, ended) && !link_to(last, checkpoint_of(t, path, ended), temporary, st))
+        return false;
+    if (t->n_best && !access(checkpoint_of(t, best, (int64_t)t->best[1]), F_OK)
+        && !link_to(best, in_folder(t, path, "model_best.safetensors"), temporary, st))
+        return false;
     DIR *d = opendir(t->folder);
     for (struct dirent *e; d && (e = readdir(d));) {
         int64_t epoch;
@@ -211,23 +218,61 @@ static bool same_file(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static bool resume(timm_trainer *t)
+/* What came after the point from which the run goes on is lost: which epochs. */
+static void tell_given_up(timm_trainer *t)
 {
     char path[1200];
+    timm_epoch *rows;
+    int n = summary_read(in_folder(t, path, "summary.csv"), t->task, &rows, st_of(t));
+    int64_t last = -1;
+    for (int i = 0; i < n; i++)
+        last = rows[i].epoch > last ? rows[i].epoch : last;
+    if (last > t->epoch)
+        ctx_note(t->m->ctx, "epochs %" PRId64 " to %" PRId64 " of %s are given up", t->epoch, last, t->folder);
+    else if (last == t->epoch)
+        ctx_note(t->m->ctx, "epoch %" PRId64 " of %s is given up", last, t->folder);
+    free(rows);
+}
+
+/* Of the best epochs that a checkpoint of elsewhere tells of, only those count whose own checkpoints are here, and the one that it
+ * ends: else model_best.safetensors would wait for an epoch better than one that nobody has. */
+static void forget_missing(timm_trainer *t)
+{
+    char path[1200];
+    int kept = 0;
+    for (int i = 0; i < t->n_best; i++) {
+        int64_t epoch = (int64_t)t->best[2 * i + 1];
+        if ((!t->batch && epoch == t->epoch - 1) || !access(checkpoint_of(t, path, epoch), F_OK))
+            memmove(&t->best[2 * kept++], &t->best[2 * i], 2 * sizeof *t->best);
+    }
+    t->n_best = kept;
+}
+
+/* From another file than last.safetensors, that becomes it at once: whatever happens now, the folder goes on from there. */
+static bool resume(timm_trainer *t)
+{
+    char path[1200], last[1200];
     const char *from = train_text(&t->opts, "resume");
     if (!*from)
         return true;
+    in_folder(t, last, "last.safetensors");
     if (!strcmp(from, "auto")) {
-        from = in_folder(t, path, "last.safetensors");
+        from = last;
         if (access(from, F_OK))
             return true;
     }
     if (timm_trainer_load(t, from) != TIMM_OK)
         return false;
-    char here[1200];
     ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
-    return summary_trim(in_folder(t, here, "summary.csv"), t->task, t->epoch, st_of(t))
-           && (!same_file(from, in_folder(t, here, "last.safetensors")) || settle_links(t));
+    if (!same_file(from, last)) {
+        tell_given_up(t);
+        forget_missing(t);
+        if (!save_last(t))
+            return false;
+    } else if (!settle_links(t)) {
+        return false;
+    }
+    return summary_trim(in_folder(t, path, "summary.csv"), t->task, t->epoch, st_of(t));
 }
 
 /* -- the run --------------------------------------------------------------------------------------------------------------- */
@@ -336,8 +381,8 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
         return TIMM_BAD_ARG;
     char path[1200];
     status *st = st_of(t);
-    if (timm_trainer_open_data(t) != TIMM_OK || !trainer_start(t) || !name_folder(t)
-        || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, t->made, &t->opts, st) || !resume(t))
+    if (timm_trainer_open_data(t) != TIMM_OK || !trainer_start(t) || !name_folder(t) || !resume(t)
+        || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, t->made, &t->opts, st))
         return st->code;
     t->epochs = schedule_epochs(t->schedule);
     t->save = save_last;

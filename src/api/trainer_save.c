@@ -125,6 +125,20 @@ timm_status timm_trainer_save(timm_trainer *t, const char *path)
 
 /* -- and back -------------------------------------------------------------------------------------------------------------- */
 
+/* What can begin anew at a resume, for the sentence about a file that does not have it as this run does; "": nothing else. */
+static const char *way_out(const char *prefix)
+{
+    static const struct { const char *prefix, *text; } parts[] = {
+        { "optimizer/", ", as runs with another --opt; --no-resume-opt begins the optimizer anew" },
+        { "schedule/", ", as runs with another --sched; --no-resume-opt begins the schedule anew" },
+        { "ema/", ", as runs without --model-ema; --no-resume-opt begins the average anew" },
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strcmp(parts[i].prefix, prefix))
+            return parts[i].text;
+    return "";
+}
+
 /* Where a tensor of that name goes: bytes of `size` each. */
 static bool fetch(const safetensors *f, const char *path, const char *prefix, const char *name, safetensors_dtype dtype, int64_t count,
                   void *out, status *st)
@@ -132,12 +146,13 @@ static bool fetch(const safetensors *f, const char *path, const char *prefix, co
     char full[320];
     snprintf(full, sizeof full, "%s%s", prefix, name);
     size_t i = safetensors_find(f, full);
+    const char *out_of_it = way_out(prefix);
     if (i == safetensors_count(f))
-        return status_fail(st, TIMM_MISMATCH, "%s has no '%s': it is no checkpoint of such a run", path, full);
+        return status_fail(st, TIMM_MISMATCH, "%s has no '%s'%s", path, full, *out_of_it ? out_of_it : ": it is no checkpoint of such a run");
     const safetensors_entry *e = safetensors_get(f, i);
     if (e->count != count || (dtype != ST_DTYPES && e->dtype != dtype))
-        return status_fail(st, TIMM_MISMATCH, "%s: '%s' holds %" PRId64 " numbers of %s, not %" PRId64 " of %s", path, full, e->count,
-                           safetensors_dtype_name(e->dtype), count, dtype == ST_DTYPES ? "F32" : safetensors_dtype_name(dtype));
+        return status_fail(st, TIMM_MISMATCH, "%s: '%s' holds %" PRId64 " numbers of %s, not %" PRId64 " of %s%s", path, full, e->count,
+                           safetensors_dtype_name(e->dtype), count, dtype == ST_DTYPES ? "F32" : safetensors_dtype_name(dtype), out_of_it);
     if (dtype == ST_DTYPES)
         return safetensors_read_floats(f, i, out, st);
     memcpy(out, e->data, e->bytes);
@@ -164,14 +179,6 @@ static bool read_optimizer(timm_trainer *t, const safetensors *f, const char *pa
     return ok && (!n || fetch(f, path, "schedule/", "state", ST_F64, n, numbers, st));
 }
 
-static bool has_average(const safetensors *f)
-{
-    for (size_t i = 0; i < safetensors_count(f); i++)
-        if (!strncmp(safetensors_get(f, i)->name, "ema/", 4))
-            return true;
-    return false;
-}
-
 /* The average begins anew from the weights. */
 static void restart_average(timm_trainer *t)
 {
@@ -190,7 +197,11 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
               && fetch(f, path, "trainer/", "loss", ST_F64, 1, &t->loss_sum, st);
     for (int i = 0; ok && i < POSITION; i++)
         ok = (position[i] >= 0 && position[i] < 9e15) || status_fail(st, TIMM_BAD_FILE, "%s: no place in a run is %g", path, position[i]);
-    if (ok && anew && !has_average(f))
+    bool averaged = weights_have_average(f);
+    if (ok && averaged && !t->ema && !anew)
+        ok = status_fail(st, TIMM_MISMATCH, "%s keeps an average of the weights, which is lost without --model-ema; --no-resume-opt does without "
+                         "it", path);
+    if (ok && anew && !averaged)
         restart_average(t);
     else
         ok = ok && read_average(t, f, path);

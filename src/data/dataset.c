@@ -27,10 +27,12 @@ dataset *dataset_open(const char *kind, const char *dir, const char *split, cons
         status_fail(st, TIMM_NO_MEMORY, "out of memory for a data set");
         return NULL;
     }
-    d->channels = o && o->channels ? o->channels : 3;
+    dataset_opts none = { 0 };
+    o = o ? o : &none;
+    d->channels = o->channels ? o->channels : 3;
     bool ok;
     if (!*kind || !strcmp(kind, "folder"))
-        ok = dataset_folder(d, dir, split, o ? o->class_map : NULL, st);
+        ok = dataset_folder(d, dir, split, o, st);
     else if (!strcmp(kind, "fashion-mnist"))
         ok = dataset_fashion_mnist(d, dir, split, st);
     else if (!strcmp(kind, "idx"))
@@ -38,7 +40,7 @@ dataset *dataset_open(const char *kind, const char *dir, const char *split, cons
     else if (!strcmp(kind, "cifar10") || !strcmp(kind, "cifar100"))
         ok = dataset_cifar(d, dir, split, !strcmp(kind, "cifar100"), st);
     else if (!strcmp(kind, "multilabel") || !strcmp(kind, "regression"))
-        ok = dataset_table(d, dir, split, kind[0] == 'm', o ? o : &(dataset_opts){ 0 }, st);
+        ok = dataset_table(d, dir, split, kind[0] == 'm', o, st);
     else
         ok = status_fail(st, TIMM_BAD_ARG, "no kind of data set is called '%s'; there are folder, fashion-mnist, idx, cifar10, cifar100", kind);
     if (ok)

@@ -13,6 +13,8 @@ typedef struct dataset_opts {
     const char *class_map;      /* folder: a file with the class names, a line each; NULL: the sub-folders in natural order */
     const char *const *classes; /* multilabel: the n_classes names that there are, in order; NULL: those in the file */
     int n_classes;
+    void (*note)(void *user, const char *text);         /* told what is surprising and no failure; NULL: nobody is */
+    void *user;
 } dataset_opts;
 
 /* kind: "folder" (or ""), "idx", "fashion-mnist" (idx files; dir "" is where Debian's dataset-fashion-mnist puts them), "cifar10",

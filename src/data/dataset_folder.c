@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,8 @@ static int index_of(const names *classes, const char *name)
 const char *dataset_path_of(const dataset *d, int64_t i) { return d->path[i]; }
 bool dataset_read_path(const dataset *d, int64_t i, timm_image *out, status *st) { return image_load(d->path[i], d->channels, out, st); }
 
-static bool fill(dataset *d, const char *root, const names *images, const names *classes, bool mapped, status *st)
+/* left: gets the images of no class; NULL: there must be none. */
+static bool fill(dataset *d, const char *root, const names *images, const names *classes, names *left, status *st)
 {
     char full[2402], name[1200];
     d->path = calloc(images->count + 1, sizeof *d->path);
@@ -204,8 +206,11 @@ static bool fill(dataset *d, const char *root, const names *images, const names 
     for (size_t i = 0; i < images->count; i++) {
         class_of(images->text[i], name);
         int label = index_of(classes, name);
-        if (label < 0 && mapped)
-            continue;                                    /* not asked for */
+        if (label < 0 && left) {
+            if (!keep(left, images->text[i], st))
+                return false;
+            continue;
+        }
         snprintf(full, sizeof full, "%s/%s", root, images->text[i]);
         if (label < 0)
             return status_fail(st, TIMM_BAD_ARG, "%s lies in no class's folder", full);
@@ -217,10 +222,54 @@ static bool fill(dataset *d, const char *root, const names *images, const names 
     return d->count || status_fail(st, TIMM_NOT_FOUND, "%s: no image of the classes that the map names", root);
 }
 
-bool dataset_folder(dataset *d, const char *dir, const char *split, const char *class_map, status *st)
+/* -- what is not wrong, but may not be meant --------------------------------------------------------------------------------- */
+
+static void tell(const dataset_opts *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void tell(const dataset_opts *o, const char *fmt, ...)
+{
+    char text[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (o->note)
+        o->note(o->user, text);
+}
+
+/* How many images are of classes that the map does not name, and which those are. */
+static void tell_left_out(const dataset_opts *o, const char *root, const names *left, status *st)
+{
+    enum { NAMED = 5 };
+    char list[NAMED * 260] = "";
+    names folders = { 0 };
+    if (left->count && list_classes(left, &folders, st)) {
+        for (size_t i = 0, at = 0; i < folders.count && i < NAMED; i++)
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s%.255s", i ? ", " : ": ", folders.text[i]);
+        tell(o, "%s: %zu image%s left out, in %zu folder%s that %s does not name%s%s", root, left->count, left->count > 1 ? "s are" : " is",
+             folders.count, folders.count == 1 ? "" : "s", o->class_map, list, folders.count > NAMED ? ", ..." : "");
+    }
+    let_go(&folders);
+}
+
+/* "photos/val" is the split "validation" by its own name. */
+static bool is_called(const char *dir, const char *split)
+{
+    char last[256];
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from && dir[from - 1] != '/')
+        from--;
+    snprintf(last, sizeof last, "%.*s", (int)(n - from), dir + from);
+    return !strcmp(last, split) || (split_named(split) >= 0 && split_named(last) == split_named(split));
+}
+
+bool dataset_folder(dataset *d, const char *dir, const char *split, const dataset_opts *o, status *st)
 {
     char root[1200];
-    names images = { 0 }, classes = { 0 }, empty = { 0 };
+    const char *class_map = o->class_map;
+    names images = { 0 }, classes = { 0 }, empty = { 0 }, left = { 0 };
     if (!*dir)
         return status_fail(st, TIMM_BAD_ARG, "which images? --data-dir names their folder, --dataset another kind");
     if (!is_folder(dir))
@@ -236,13 +285,18 @@ bool dataset_folder(dataset *d, const char *dir, const char *split, const char *
     ok = ok && (classes.count || status_fail(st, TIMM_BAD_ARG, "%s: images, but no folders that would be classes", root));
     if (ok) {
         qsort(images.text, images.count, sizeof *images.text, by_name);
-        ok = fill(d, root, &images, &classes, class_map != NULL, st)
+        ok = fill(d, root, &images, &classes, class_map ? &left : NULL, st)
              && dataset_name_classes(d, (const char *const *)classes.text, (int)classes.count, st);
     }
+    if (ok)
+        tell_left_out(o, root, &left, st);
+    if (ok && !strcmp(root, dir) && !is_called(dir, split))
+        tell(o, "%s has no folder for the split '%s': all of its images are taken", dir, split);
     d->name = dataset_path_of;
     d->read = dataset_read_path;
+    let_go(&left);
     let_go(&images);
     let_go(&classes);
     let_go(&empty);
-    return ok;
+    return ok && status_ok(st);
 }

@@ -22,7 +22,7 @@ struct dataset {
 bool dataset_idx(dataset *d, const char *dir, const char *split, status *st);
 bool dataset_fashion_mnist(dataset *d, const char *dir, const char *split, status *st);
 bool dataset_cifar(dataset *d, const char *dir, const char *split, bool hundred, status *st);
-bool dataset_folder(dataset *d, const char *dir, const char *split, const char *class_map, status *st);
+bool dataset_folder(dataset *d, const char *dir, const char *split, const dataset_opts *o, status *st);
 /* labels: several an image; else numbers. */
 bool dataset_table(dataset *d, const char *dir, const char *split, bool labels, const dataset_opts *o, status *st);
 /* dir/split, or another name of the same split, or dir itself. */

@@ -65,11 +65,13 @@ static void chart(FILE *f, const char *title, const timm_epoch *rows, int n, con
         }
     if (!(hi >= lo))
         return;
-    double range = hi > lo ? hi - lo : fmax(fabs(hi), 1e-9), tick = tick_of(range);
+    double range = hi > lo ? hi - lo : fmax(fabs(hi), 1e-9), tick = tick_of(range), most = c->metric && *c->metric->unit ? 100 : INFINITY;
     lo = floor(lo / tick) * tick;
-    hi = ceil(hi / tick) * tick;
-    if (hi <= lo)
-        hi = lo + tick;
+    hi = fmin(ceil(hi / tick) * tick, most);
+    if (hi <= lo) {                                      /* a flat curve: room above it, or below where it is all there can be */
+        hi = fmin(lo + tick, most);
+        lo = fmin(lo, hi - tick);
+    }
     fprintf(f, "<svg viewBox=\"0 0 %d %d\" role=\"img\"><text x=\"%d\" y=\"18\" style=\"font-weight:600;fill:#1a2733\">%s</text>\n", W, H,
             LEFT, title);
     for (int k = 0; k <= (int)lround((hi - lo) / tick); k++) {

@@ -111,7 +111,7 @@ static const timm_train_option table[] = {
     { "val-interval", I, "1", "N", "validate every N epochs" },
     { "recovery-interval", I, "0", "N", "save within the epoch, too, every N updates" },
     { "checkpoint-hist", I, "10", "N", "how many of the best checkpoints to keep" },
-    { "output", T, "output/train", "DIR", "where runs go" },
+    { "output", T, "", "DIR", "where runs go (output/train)" },
     { "experiment", T, NULL, "NAME", "folder of this run in it (date-time-model-size)" },
     { "eval-metric", T, NULL, "NAME", "what is best: loss; top1, top5 (top1); multilabel: map, micro_f1, macro_f1, sample_f1 (map); regression: "
       "rmse, mae, r2 (rmse)" },
@@ -124,16 +124,35 @@ static const timm_train_option table[] = {
 
 const timm_train_option *timm_train_options(void) { return table; }
 
+/* timm's other names, as its scripts spell them. */
+static const char *const aliases[][2] = {
+    { "data-dir", "--data" }, { "batch-size", "-b" }, { "validation-batch-size", "-vb" }, { "workers", "-j" }, { "decay-rate", "--dr" },
+};
+
+const char *timm_train_alias(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof aliases / sizeof *aliases; i++)
+        if (!strcmp(aliases[i][0], name))
+            return aliases[i][1];
+    return NULL;
+}
+
 /* '-' and '_' are the same. */
+static bool same_name(const char *a, const char *b)
+{
+    for (; *a && (*a == *b || (*a == '-' && *b == '_')); a++)
+        b++;
+    return !*a && !*b;
+}
+
 static int index_of(const char *name)
 {
-    for (int i = 0; table[i].help; i++) {
-        const char *a = table[i].name, *b = name;
-        for (; a && *a && (*a == *b || (*a == '-' && *b == '_')); a++)
-            b++;
-        if (a && !*a && !*b)
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (same_name(aliases[i][1] + strspn(aliases[i][1], "-"), name))
+            name = aliases[i][0];
+    for (int i = 0; table[i].help; i++)
+        if (table[i].name && same_name(table[i].name, name))
             return i;
-    }
     return -1;
 }
 
