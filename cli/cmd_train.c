@@ -198,12 +198,10 @@ static int run(int argc, char **argv)
         return cli_finish(&cmd_train, EXIT_OK);
     }
     if (o.config) {
-        bool sized = o.input.count;
         o.kwargs.count = o.input.count = 0;
         if ((code = train_cli_config(t, o.config, own, sizeof own / sizeof *own)))
             return code;
         operands.count = 0;
-        o.input.count = sized ? 0 : o.input.count;       /* what the command line says wins, and is no more of the same */
         if (!cli_options(&cmd_train, train_cli_options(t), argc, argv, &operands, &code))
             return code;
     }

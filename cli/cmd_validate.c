@@ -11,7 +11,7 @@ static struct {
     const char *model, *checkpoint, *backend, *precision, *dir, *dataset, *split, *class_map, *results, *format, *confusion, *interpolation, *crop_pct, *task;
     text_list kwargs, input;
     int64_t classes, chans, side, size[3], threads, batch, workers;
-    bool ema, retry, json, per_class, pretrained, tune, no_tune;
+    bool ema, retry, json, per_class, tune, no_tune;
 } o = { .batch = 256, .workers = 2 };
 
 static const option options[] = {
@@ -251,55 +251,89 @@ static void progress(void *user, const timm_progress *p)
         fprintf(stderr, "\r%lld/%lld  %.0f img/s\033[K", (long long)p->batch, (long long)p->batches, p->images_per_second);
 }
 
-static void print_metrics(const char *name, const timm_metrics *r)
+static void print_figures(const char *name, const timm_metrics *r)
 {
     printf("%s: ", name);
-    for (const timm_metric *m = timm_metrics_of(r->task) + 1; m->name; m++)
-        printf(*m->unit ? "%s %.3f%s, " : "%s %.6g%s, ", m->label, timm_metric_value(m, r), m->unit);
+    if (r->task == TIMM_CLASSIFICATION)
+        printf("top-1 %.3f %% (%.3f), top-5 %.3f %% (%.3f), ", r->top1, 100 - r->top1, r->top5, 100 - r->top5);
+    else
+        for (const timm_metric *m = timm_metrics_of(r->task) + 1; m->name; m++)
+            printf(*m->unit ? "%s %.3f%s, " : "%s %.6g%s, ", m->label, timm_metric_value(m, r), m->unit);
     printf("loss %.5f, %lld images, %.0f img/s\n", r->loss, (long long)r->images, (double)r->images / r->seconds);
 }
 
-static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all)
+/* A model with its weights, run over the split; *m and *t are to be closed, whatever comes. */
+static bool validate(timm_ctx *ctx, const char *name, int64_t batch, const char *precision, timm_model **m, timm_trainer **t, timm_metrics *r)
 {
     char text[32];
     const char *weights = o.checkpoint ? o.checkpoint : timm_find_weights(ctx, name);
     int classes = o.classes ? (int)o.classes : TIMM_CLASSES_OF_WEIGHTS;
-    timm_model *m = timm_ctx_status(ctx) == TIMM_OK
+    *m = timm_ctx_status(ctx) == TIMM_OK
         ? timm_create(ctx, name, &(timm_model_opts){ .weights = weights, .classes = classes, .in_chans = (int)o.size[0],
                                                      .img_size = { o.size[1], o.size[2] }, .strict = true, .use_ema = o.ema,
-                                                     .kwargs = cli_joined(&o.kwargs), .precision = o.precision }) : NULL;
-    timm_trainer *t = m ? timm_trainer_open(m) : NULL;
-    timm_metrics r = { 0 };
-    if (t) {
-        const struct { const char *name, *value; } set[] = {
-            { "data-dir", o.dir }, { "dataset", o.dataset }, { "train-split", "" }, { "val-split", o.split ? o.split : "validation" },
-            { "class-map", o.class_map }, { "task", o.task }, { "interpolation", o.interpolation }, { "crop-pct", o.crop_pct },
-        };
-        for (size_t i = 0; i < sizeof set / sizeof *set; i++)
-            if (set[i].value)
-                timm_trainer_set(t, set[i].name, set[i].value);
-        snprintf(text, sizeof text, "%lld", (long long)batch);
-        timm_trainer_set(t, "batch-size", text);
-        snprintf(text, sizeof text, "%lld", (long long)o.workers);
-        timm_trainer_set(t, "workers", text);
-        timm_trainer_progress(t, progress, NULL);
-    }
-    bool ok = t && timm_trainer_validate(t, false, &r) == TIMM_OK;
+                                                     .kwargs = cli_joined(&o.kwargs), .precision = precision }) : NULL;
+    *t = *m ? timm_trainer_open(*m) : NULL;
+    *r = (timm_metrics){ 0 };
+    if (!*t)
+        return false;
+    const struct { const char *name, *value; } set[] = {
+        { "data-dir", o.dir }, { "dataset", o.dataset }, { "train-split", "" }, { "val-split", o.split ? o.split : "validation" },
+        { "class-map", o.class_map }, { "task", o.task }, { "interpolation", o.interpolation }, { "crop-pct", o.crop_pct },
+    };
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+        if (set[i].value)
+            timm_trainer_set(*t, set[i].name, set[i].value);
+    snprintf(text, sizeof text, "%lld", (long long)batch);
+    timm_trainer_set(*t, "batch-size", text);
+    snprintf(text, sizeof text, "%lld", (long long)o.workers);
+    timm_trainer_set(*t, "workers", text);
+    timm_trainer_progress(*t, progress, NULL);
+    bool ok = timm_trainer_validate(*t, false, r) == TIMM_OK;
     if (isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr);
+    return ok;
+}
+
+/* The same in fp32, beside the figures of another precision: "top1_fp32", ... */
+static bool add_fp32(timm_ctx *ctx, const char *name, int64_t batch, json_t *row)
+{
+    char key[64];
+    timm_model *m;
+    timm_trainer *t;
+    timm_metrics r;
+    bool ok = validate(ctx, name, batch, "fp32", &m, &t, &r);
+    for (const timm_metric *k = timm_metrics_of(r.task); ok && k->name; k++) {
+        snprintf(key, sizeof key, "%s_fp32", k->name);
+        if (json_object_get(row, k->name))
+            json_object_set_new(row, key, rounded(timm_metric_value(k, &r), *k->unit ? 4 : 6));
+    }
+    if (ok && !o.json) {
+        fputs("in fp32: ", stdout);
+        print_figures(name, &r);
+    }
+    timm_trainer_close(t);
+    timm_free(m);
+    return ok;
+}
+
+static bool evaluate(timm_ctx *ctx, const char *name, int64_t batch, json_t *all)
+{
+    timm_model *m;
+    timm_trainer *t;
+    timm_metrics r;
+    bool ok = validate(ctx, name, batch, o.precision, &m, &t, &r);
     if (ok) {
         json_t *row = result_of(m, name, &r);
+        if (!o.json)
+            print_figures(name, &r);
+        if (cli_rounds(o.precision))
+            ok = add_fp32(ctx, name, batch, row);
         if (o.json)
             cli_json(json_incref(row));
-        else if (r.task != TIMM_CLASSIFICATION)
-            print_metrics(name, &r);
-        else
-            printf("%s: top-1 %.3f %% (%.3f), top-5 %.3f %% (%.3f), loss %.5f, %lld images, %.0f img/s\n", name, r.top1, 100 - r.top1, r.top5,
-                   100 - r.top5, r.loss, (long long)r.images, (double)r.images / r.seconds);
         json_array_append_new(all, row);
         if (o.per_class && r.confusion)
             print_classes(t, &r);
-        ok = !o.confusion || !r.confusion || write_confusion(ctx, o.confusion, t, &r);
+        ok = (!o.confusion || !r.confusion || write_confusion(ctx, o.confusion, t, &r)) && ok;
     }
     timm_trainer_close(t);
     timm_free(m);
@@ -355,7 +389,7 @@ static int run(int argc, char **argv)
 const command cmd_validate = {
     "validate", "how often a network is right, on labelled images", "[DIR] --model M [options]",
     "Runs the images of a split through the network, prepared as its weights were trained for, and prints top-1 and\n"
-    "top-5 in per cent, the errors in brackets.",
+    "top-5 in per cent, the errors in brackets.  With another --precision than fp32 the same in fp32, too.",
     "  $ timm validate imagenet --model resnet50.a1_in1k --results-file results.csv\n"
     "  $ timm validate photos --model resnet18 --checkpoint output/train/mine/model_best.safetensors --per-class\n"
     "  $ timm validate --dataset fashion-mnist --split test -m resnet18 --in-chans 1 --img-size 28 --checkpoint last.safetensors\n",

@@ -239,6 +239,8 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
             }
             text = argv[i];
         }
+        if (o->kind == OPT_WORDS && o->most)                   /* a whole: said again, it is another */
+            ((text_list *)o->value)->count = 0;
         if ((*code = store(c, o, text)))
             return false;
         for (int64_t n = 1; o->kind == OPT_WORDS && n != o->most && i + 1 < argc && is_word(argv[i + 1]); n++)

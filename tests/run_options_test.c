@@ -371,6 +371,12 @@ TEST(run_options_validate)
         json_decref(v);
         command_free(&r);
     }
+    command_result rounded = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/checkpoint-0.safetensors --use-ema --json "
+                                         "--precision bf16", data, t.folder);
+    json_t *both = json_of(&rounded, "validate --precision bf16");
+    CHECK(fabs(value(both, "top1_fp32") - t.top1[0]) < 1e-4 && value(both, "top5_fp32") == 100, "in fp32: %g", value(both, "top1_fp32"));
+    json_decref(both);
+    command_free(&rounded);
     static const char header[] = "model,top1,top1_err,top5,top5_err,param_count,img_size,crop_pct,interpolation\n";
     command_result r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --crop-pct 0.8 --interpolation bilinear "
                                    "--results-file %s --per-class --confusion %s", data, t.folder, results, matrix);
