@@ -474,16 +474,15 @@ static void check_products(tg_precision p)
 
 /* Products of operands that may be rounded, in every kernel that takes them: by the instructions of this machine, and by those
  * of others, emulated. */
-TEST(ops_products_of_other_precisions)
+static void check_emulated(tg_precision p, const gemm_vec *v)
 {
-    check_products(TG_BF16X3);
-    check_products(TG_BF16);
-    const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);
-    check_products(TG_BF16);
-    gemm_exchange(TG_BF16, &gemm_bf16_emulated_amx);
-    check_products(TG_BF16);
-    gemm_exchange(TG_BF16, was);
-    was = gemm_exchange(TG_BF16X3, &gemm_bf16x3_emulated_amx);
-    check_products(TG_BF16X3);
-    gemm_exchange(TG_BF16X3, was);
+    const gemm_vec *was = gemm_exchange(p, v);
+    check_products(p);
+    gemm_exchange(p, was);
 }
+
+TEST(ops_products_in_bf16x3) { check_products(TG_BF16X3); }
+TEST(ops_products_in_bf16) { check_products(TG_BF16); }
+TEST(ops_products_in_bf16_by_dot) { check_emulated(TG_BF16, &gemm_bf16_emulated_dot); }
+TEST(ops_products_in_bf16_by_amx) { check_emulated(TG_BF16, &gemm_bf16_emulated_amx); }
+TEST(ops_products_in_bf16x3_by_amx) { check_emulated(TG_BF16X3, &gemm_bf16x3_emulated_amx); }
