@@ -176,7 +176,8 @@ static bool read_optimizer(timm_trainer *t, const safetensors *f, const char *pa
     bool ok = true;
     for (int i = 0; ok && i < states; i++)
         ok = fetch(f, path, "optimizer/", state[i].name, state_dtype[state[i].dtype], state[i].count, state[i].data, st);
-    return ok && (!n || fetch(f, path, "schedule/", "state", ST_F64, n, numbers, st));
+    ok = ok && (!n || fetch(f, path, "schedule/", "state", ST_F64, n, numbers, st));
+    return ok && (schedule_state_is_sound(t->schedule) || status_fail(st, TIMM_BAD_FILE, "%s: 'schedule/state' is none of a schedule", path));
 }
 
 /* The average begins anew from the weights. */
@@ -184,6 +185,22 @@ static void restart_average(timm_trainer *t)
 {
     for (size_t i = 0; t->ema && i < t->m->entries; i++)
         memcpy(t->ema[i], t->m->entry[i]->owned, (size_t)tg_numel(t->m->entry[i]->shape) * sizeof(float));
+}
+
+/* The best epochs and their metrics, or none: nothing stays of what was read before. */
+static bool read_best(timm_trainer *t, const safetensors *f, const char *path)
+{
+    size_t at = safetensors_find(f, "trainer/best");
+    const safetensors_entry *e = at < safetensors_count(f) ? safetensors_get(f, at) : NULL;
+    int n = e && e->dtype == ST_F64 && e->count <= 2 * TRAIN_HISTORY ? (int)(e->count / 2) : 0;
+    t->n_best = 0;
+    if (n)
+        memcpy(t->best, e->data, (size_t)n * 2 * sizeof *t->best);
+    for (int i = 0; i < n; i++)
+        if (!(t->best[2 * i + 1] >= 0 && t->best[2 * i + 1] < 9e15))
+            return status_fail(&t->m->ctx->st, TIMM_BAD_FILE, "%s: no epoch is %g, of the best", path, t->best[2 * i + 1]);
+    t->n_best = n;
+    return true;
 }
 
 /* All but the weights; with --no-resume-opt, as timm's, optimizer and schedule begin anew where the run stands, and they and the
@@ -216,17 +233,7 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
     schedule_epoch(t->schedule, t->epoch, 0);
     schedule_update(t->schedule, t->updates);
     ok = anew || read_optimizer(t, f, path);
-    size_t best = safetensors_find(f, "trainer/best");
-    if (ok && best < safetensors_count(f)) {
-        const safetensors_entry *e = safetensors_get(f, best);
-        t->n_best = e->dtype == ST_F64 && e->count <= 2 * TRAIN_HISTORY ? (int)(e->count / 2) : 0;
-        memcpy(t->best, e->data, (size_t)t->n_best * 2 * sizeof *t->best);
-        for (int i = 0; ok && i < t->n_best; i++) {
-            double epoch = t->best[2 * i + 1];
-            ok = (epoch >= 0 && epoch < 9e15) || status_fail(st, TIMM_BAD_FILE, "%s: no epoch is %g, of the best", path, epoch);
-        }
-    }
-    return ok;
+    return ok && read_best(t, f, path);
 }
 
 /* A place within an epoch means the same only in the same batches. */

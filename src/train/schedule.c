@@ -350,3 +350,11 @@ int schedule_state(schedule *s, double **state)
     *state = s->state;
     return s->kind->plateau ? RATES + 2 * s->groups : 0;
 }
+
+bool schedule_state_is_sound(const schedule *s)
+{
+    bool ok = !s->kind->plateau || (!isnan(s->state[BEST]) && s->state[BAD] >= 0 && s->state[COOLING] >= 0);
+    for (int i = 0; i < 2 * s->groups && s->kind->plateau; i++)
+        ok = ok && s->state[RATES + i] >= 0 && isfinite(s->state[RATES + i]);
+    return ok;
+}

@@ -36,5 +36,6 @@ void schedule_update(schedule *s, int64_t updates);       /* after each update: 
 /* What a checkpoint must hold beyond the counts: n numbers of the schedule's own, to be written out and put back.
  * plateau: what it remembers of the metric, and rates; the others: nothing. */
 int schedule_state(schedule *s, double **state);
+bool schedule_state_is_sound(const schedule *s);        /* after it was written to: rates are rates, counts are counts */
 
 #endif
