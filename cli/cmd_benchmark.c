@@ -382,7 +382,8 @@ static int run(int argc, char **argv)
 const command cmd_benchmark = {
     "benchmark", "time of a run, and where it goes", "MODEL... [options]",
     "Times inference, or steps of training, on initial weights: two warm-up runs, then the least and the median of the\n"
-    "counted ones.  The arithmetic of a step of training counts as three times that of inference.",
+    "counted ones.  The arithmetic of a step of training counts as three times that of inference.  With another --precision\n"
+    "than fp32 it tells how far the logits are from those in fp32, of the largest of them (\"off_fp32\").",
     "  $ timm benchmark resnet50\n"
     "  $ timm benchmark mobilenetv3_large_100 efficientnet_b0 -b 16 --json\n"
     "  $ timm benchmark convnext_tiny --profile\n"

@@ -250,8 +250,8 @@ const command cmd_fingerprint = {
     "fingerprint", "what a network computes, in figures to compare", "MODEL... [options]",
     "Fills the parameters and an image from their names and prints one line of JSON a model: names, features, logits and\n"
     "feature maps as shape, mean, deviation, largest value, norm and eight samples.  Two machines, builds or backends agree\n"
-    "when these agree.  With another --precision than fp32, \"off_fp32\" is how far the logits are from those in fp32, of the\n"
-    "largest of them.",
+    "when these agree.  With another --precision than fp32, \"off_fp32\" is how far the logits of inference are from those in\n"
+    "fp32, of the largest of them.",
     "  $ timm fingerprint resnet18\n"
     "  $ timm fingerprint vit_tiny_patch16_224 --input-size 384 --backend ref\n",
     run,

@@ -70,7 +70,8 @@ static int run(int argc, char **argv)
     size_t unknown = names ? tell_unknown(ctx) : 0;
     if (names && !n && !unknown && !o.json)
         fputs("timm list: no name matches\n", stderr);
-    return cli_close(&cmd_list, ctx, NULL);
+    code = cli_close(&cmd_list, ctx, NULL);
+    return unknown && !code ? EXIT_FAILED : code;
 }
 
 const command cmd_list = {

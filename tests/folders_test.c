@@ -86,4 +86,8 @@ TEST(folders_tell_on_stderr)
     CHECK(command_has(r.err, "2 images are left out, in 1 folder that ") && command_has(r.err, "map.txt does not name: dog\n")
           && command_has(r.err, " has no folder for the split 'validation': all of its images are taken\n"), "%s", r.err);
     command_free(&r);
+    write_map(map, root, "cat\nowl\ncat\n");
+    r = command_run("timm validate %s -m test_vit --checkpoint %s --class-map %s", root, weights, map);
+    CHECK(r.code == 1 && !*r.out && command_has(r.err, "map.txt: 'cat' stands twice in it\n"), "exit %d: %s%s", r.code, r.out, r.err);
+    command_free(&r);
 }

@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "figures.h"
 #include "io/file.h"
 #include "plan/tune.h"
@@ -15,11 +17,11 @@ TEST(tune_table_goes_through_its_text)
     size_t size = 0;
     REQUIRE(a && b && c, "memory");
     CHECK(tune_add(a, "conv2d 1x3", "cpu.one") && tune_add(a, "conv2d 1x3x4", "cpu.two") && tune_add(a, "conv2d 1x3", "cpu.late"), "add");
-    CHECK(!strcmp(tune_find(a, "conv2d 1x3"), "cpu.one") && !strcmp(tune_find(a, "conv2d 1x3x4"), "cpu.two"), "the first word counts");
+    CHECK(!strcmp(tune_find(a, "conv2d 1x3"), "cpu.late") && !strcmp(tune_find(a, "conv2d 1x3x4"), "cpu.two"), "the last word counts");
     CHECK(!tune_find(a, "conv2d 1x") && !tune_find(a, "conv2d 1x3x"), "whole calls only");
     char *text = tune_text(a, &size);
     REQUIRE(text && tune_parse(b, text, size), "parse %s", text);
-    CHECK(!strcmp(tune_find(b, "conv2d 1x3"), "cpu.one") && !strcmp(tune_find(b, "conv2d 1x3x4"), "cpu.two"), "read back");
+    CHECK(!strcmp(tune_find(b, "conv2d 1x3"), "cpu.late") && !strcmp(tune_find(b, "conv2d 1x3x4"), "cpu.two"), "read back");
     CHECK(!tune_parse(c, text, size) && !tune_find(c, "conv2d 1x3"), "another machine's");
     CHECK(tune_measures(a) && !tune_measures(b) && tune_measured(a, &seconds) == 0, "what they are for");
     free(text);
@@ -154,6 +156,41 @@ TEST(tune_believes_no_file)
         logits(TIMM_TUNE_KNOWN, file, out);
         same(kernels[i], out, by_rule);
     }
+}
+
+/* Only a file of its own is written over; whatever else lies there, nobody waits for it. */
+TEST(tune_leaves_other_files_alone)
+{
+    static float out[1000];
+    char victim[512], link[512], fifo[512];
+    status st = { 0 };
+    size_t size = 0;
+    snprintf(victim, sizeof victim, "%s", test_temp("victim"));
+    snprintf(link, sizeof link, "%s", test_temp("link"));
+    snprintf(fifo, sizeof fifo, "%s", test_temp("fifo"));
+    FILE *f = fopen(victim, "w");
+    REQUIRE(f && fputs("a letter\n", f) >= 0 && !fclose(f) && !symlink(victim, link) && !mkfifo(fifo, 0600), "files");
+    const char *paths[] = { link, fifo };
+    for (int i = 0; i < 2; i++) {
+        logits(TIMM_TUNE_MEASURE, paths[i], out);
+        CHECK(strstr(notes, "they are not kept: ") && strstr(notes, " is something else"), "%s", notes);
+    }
+    char *text = (char *)file_read(victim, &size, &st);
+    CHECK(text && !strcmp(text, "a letter\n"), "%s", text);
+    free(text);
+    /* A link to a file of kernels is one; a name of no kernel is measured anew. */
+    logits(TIMM_TUNE_MEASURE, test_temp("kernels"), out);
+    REQUIRE(!unlink(link) && !symlink(test_temp("kernels"), link) && (text = (char *)file_read(link, &size, &st)), "%s", st.text);
+    char *name = strstr(text, "\ncpu.");
+    REQUIRE(name && (f = fopen(test_temp("kernels"), "w")), "%s", text);
+    name[5] = '!';
+    CHECK(fwrite(text, 1, size, f) == size && !fclose(f), "write");
+    free(text);
+    logits(TIMM_TUNE_MEASURE, link, out);
+    CHECK(strstr(notes, "1 choices of kernels in ") && strstr(notes, "they are kept in "), "%s", notes);
+    text = (char *)file_read(link, &size, &st);
+    CHECK(text && !strchr(text, '!'), "%s", text);
+    free(text);
 }
 
 TEST(tune_without_a_place_to_keep_it)

@@ -446,6 +446,10 @@ bool weights_load(timm_model *m, const char *path, bool strict, bool asked)
     bool fits = !bad->misshaped && ((how.lenient && how.taken) || !(bad->missing + bad->unexpected));
     if (status_ok(st) && !fits)
         misfit(m, path, file->f, bad);
+    const char *of = safetensors_metadata(file->f, "architecture");
+    if (status_ok(st) && of && !is_of(m, file->f))
+        ctx_note(m->ctx, "%s says that it is of %s; its tensors fit %s, which may compute something else of them", path,
+                 json_show(of).text, m->cfg.architecture);
     if (status_ok(st) && how.lenient && m->head.classes)
         tell_of_drawn_head(m, path, file->f);
     if (status_ok(st) && bad->missing + bad->unexpected)

@@ -381,9 +381,12 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
         return TIMM_BAD_ARG;
     char path[1200];
     status *st = st_of(t);
-    if (timm_trainer_open_data(t) != TIMM_OK || !trainer_start(t) || !name_folder(t) || !resume(t)
-        || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, t->made, &t->opts, st))
+    if (timm_trainer_open_data(t) != TIMM_OK || !trainer_start(t) || !name_folder(t))
         return st->code;
+    if (!resume(t) || !write_args(in_folder(t, path, "args.yaml"), t->m->cfg.architecture, t->made, &t->opts, st)) {
+        rmdir(t->folder);                                /* if nothing is in it */
+        return st->code;
+    }
     t->epochs = schedule_epochs(t->schedule);
     t->save = save_last;
     t->run_epoch = t->epoch;

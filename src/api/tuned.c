@@ -2,6 +2,7 @@
  *
  * It is a cache: what cannot be read, or is another machine's, is as good as none, and what cannot be written is lost with a note.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,6 +64,22 @@ static void read_file(tune *t, const char *path)
     free(text);
 }
 
+/* Nothing is there yet, or a file that may be written over: a plain one of the cache, or whatever it is, one of kernels. */
+static bool is_ours(const char *path, status *st)
+{
+    struct stat link, file;
+    char begin[sizeof TUNE_TITLE] = "";
+    if (lstat(path, &link) || stat(path, &file))
+        return true;                                      /* or writing it says what is wrong */
+    if (S_ISREG(link.st_mode))
+        return true;
+    FILE *f = S_ISREG(file.st_mode) ? fopen(path, "r") : NULL;
+    size_t n = f ? fread(begin, 1, strlen(TUNE_TITLE), f) : 0;
+    if (f)
+        fclose(f);
+    return (n && !strcmp(begin, TUNE_TITLE)) || status_fail(st, TIMM_BAD_FILE, "%s is something else", path);
+}
+
 tune *ctx_tune(timm_ctx *ctx)
 {
     char machine[512], path[4096];
@@ -90,7 +107,7 @@ void ctx_tune_keep(timm_ctx *ctx)
     if (ctx->own_tune_file)
         make_folders(ctx->own_tune_file);
     char *text = tune_text(ctx->tune, &size);
-    bool kept = text && ctx->tune_file && atomic_write_file(ctx->tune_file, text, size, &st);
+    bool kept = text && ctx->tune_file && is_ours(ctx->tune_file, &st) && atomic_write_file(ctx->tune_file, text, size, &st);
     free(text);
     if (kept)
         ctx_note(ctx, "measured %d choices of kernels in %.2f s; they are kept in %s", n, seconds, ctx->tune_file);

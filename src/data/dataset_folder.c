@@ -169,6 +169,14 @@ static bool list_classes(const names *images, names *classes, status *st)
     return true;
 }
 
+static int index_of(const names *classes, const char *name)
+{
+    for (size_t i = 0; i < classes->count; i++)
+        if (!strcmp(classes->text[i], name))
+            return (int)i;
+    return -1;
+}
+
 static bool read_map(const char *path, names *classes, status *st)
 {
     char line[1024];
@@ -177,19 +185,13 @@ static bool read_map(const char *path, names *classes, status *st)
         return status_errno(st, path, "open");
     while (status_ok(st) && fgets(line, sizeof line, f)) {
         line[strcspn(line, "\r\n")] = 0;
-        if (*line)
+        if (*line && index_of(classes, line) >= 0)
+            status_fail(st, TIMM_BAD_FILE, "%s: '%s' stands twice in it", path, line);
+        else if (*line)
             keep(classes, line, st);
     }
     fclose(f);
     return status_ok(st) && (classes->count || status_fail(st, TIMM_BAD_FILE, "%s: no class is named in it", path));
-}
-
-static int index_of(const names *classes, const char *name)
-{
-    for (size_t i = 0; i < classes->count; i++)
-        if (!strcmp(classes->text[i], name))
-            return (int)i;
-    return -1;
 }
 
 const char *dataset_path_of(const dataset *d, int64_t i) { return d->path[i]; }

@@ -97,10 +97,10 @@ static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *f
     for (int b = 0; o->backends[b] && name; b++)
         for (size_t i = 0; i < o->backends[b]->count; i++) {
             const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (k != first && !strcmp(k->op, call->op->name) && !strcmp(k->name, name))
-                return (!k->declines || !k->declines(call)) && prepare(o, k, call, c, st);
+            if (!strcmp(k->op, call->op->name) && !strcmp(k->name, name) && (!k->declines || !k->declines(call)))
+                return k != first && prepare(o, k, call, c, st);
         }
-    if (name || !tune_measures(o->tune) || o->sketch)
+    if (!tune_measures(o->tune) || o->sketch)                  /* a name of no kernel that can is as good as none */
         return false;
     int n = contenders(o, call, first, of, MOST, st), best = n - 1;
     if (n > 1)

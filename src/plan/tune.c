@@ -8,7 +8,6 @@
 #include "plan_in.h"
 
 enum { LINES = 1 << 16, ROUNDS = 12 };
-static const char title[] = "timm kernels 1: ";
 static const double patience = 0.05;        /* seconds for the rounds of one call */
 
 typedef struct line { uint64_t hash; char *call, *kernel; } line;      /* one block, at call */
@@ -62,7 +61,7 @@ int tune_measured(tune *t, double *seconds)
     return n;
 }
 
-static const line *find(const tune *t, const char *call, size_t n)
+static line *find(const tune *t, const char *call, size_t n)
 {
     uint64_t h = hash_of(call, n);
     for (int i = 0; i < t->lines; i++)
@@ -77,6 +76,17 @@ const char *tune_find(const tune *t, const char *call)
     return l ? l->kernel : NULL;
 }
 
+static char *line_text(const char *call, size_t n, const char *kernel, size_t m)
+{
+    char *text = malloc(n + m + 2);
+    if (!text)
+        return NULL;
+    memcpy(text, call, n);
+    memcpy(text + n + 1, kernel, m);
+    text[n] = text[n + m + 1] = 0;
+    return text;
+}
+
 static bool add(tune *t, const char *call, size_t n, const char *kernel, size_t m)
 {
     if (t->lines == LINES || find(t, call, n))
@@ -89,17 +99,26 @@ static bool add(tune *t, const char *call, size_t n, const char *kernel, size_t 
         t->line = more;
         t->room = room;
     }
-    char *text = malloc(n + m + 2);
+    char *text = line_text(call, n, kernel, m);
     if (!text)
         return false;
-    memcpy(text, call, n);
-    memcpy(text + n + 1, kernel, m);
-    text[n] = text[n + m + 1] = 0;
     t->line[t->lines++] = (line){ hash_of(call, n), text, text + n + 1 };
     return true;
 }
 
-bool tune_add(tune *t, const char *call, const char *kernel) { return add(t, call, strlen(call), kernel, strlen(kernel)); }
+bool tune_add(tune *t, const char *call, const char *kernel)
+{
+    size_t n = strlen(call);
+    line *old = find(t, call, n);
+    if (!old)
+        return add(t, call, n, kernel, strlen(kernel));
+    char *text = line_text(call, n, kernel, strlen(kernel));
+    if (!text)
+        return false;
+    free(old->call);
+    *old = (line){ old->hash, text, text + n + 1 };
+    return true;
+}
 
 double tune_spent(const tune *t) { return t->seconds; }
 
@@ -113,8 +132,8 @@ bool tune_found(tune *t, const char *call, const char *found, double spent)
 bool tune_parse(tune *t, const char *text, size_t size)
 {
     const char *end = text + size;
-    size_t head = strlen(title), name = strlen(t->machine);
-    if (size < head + name + 1 || memcmp(text, title, head) || memcmp(text + head, t->machine, name) || text[head + name] != '\n'
+    size_t head = strlen(TUNE_TITLE), name = strlen(t->machine);
+    if (size < head + name + 1 || memcmp(text, TUNE_TITLE, head) || memcmp(text + head, t->machine, name) || text[head + name] != '\n'
         || memchr(text, 0, size))
         return false;
     for (const char *at = text + head + name + 1; at < end;) {
@@ -132,7 +151,7 @@ char *tune_text(const tune *t, size_t *size)
     FILE *f = open_memstream(&text, size);
     if (!f)
         return NULL;
-    fprintf(f, "%s%s\n", title, t->machine);
+    fprintf(f, "%s%s\n", TUNE_TITLE, t->machine);
     for (int i = 0; i < t->lines; i++)
         fprintf(f, "%s\t%s\n", t->line[i].kernel, t->line[i].call);
     if (!fclose(f))

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 
 typedef struct tune tune;
+#define TUNE_TITLE "timm kernels 1: "       /* with which the text begins */
 #define TUNE_CLEARLY .96                    /* of the time by rule: what is less is clearly quicker */
 enum { TUNE_CALL = 600 };                   /* bytes of a call's text, with its end */
 
@@ -22,7 +23,7 @@ char *tune_text(const tune *t, size_t *size);
 /* False: it has more to say than fits. */
 bool tune_call(const tg_call *c, char text[TUNE_CALL]);
 const char *tune_find(const tune *t, const char *call);     /* the kernel's name; NULL: not known */
-bool tune_add(tune *t, const char *call, const char *kernel);
+bool tune_add(tune *t, const char *call, const char *kernel);   /* in place of what was known of the call */
 /* What the caller has measured, over other measurements perhaps: `spent` is then what tune_spent was before, and the time since. */
 bool tune_found(tune *t, const char *call, const char *found, double spent);
 double tune_spent(const tune *t);           /* seconds, since tune_measured was asked */
