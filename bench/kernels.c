@@ -1,4 +1,4 @@
-/* kernels.c - times every kernel that claims a problem, on problems of real models at batch 1.
+/* kernels.c - times every kernel that claims a problem, on problems of real models: of inference at batch 1, of training at more.
  * bench_kernels [word of the name | op]; THREADS=n in the environment, 2 otherwise. */
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <time.h>
 #include "backend/backend.h"
 #include "ops/attrs.h"
+#include "ops/conv2d_grad.h"
 
 typedef struct problem {
     const char *op, *name;
@@ -46,12 +47,17 @@ static double macs(const problem *q)
         return out * (double)q->in[1].dim[1];
     if (!strcmp(q->op, "attention"))
         return (double)tg_numel(q->in[0]) * (double)q->in[1].dim[2] * 2;
+    if (!strcmp(q->op, "attention_grad"))
+        return (double)tg_numel(q->in[0]) * (double)q->in[1].dim[2] * 5;
+    if (!strcmp(q->op, "conv2d_grad_weight"))
+        return out * (double)(q->in[0].dim[0] * q->in[0].dim[2] * q->in[0].dim[3]);
     return 0;
 }
 
 static void time_kernel(const problem *q, const tg_kernel *k, pool *threads)
 {
-    static const tg_op ops[] = { { .name = "conv2d" }, { .name = "linear" }, { .name = "attention" } };
+    static const tg_op ops[] = { { .name = "conv2d" }, { .name = "linear" }, { .name = "attention" }, { .name = "attention_grad" },
+                                 { .name = "conv2d_grad_weight" } };
     tg_tensor in[4];
     tg_call c = { .attr = q->attr, .in = in, .n_in = q->n_in, .out = { .shape = q->out }, .pool = threads };
     status st = { 0 };
@@ -108,6 +114,15 @@ static void time_kernel(const problem *q, const tg_kernel *k, pool *threads)
     &(const conv2d_attr){ { k, k }, { 0 }, { 1, 1 }, 1, { 0 } }, false }
 #define LINEAR(m, k, n) { "linear", #m " x " #k " x " #n, { DIMS(1, m, k), DIMS(n, k) }, DIMS(1, m, n), 2, 2, \
     &(const linear_attr){ { 0 } }, true }
+#define WEIGHT_GRAD(b, co, ci, k, s, hw) { "conv2d_grad_weight", #b " x " #ci "->" #co " " #k "x" #k " s" #s " @" #hw, \
+    { DIMS(b, co, ((hw) + (s) - 1) / (s), ((hw) + (s) - 1) / (s)), DIMS(b, ci, hw, hw) }, DIMS(co, ci, k, k), 2, 0, \
+    &(const conv2d_grad_attr){ { { s, s }, { k / 2, k / 2, k / 2, k / 2 }, { 1, 1 }, 1, { 0 } }, DIMS(co, ci, k, k) }, false }
+#define TOKENS_GRAD(b, n, ci, co) { "conv2d_grad_weight", #b " x " #n " tokens, " #ci "->" #co, \
+    { DIMS(b, co, 1, n), DIMS(b, ci, 1, n) }, DIMS(co, ci, 1, 1), 2, 0, \
+    &(const conv2d_grad_attr){ { { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(co, ci, 1, 1) }, false }
+#define ATTENTION_GRAD(b, h, n, d) { "attention_grad", #b " x " #h " heads, " #n " tokens, " #d, \
+    { DIMS(b, h, n, d), DIMS(b, h, n, d), DIMS(b, h, n, d), DIMS(b, h, n, d) }, DIMS(3 * (b) * (h) * (n) * (d)), 4, 0, \
+    &(const attention_grad_attr){ { false, 0 }, false }, true }
 #define ATTENTION(b, h, n, d) { "attention", #b " x " #h " heads, " #n " tokens, " #d, \
     { DIMS(b, h, n, d), DIMS(b, h, n, d), DIMS(b, h, n, d) }, DIMS(b, h, n, d), 3, 0, \
     &(const attention_attr){ false, 0 }, true }
@@ -132,6 +147,12 @@ static const problem problems[] = {
     LINEAR(3136, 96, 384),     LINEAR(3136, 384, 96),      LINEAR(784, 192, 768),      LINEAR(196, 384, 1536),
     LINEAR(49, 768, 3072),     LINEAR(49, 3072, 768),      LINEAR(3136, 96, 288),      ATTENTION(1, 12, 197, 64),
     ATTENTION(1, 3, 197, 64),  ATTENTION(64, 3, 49, 32),   ATTENTION(16, 6, 49, 32),   ATTENTION(1, 24, 49, 32),
+    WEIGHT_GRAD(8, 256, 64, 1, 1, 56), WEIGHT_GRAD(8, 512, 128, 1, 1, 28), WEIGHT_GRAD(8, 256, 1024, 1, 1, 14),
+    WEIGHT_GRAD(8, 64, 64, 3, 1, 56),  WEIGHT_GRAD(8, 128, 128, 3, 2, 56), WEIGHT_GRAD(8, 16, 3, 3, 2, 224),
+    TOKENS_GRAD(8, 197, 192, 768),     TOKENS_GRAD(8, 197, 768, 192),      TOKENS_GRAD(8, 197, 384, 1536),
+    TOKENS_GRAD(8, 197, 1536, 384),    TOKENS_GRAD(8, 197, 384, 1152),     TOKENS_GRAD(8, 197, 384, 384),
+    TOKENS_GRAD(8, 3136, 96, 384),     TOKENS_GRAD(8, 196, 1536, 384),     TOKENS_GRAD(8, 49, 768, 3072),
+    ATTENTION_GRAD(8, 3, 197, 64),     ATTENTION_GRAD(8, 6, 197, 64),      ATTENTION_GRAD(64, 3, 49, 32),
 };
 
 int main(int argc, char **argv)

@@ -377,6 +377,7 @@ static bool place_buffers(plan *p)
     p->patch = calloc(patches + 1, sizeof *p->patch);
     if (!p->arena || !p->patch)
         return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for the %zu bytes that a run needs", p->arena_bytes);
+    room_huge(p->arena, p->arena_bytes);    /* walking down columns of a large result, each row is on a page of its own */
     for (int i = 0; i < p->steps; i++) {
         tg_call *c = &p->step[i].call;
         for (int k = 0; k <= c->n_in; k++) {

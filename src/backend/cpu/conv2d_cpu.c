@@ -30,6 +30,8 @@ typedef struct conv_state {
 static int64_t out_channels(const tg_call *c) { return c->in[1].shape.dim[0]; }
 static int64_t group_in(const tg_call *c) { return c->in[1].shape.dim[1]; }
 
+static bool one_tap(const tg_call *c) { return c->in[1].shape.dim[2] == 1 && c->in[1].shape.dim[3] == 1; }
+
 static bool any_layout(const tg_call *c)     /* copied before it is used */
 {
     return c->in[0].shape.dim[1] <= FEW_CHANNELS && ((const conv2d_attr *)c->attr)->groups == 1;
@@ -61,24 +63,33 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-/* (o, c, kh, kw) of joined groups [first, first + joined) as (o, kh, kw, c), zeros where groups meet. */
-static void order_weights(const conv_state *s, const tg_call *c, int first, float *to)
-{
-    const conv2d_attr *a = c->attr;
-    const tg_tensor *w = &c->in[1];
-    int64_t per = out_channels(c) / a->groups, ci = group_in(c), taps = w->shape.dim[2] * w->shape.dim[3];
-    int64_t width = ci * s->joined, kw = w->shape.dim[3];
+/* (o, c, kh, kw) of joined groups from `first` on as (o, kh, kw, c), zeros where groups meet. */
+typedef struct ordering { const conv_state *s; const tg_call *c; int first; float *to; } ordering;
 
-    for (int64_t o = 0; o < per * s->joined; o++) {
-        const float *from = (const float *)w->data + (first * per + o) * w->stride[0];
-        float *row = to + o * taps * width;
+static void order_rows(void *arg, int64_t begin, int64_t end)
+{
+    const ordering *d = arg;
+    const conv2d_attr *a = d->c->attr;
+    const tg_tensor *w = &d->c->in[1];
+    int64_t per = out_channels(d->c) / a->groups, ci = group_in(d->c), taps = w->shape.dim[2] * w->shape.dim[3];
+    int64_t width = ci * d->s->joined, kw = w->shape.dim[3];
+
+    for (int64_t o = begin; o < end; o++) {
+        const float *from = (const float *)w->data + (d->first * per + o) * w->stride[0];
+        float *row = d->to + o * taps * width;
         int64_t shift = o / per * ci;
-        if (s->joined > 1)
+        if (d->s->joined > 1)
             memset(row, 0, (size_t)(taps * width) * sizeof *row);
         for (int64_t t = 0; t < taps; t++)
             for (int64_t i = 0; i < ci; i++)
                 row[t * width + shift + i] = from[i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3]];
     }
+}
+
+static void order_weights(const conv_state *s, const tg_call *c, int first, float *to)
+{
+    ordering d = { s, c, first, to };
+    pool_run(c->pool, s->p.n, 8, order_rows, &d);
 }
 
 static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
@@ -167,7 +178,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (ok && w->constant && !prep->sketch)
         ok = pack_groups(s, c, prep);
     else if (ok) {
-        s->weight_bytes = w->constant ? 0 : ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
+        s->weight_bytes = w->constant || one_tap(c) ? 0 : ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
         ok = product_prepare(&s->p, c, &a->e, s->taps, NULL, 1, s->p.k, prep);
     }
     prep->scratch += s->weight_bytes + s->copy_bytes;
@@ -289,7 +300,10 @@ static void run(const tg_call *c)
         g.residual_rows = pixels(residual, s->padded);
     if (s->weight_bytes)
         order_weights(s, c, 0, ordered);
-    product_begin(&s->p, c, &a->e, ordered, 1, s->p.k, &g);
+    if (one_tap(c))
+        product_begin(&s->p, c, &a->e, c->in[1].data, c->in[1].stride[1], c->in[1].stride[0], &g);
+    else
+        product_begin(&s->p, c, &a->e, ordered, 1, s->p.k, &g);
     if (s->padded) {
         run_padded(s, c, &g, &m, copy);
         return;

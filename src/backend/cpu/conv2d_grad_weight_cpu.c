@@ -4,8 +4,8 @@
  * has rows, and what it meets of x in panels of channels, padded with zeros, so that a tap is a fixed distance into a panel;
  * with a stride of s, columns lie in s phases, so that neighbours of dy meet neighbours.  Where all channels are few, or
  * the kernel is one column wide, a panel holds what all taps of a kernel row see of a pixel, and only kernel rows are taps.
- * A task is a part of the result, strips by panels: it goes through all lots on its own, packs what it needs of each, and
- * what it packs stays in L2 while it is used.  So no sum is shared, and nobody waits.
+ * A task is a part of the result, strips by panels: it goes through all lots on its own and packs what it needs of each, the
+ * strips and a few panels at a time, which stay in L2 while they are used.  So no sum is shared, and nobody waits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ typedef struct state {
     int64_t rows, phases, across;           /* packed rows of an image; columns of them: phases * across */
     int vecs, tiles;                        /* vectors of a panel; tiles down a group's channels of dy */
     int64_t panels, parts, shares;          /* of a group: panels; parts of the tiles and of the panels that make tasks */
-    int64_t right;                          /* pixels of a packed panel */
+    int64_t right, few;                     /* pixels of a packed panel; panels packed at a time */
     int64_t *place;                         /* of each row of dy in a panel, in pixels */
     size_t left_bytes, right_bytes;         /* of a thread's scratch, in this order; the sums come after all threads' */
     bool direct;                            /* sums lie as the result does */
@@ -122,7 +122,9 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         s->place[i] = (i / s->band * s->rows + i % s->band * (s->kh == 1 ? 1 : a->stride[0])) * s->phases * s->across;
     s->direct = s->taps == 1 && s->kw == 1 && s->padded == s->columns && tg_is_dense(&c->out);
     s->left_bytes = lines(s->images * s->band * s->ow * ((s->tiles + s->parts - 1) / s->parts) * s->v->rows[s->vecs]);
-    s->right_bytes = lines(s->right * ((s->panels + s->shares - 1) / s->shares) * s->vecs * s->v->width);
+    s->few = (int64_t)(cpu()->l2 / 4 / lines(s->right * s->vecs * s->v->width));
+    s->few = s->few < 1 ? 1 : s->few < s->panels ? s->few : s->panels;
+    s->right_bytes = lines(s->right * s->few * s->vecs * s->v->width);
     prep->scratch = (s->left_bytes + s->right_bytes) * (size_t)pool_threads(c->pool)
                     + (s->direct ? 0 : lines(s->groups * s->taps * s->out * s->padded));
     prep->state = s;
@@ -245,18 +247,20 @@ static void work(void *arg, int64_t from, int64_t to)
         l.g = i / s->shares / s->parts;
         l.tile = s->tiles * part / s->parts;
         l.tiles = s->tiles * (part + 1) / s->parts;
-        l.first = s->panels * share / s->shares * panel;
-        l.end = s->panels * (share + 1) / s->shares * panel;
-        l.end = l.end < s->columns ? l.end : s->columns;
+        int64_t begin = s->panels * share / s->shares * panel, end = s->panels * (share + 1) / s->shares * panel;
+        end = end < s->columns ? end : s->columns;
         for (l.image = 0; l.image < s->n; l.image += s->images)
             for (l.row = 0; l.row < s->oh; l.row += s->band) {
                 l.images = s->n - l.image < s->images ? s->n - l.image : s->images;
                 l.band = s->oh - l.row < s->band ? s->oh - l.row : s->band;
                 pack_left(&l);
-                pack_right(&l);
-                for (int64_t first = l.first; first < l.end; first += panel)
-                    for (int64_t t = l.tile; t < l.tiles; t++)
-                        multiply(&l, t, first);
+                for (l.first = begin; l.first < end; l.first = l.end) {
+                    l.end = l.first + s->few * panel < end ? l.first + s->few * panel : end;
+                    pack_right(&l);
+                    for (int64_t first = l.first; first < l.end; first += panel)
+                        for (int64_t t = l.tile; t < l.tiles; t++)
+                            multiply(&l, t, first);
+                }
             }
     }
 }

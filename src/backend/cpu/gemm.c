@@ -190,31 +190,43 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             pack_rows(g, from + start[t], start[t + 1] - start[t], row, begin + start[t], place + pointers(g->taps) + t * most * step);
         else
             g->rows(g->ctx, from + start[t], start[t + 1] - start[t], row + start[t] * g->taps);
-    const int64_t size = gemm_packed(g->v, k, panel) * (int64_t)sizeof(float);
-    const bool resident = (size_t)((last - first) * size) <= cpu()->l2 * 3 / 8;         /* the right operand */
+    const int64_t column_bytes = depth(g->v, k) * g->v->bytes, panels = last - first;     /* of the right operand */
+    const bool resident = (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
+    /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile. */
+    const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
+    const int64_t rows_piece = (most * (int64_t)sizeof(float) + panels - 1) / panels;
+    const int64_t panel_piece = (panel * (int64_t)g->v->bytes + tiles - 1) / tiles;
+    gemm_tile tile = { .taps = g->v->left ? 1 : g->taps, .run = g->v->left ? k : g->run, .bias = g->bias,
+                       .act_first = g->act_first, .add = g->add, .f = g->f };
     int64_t p = first;
     if (g->v->begin)
         g->v->begin();
     for (int t = 0; t < tiles && p < last;) {
-        const int a = start[t], b = start[t + 1];
-        const int64_t column = p * panel;
-        const int columns = g->n - column < panel ? (int)(g->n - column) : panel, vecs = (columns + g->v->width - 1) / g->v->width;
-        gemm_tile tile = { .taps = g->v->left ? 1 : g->taps, .run = g->v->left ? k : g->run,
-                           .row = g->v->left ? begin + a : row + a * g->taps, .out = out + a, .bias = g->bias, .column = column,
-                           .columns = columns, .residual = g->residual ? residual + a : NULL, .act_first = g->act_first, .add = g->add, .f = g->f };
-        tile.b = g->b + gemm_packed(g->v, k, column);
+        const int at = start[t], end = start[t + 1];
+        int vecs = g->vecs;
+        tile.column = p * panel;
+        tile.columns = panel;
+        if (g->n - tile.column < panel) {
+            tile.columns = (int)(g->n - tile.column);
+            vecs = (tile.columns + g->v->width - 1) / g->v->width;
+        }
+        tile.row = g->v->left ? begin + at : row + at * g->taps;
+        tile.out = out + at;
+        tile.residual = g->residual ? residual + at : NULL;
+        tile.b = g->b + tile.column * column_bytes / (int64_t)sizeof(float);
         tile.ahead = (const char *)tile.b;
-        if (resident && t + 1 < tiles && g->taps == 1 && !g->v->left) {    /* the next rows, a piece with each panel */
-            tile.ahead_step = ((b - a) * (int64_t)sizeof(float) + last - first - 1) / (last - first);
-            tile.ahead = (const char *)row[b] + (p - first) * k * tile.ahead_step;
-        } else if (!resident && p + 1 < last) {             /* the next panel, a piece with each tile */
-            tile.ahead_step = (vecs * g->v->width * (int64_t)g->v->bytes + tiles - 1) / tiles;
-            tile.ahead += gemm_packed(g->v, k, vecs * g->v->width) * (int64_t)sizeof(float) + t * k * tile.ahead_step;
+        tile.ahead_step = 0;
+        if (rows_ahead && t + 1 < tiles) {
+            tile.ahead_step = rows_piece;
+            tile.ahead = (const char *)row[end] + (p - first) * k * rows_piece;
+        } else if (!resident && p + 1 < last) {
+            tile.ahead_step = panel_piece;
+            tile.ahead += vecs * g->v->width * column_bytes + t * k * panel_piece;
         }
         if (g->v->any)
-            g->v->any(&tile, b - a, vecs);
+            g->v->any(&tile, end - at, vecs);
         else
-            g->v->tile[vecs][b - a](&tile);
+            g->v->tile[vecs][end - at](&tile);
         if (resident && ++p == last)
             p = first, t++;
         else if (!resident && ++t == tiles)
@@ -276,6 +288,21 @@ void gemm_run(const gemm *g, pool *p)
     d.per_group = (d.panels + d.groups - 1) / d.groups;
     d.groups = (d.panels + d.per_group - 1) / d.per_group;
     pool_run(p, blocks * d.groups, 1, work, &d);
+}
+
+struct packing { const gemm_vec *v; int64_t k, n; const float *w; int64_t sk, sn; int panel; float *to; };
+
+static void pack_columns(void *arg, int64_t from, int64_t to)
+{
+    const struct packing *d = arg;
+    to = to < d->n ? to : d->n;
+    d->v->pack(d->w + from * d->sn, d->k, to - from, d->sk, d->sn, d->panel, d->to + gemm_packed(d->v, d->k, from));
+}
+
+void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, int64_t sk, int64_t sn, int vecs, float *to, pool *p)
+{
+    struct packing d = { v, k, n, w, sk, sn, vecs * v->width, to };
+    pool_run(p, n, d.panel, pack_columns, &d);
 }
 
 bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,

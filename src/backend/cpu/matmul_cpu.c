@@ -65,7 +65,8 @@ static int64_t matrix(const tg_tensor *t, const tg_tensor *y, int64_t i)
     return offset;
 }
 
-static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_rows *from)
+/* Packs by the threads of p; NULL: by this one. */
+static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_rows *from, pool *p)
 {
     const state *s = c->state;
     const tg_tensor *a = &c->in[0], *b = &c->in[1], *y = &c->out;
@@ -73,8 +74,7 @@ static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_row
     int64_t k = a->shape.dim[la], m = y->shape.dim[ly - 1], n = y->shape.dim[ly];
 
     *from = (struct gemm_rows){ (const float *)a->data + matrix(a, y, i), a->stride[la - 1] };
-    s->v->pack((const float *)b->data + matrix(b, y, i), k, n, b->stride[lb - 1], b->stride[lb], s->vecs * s->v->width,
-               room);
+    gemm_pack_right(s->v, k, n, (const float *)b->data + matrix(b, y, i), b->stride[lb - 1], b->stride[lb], s->vecs, room, p);
     return (gemm){ .v = s->v,
                    .m = m,
                    .n = n,
@@ -95,7 +95,7 @@ static void work(void *arg, int64_t from, int64_t to)
     char *mine = (char *)c->scratch + (size_t)pool_worker() * (s->pack + s->place);
     for (int64_t i = from; i < to; i++) {
         struct gemm_rows r;
-        gemm g = product_of(c, i, (float *)(void *)mine, &r);
+        gemm g = product_of(c, i, (float *)(void *)mine, &r, NULL);
         gemm_part(&g, 0, g.m, 0, (g.n + s->vecs * s->v->width - 1) / (s->vecs * s->v->width), mine + s->pack);
     }
 }
@@ -110,7 +110,7 @@ static void run(const tg_call *c)
     }
     for (int64_t i = 0; i < matrices(c); i++) {
         struct gemm_rows r;
-        gemm g = product_of(c, i, c->scratch, &r);
+        gemm g = product_of(c, i, c->scratch, &r, c->pool);
         g.scratch = (char *)c->scratch + s->pack;
         gemm_run(&g, c->pool);
     }

@@ -62,7 +62,7 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
     if (!g->b) {
         float *b = c->scratch;
         int64_t padded = gemm_filled(p->v, p->n);
-        p->v->pack(w, p->k, p->n, sk, sn, p->w.vecs * p->v->width, b);
+        gemm_pack_right(p->v, p->k, p->n, w, sk, sn, p->w.vecs, b, c->pool);
         g->b = b;
         if (bias) {
             b += gemm_packed(p->v, p->k, p->n);
