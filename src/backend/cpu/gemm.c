@@ -259,11 +259,12 @@ static void work(void *arg, int64_t from, int64_t to)
     }
 }
 
-/* Pieces of work: few enough to be worth their start, many enough that no thread waits long for another's last one. */
+/* Pieces of work: few enough to be worth their start, many enough that no thread waits long for another's last one.  Where rows
+ * are packed, every piece packs its own: few pieces. */
 static int64_t tasks(const gemm *g, int threads)
 {
     const int64_t least = 4 * (int64_t)threads, most = 16 * (int64_t)threads;
-    const double fit = (double)g->m * (double)g->n * (double)(g->taps * g->run) / WORTH;
+    const double worth = g->v->left ? 8. * WORTH : WORTH, fit = (double)g->m * (double)g->n * (double)(g->taps * g->run) / worth;
     return fit < (double)least ? least : fit > (double)most ? most : (int64_t)fit;
 }
 

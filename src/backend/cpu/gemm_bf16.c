@@ -23,16 +23,24 @@ typedef int16_t vs __attribute__((vector_size(VEC_BYTES / 2)));
 /* What rounding leaves; nothing of an infinity. */
 INLINE vf rest(vf v, vf rounded) { return vpick(vabs(rounded) < vset(INFINITY), v - rounded, vset(0.f)); }
 
+#ifdef BF16_EMULATED
+INLINE vs halves(vf v) { return __builtin_convertvector((vi)vbfloat(v) >> 16, vs); }
+INLINE void store_halves(uint16_t *to, vs v, int n) { memcpy(to, &v, (size_t)n * sizeof *to); }
+#else
+INLINE vs halves(vf v) { return (vs)_mm512_cvtneps_pbh((__m512)v); }
+INLINE void store_halves(uint16_t *to, vs v, int n) { _mm256_mask_storeu_epi16(to, (__mmask16)((1u << n) - 1), (__m256i)v); }
+#endif
+
+INLINE vf widened(vs v) { return (vf)(__builtin_convertvector(v, vi) << 16); }
+
 /* n numbers (up to a vector) as bfloat16, and their rest at `low`, unless NULL. */
 INLINE void narrow(const float *from, int n, uint16_t *to, uint16_t *low)
 {
-    vf v = n == VW ? vload(from) : vload_n(from, n), high = vbfloat(v);
-    vs half = __builtin_convertvector((vi)high >> 16, vs);
-    memcpy(to, &half, (size_t)n * sizeof *to);
-    if (!low)
-        return;
-    half = __builtin_convertvector((vi)vbfloat(rest(v, high)) >> 16, vs);
-    memcpy(low, &half, (size_t)n * sizeof *low);
+    vf v = n == VW ? vload(from) : vload_n(from, n);
+    vs high = halves(v);
+    store_halves(to, high, n);
+    if (low)
+        store_halves(low, halves(rest(v, widened(high))), n);
 }
 
 /* Rows of numbers `step` apart: a slab at a time is turned, where the rows are neighbours, and then is as any other. */
@@ -73,14 +81,22 @@ INLINE void left_any(const float *const *row, int count, int64_t taps, int64_t r
     for (int i = 0; i < count; i++) {
         uint16_t *to = (uint16_t *)packed + (at + i) * DEEP;
         int64_t place = 0;
-        for (int64_t t = 0; t < taps; t++)
+        for (int64_t t = 0; t < taps; t++) {
+            const float *from = row[t * count + i];
             for (int64_t p = 0, n; p < run; p += n, place += n) {
                 int64_t in = place % DEEP;
-                uint16_t *here = to + place / DEEP * LEFT + in;
+                uint16_t *here = to + place / DEEP * LEFT + in, *low = parts > 1 ? here + slabs * LEFT : NULL;
+                if (!in && run - p >= DEEP) {               /* most often: a whole slab's row */
+                    for (int j = 0; j < DEEP; j += VW)
+                        narrow(from + p + j, VW, here + j, low ? low + j : NULL);
+                    n = DEEP;
+                    continue;
+                }
                 n = DEEP - in < VW ? DEEP - in : VW;
                 n = n < run - p ? n : run - p;
-                narrow(row[t * count + i] + p, (int)n, here, parts > 1 ? here + slabs * LEFT : NULL);
+                narrow(from + p, (int)n, here, low);
             }
+        }
         if (place % DEEP)
             for (int part = 0; part < parts; part++)
                 memset(to + (part * slabs + slabs - 1) * LEFT + place % DEEP, 0, (size_t)(DEEP - place % DEEP) * sizeof *to);
