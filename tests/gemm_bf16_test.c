@@ -1,4 +1,6 @@
-/* gemm_bf16_test.c - products by the instructions for bfloat16, emulated (bf16_emulated.h), against sums in double. */
+/* gemm_bf16_test.c - products by the instructions for bfloat16, emulated (bf16_emulated.h) and the processor's own where it has
+ * them, against sums in double.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include "backend/cpu/gemm.h"
@@ -95,12 +97,19 @@ static void product(const gemm_vec *v, const char *name, int parts, int m, int n
     free(scratch);
 }
 
-TEST(bf16_instructions_multiply)
+struct kind { const gemm_vec *v; const char *name; int parts; };
+static const struct kind emulated[] = {
+    { &gemm_bf16_emulated_amx, "AMX", 1 }, { &gemm_bf16x3_emulated_amx, "AMX x3", 2 }, { &gemm_bf16_emulated_dot, "AVX512-BF16", 1 },
+};
+#ifdef TIMM_BF16
+static const struct kind real[] = {
+    { &gemm_bf16_amx, "this AMX", 1 }, { &gemm_bf16x3_amx, "this AMX x3", 2 }, { &gemm_bf16_dot, "this AVX512-BF16", 1 },
+};
+#endif
+
+static void check_kinds(const struct kind *kinds, size_t count)
 {
-    const struct { const gemm_vec *v; const char *name; int parts; } kinds[] = {
-        { &gemm_bf16_emulated_amx, "AMX", 1 }, { &gemm_bf16x3_emulated_amx, "AMX x3", 2 }, { &gemm_bf16_emulated_dot, "AVX512-BF16", 1 },
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    for (size_t i = 0; i < count; i++) {
         for (int c = 0; c < 60; c++)
             product(kinds[i].v, kinds[i].name, kinds[i].parts, pick(c % 3 ? 70 : 4), pick(c % 4 ? 70 : 20), c % 5 ? 1 : pick(9), pick(c % 2 ? 40 : 110),
                     c % 2 == 0);
@@ -108,6 +117,24 @@ TEST(bf16_instructions_multiply)
         product(kinds[i].v, kinds[i].name, kinds[i].parts, 64, 64, 1, 64, true);
         product(kinds[i].v, kinds[i].name, kinds[i].parts, 1, 1, 1, 1, true);
     }
+}
+
+TEST(bf16_instructions_multiply)
+{
+    check_kinds(emulated, sizeof emulated / sizeof *emulated);
+}
+
+TEST(bf16_instructions_of_this_processor_multiply)
+{
+#ifdef TIMM_BF16
+    if (cpu()->amx)
+        check_kinds(real, 2);
+    if (cpu()->bf16)
+        check_kinds(real + 2, 1);
+    if (cpu()->amx || cpu()->bf16)
+        return;
+#endif
+    test_skip("this processor has neither AMX nor AVX512-BF16");
 }
 
 /* What is no number, and infinities, come out as such; of two parts an infinity may come out as no number. */
