@@ -261,10 +261,28 @@ INLINE void multiply(const uint16_t *a, const uint16_t *b, int64_t slabs, int ro
 
 /* -- tiles ------------------------------------------------------------------------------------------------------------ */
 
-/* From the sums to the results: bias, residual and clamps here, dearer functions after. */
-static void leave(const gemm_tile *t, int rows, int vecs, const float *sum)
+/* Whole vectors; `more`, where it is not NULL, is added. */
+INLINE void leave_whole(const gemm_tile *t, int rows, const int vecs, const float *sum, vf lo, vf hi, float *const *more)
 {
-    const vf lo = vset(t->f.kind == ACT_CLAMP ? t->f.a : -INFINITY), hi = vset(t->f.kind == ACT_CLAMP ? t->f.b : INFINITY);
+    float *const *out = t->out;
+    const int64_t column = t->column;
+    vf bias[2];
+    UNROLL for (int j = 0; j < vecs; j++)
+        bias[j] = t->bias && !t->add ? vload(t->bias + column + j * VW) : vset(0.f);
+    for (int i = 0; i < rows; i++, sum += 2 * VW) {
+        float *to = out[i] + column;
+        const float *from = more ? more[i] + column : NULL;
+        UNROLL for (int j = 0; j < vecs; j++) {
+            vf v = vload(sum + j * VW) + bias[j];
+            if (more)
+                v += vload(from + j * VW);
+            vstore(to + j * VW, vclamp(v, lo, hi));
+        }
+    }
+}
+
+static void leave_ragged(const gemm_tile *t, int rows, int vecs, const float *sum, vf lo, vf hi)
+{
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vecs; j++) {
             int n = t->columns - j * VW < VW ? t->columns - j * VW : VW;
@@ -278,6 +296,23 @@ static void leave(const gemm_tile *t, int rows, int vecs, const float *sum)
                 v += vload_n(t->residual[i] + c, n);
             vstore_n(t->out[i] + c, vclamp(v, lo, hi), n);
         }
+}
+
+/* From the sums to the results: bias, residual and clamps here, dearer functions after. */
+static void leave(const gemm_tile *t, int rows, int vecs, const float *sum)
+{
+    const vf lo = vset(t->f.kind == ACT_CLAMP ? t->f.a : -INFINITY), hi = vset(t->f.kind == ACT_CLAMP ? t->f.b : INFINITY);
+    float *const *residual = t->act_first ? NULL : (float *const *)t->residual, *const *more = t->add ? t->out : residual;
+    if (t->columns != vecs * VW || (t->add && residual))
+        leave_ragged(t, rows, vecs, sum, lo, hi);
+    else if (more && vecs > 1)
+        leave_whole(t, rows, 2, sum, lo, hi, more);
+    else if (more)
+        leave_whole(t, rows, 1, sum, lo, hi, more);
+    else if (vecs > 1)
+        leave_whole(t, rows, 2, sum, lo, hi, NULL);
+    else
+        leave_whole(t, rows, 1, sum, lo, hi, NULL);
     if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first))
         VEC_PICK(gemm_vec)->finish(t, rows);
 }
