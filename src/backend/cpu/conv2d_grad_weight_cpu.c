@@ -70,7 +70,8 @@ static void plan_lots(state *s)
 }
 
 /* Strips few enough for L2; else the split that gives the busiest thread least to multiply and pack, and to wait for another's
- * last task: a quarter of one. */
+ * last task: a quarter of one.  In units of one multiplication of vectors; a vector of x, from memory, costs what PACK of them do. */
+enum { PACK = 16 };
 static void plan_tasks(state *s, int threads)
 {
     const int64_t rows = s->v->rows[s->vecs];
@@ -79,7 +80,8 @@ static void plan_tasks(state *s, int threads)
         for (int64_t shares = 1; shares <= 4 * threads && shares <= s->panels; shares++) {
             int64_t turns = (s->groups * parts * shares + threads - 1) / threads;
             int64_t tiles = (s->tiles + parts - 1) / parts, panels = (s->panels + shares - 1) / shares;
-            int64_t cost = (4 * turns + 1) * (tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2 + panels * s->vecs * 4);
+            int64_t cost = (4 * turns + (threads > 1))
+                           * (tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2 + panels * s->vecs * PACK);
             if (!least || cost < least) {
                 least = cost;
                 s->parts = parts;
