@@ -1,11 +1,13 @@
 /* attention_grad_cpu.c - the gradients of attention, a block of query rows of one head at a time.
  *
  * Keys and values of a head are packed once, both ways where both are needed; a block's probabilities and their gradient
- * never leave the cache.  dk and dv are sums of outer products over the block's rows, kept in scratch until the head is done.
+ * never leave the cache.  dk and dv are sums of outer products over the block's rows, kept in scratch until the head is done
+ * where the result's rows are no whole vectors.
  * Tasks are lots of images of one head, as many as the shapes say and whatever the threads; where the bias has a gradient
  * each lot sums its own, and the lots' sums are added in their order.
  */
 #include <stdlib.h>
+#include <string.h>
 #include "kernels.h"
 #include "ops/attention.h"
 #include "packed_product.h"
@@ -88,7 +90,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->block = lines(s->rows * s->room);
     s->strips = lines(s->rows * s->n);
     s->right = lines(s->rows * s->wide);
-    s->sums = lines(s->n * s->wide);
+    s->sums = s->wide == s->d ? 0 : lines(s->n * s->wide);
     size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, s->d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, s->n, 1);
     s->place = of_long > of_short ? of_long : of_short;
     s->thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
@@ -138,8 +140,9 @@ static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, 
     gemm_part(&g, 0, m, 0, (n + vecs * s->v->width - 1) / (vecs * s->v->width), place);
 }
 
-/* sums (n x d) += left' right over the block's rows: left (rows x n), right (rows x d). */
-static void outer(const state *s, int64_t rows, const float *left, const float *right, int64_t step, bool add, const room *r, float *sums)
+/* sums (n x d) += left' right over the block's rows: left (rows x n), right (rows x d); rows are step and sums_step apart. */
+static void outer(const state *s, int64_t rows, const float *left, const float *right, int64_t step, bool add, const room *r, float *sums,
+                  int64_t sums_step)
 {
     const int64_t panel = s->outer_vecs * s->o->width, most = s->o->rows[s->outer_vecs], tiles = (s->n + most - 1) / most;
     static const int64_t start = 0;
@@ -153,7 +156,7 @@ static void outer(const state *s, int64_t rows, const float *left, const float *
         for (int64_t j = 0; j < s->wide; j += panel) {
             int64_t width = s->wide - j < panel ? s->wide - j : panel;
             outer_tile tile = { .left = r->strips, .right = r->right + j * rows, .place = &start, .runs = 1, .run = rows,
-                                .out = sums + i * s->wide + j, .step = s->wide, .add = add };
+                                .out = sums + i * sums_step + j, .step = sums_step, .add = add };
             s->o->tile[width / s->o->width][height](&tile);
         }
     }
@@ -161,23 +164,11 @@ static void outer(const state *s, int64_t rows, const float *left, const float *
 
 typedef struct task { const tg_call *c; const state *s; const rows_vec *v; float scale; char *bias; } task;
 
-/* dp becomes ds = p (dp - sum(dp p)), and the bias's sums grow by it. */
-static void softmax_back(const task *w, int64_t rows, const room *r, float *dbias, bool add)
+/* Sums of whole vectors, which are wider than the result's rows, to their place. */
+static void place_sums(const state *s, const float *sums, float *to, int64_t step)
 {
-    const state *s = w->s;
-    for (int64_t i = 0; i < rows; i++) {
-        float *p = r->p + i * s->room, *dp = r->dp + i * s->room;
-        w->v->softmax_back(p, dp, s->n);
-        for (int64_t j = 0; dbias && j < s->n; j++)
-            dbias[i * s->n + j] = add ? dbias[i * s->n + j] + dp[j] : dp[j];
-    }
-}
-
-static void scaled(const float *from, int64_t step, float by, float *to, int64_t sy, int64_t rows, int64_t n)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < n; j++)
-            to[i * sy + j] = from[i * step + j] * by;
+    for (int64_t i = 0; i < s->n; i++)
+        memcpy(to + i * step, sums + i * s->wide, (size_t)s->d * sizeof *to);
 }
 
 /* dbias: where this head's gradient of the bias goes, NULL: nowhere; add: to what is there. */
@@ -189,7 +180,10 @@ static void head(const task *w, int64_t b, int64_t h, const room *r, float *dbia
     const tg_tensor *bias = ((const attention_grad_attr *)c->attr)->forward.bias ? &c->in[4] : NULL;
     const float *add_bias = bias ? (const float *)bias->data + bias_of(bias, b, h) : NULL;
     const int64_t width = 3 * s->h * s->d;
-    float *out = (float *)c->out.data + b * s->n * width + h * s->d;
+    float *out = (float *)c->out.data + b * s->n * width + h * s->d, *out_k = out + s->h * s->d, *out_v = out_k + s->h * s->d;
+    const bool whole = s->wide == s->d;
+    const int64_t sums_step = whole ? width : s->wide;
+    float *dk = whole ? out_k : r->dk, *dv = whole ? out_v : r->dv;
 
     s->v->pack(head_of(k, b, h), s->d, s->n, 1, k->stride[2], s->long_vecs * s->v->width, r->keys);
     s->v->pack(head_of(v, b, h), s->d, s->n, 1, v->stride[2], s->long_vecs * s->v->width, r->values);
@@ -202,14 +196,16 @@ static void head(const task *w, int64_t b, int64_t h, const room *r, float *dbia
             w->v->scaled_softmax(r->p + i * s->room, w->scale,
                                  add_bias ? add_bias + (from + i) * bias->stride[bias->shape.rank - 2] : NULL, s->n);
         multiply(s, rows, s->n, s->d, s->long_vecs, d, dy->stride[2], r->values, r->dp, s->room, r->place);
-        outer(s, rows, r->p, d, dy->stride[2], from > 0, r, r->dv);
-        softmax_back(w, rows, r, dbias ? dbias + from * s->n : NULL, add);
+        outer(s, rows, r->p, d, dy->stride[2], from > 0, r, dv, sums_step);
+        for (int64_t i = 0; i < rows; i++)
+            w->v->softmax_back(r->p + i * s->room, r->dp + i * s->room, w->scale, dbias ? dbias + (from + i) * s->n : NULL, add, s->n);
         multiply(s, rows, s->d, s->n, s->short_vecs, r->dp, s->room, r->straight, out + from * width, width, r->place);
-        scaled(out + from * width, width, w->scale, out + from * width, width, rows, s->d);
-        outer(s, rows, r->dp, x, q->stride[2], from > 0, r, r->dk);
+        outer(s, rows, r->dp, x, q->stride[2], from > 0, r, dk, sums_step);
     }
-    scaled(r->dk, s->wide, w->scale, out + s->h * s->d, width, s->n, s->d);
-    scaled(r->dv, s->wide, 1, out + 2 * s->h * s->d, width, s->n, s->d);
+    if (!whole) {
+        place_sums(s, dk, out_k, width);
+        place_sums(s, dv, out_v, width);
+    }
 }
 
 static void work(void *arg, int64_t from, int64_t to)

@@ -99,9 +99,9 @@ INLINE void softmax_of(const float *x, float scale, const float *bias, float *y,
 static void softmax(const float *x, float *y, int64_t n) { softmax_of(x, 1.f, NULL, y, n); }
 static void scaled_softmax(float *x, float scale, const float *bias, int64_t n) { softmax_of(x, scale, bias, x, n); }
 
-static void softmax_back(const float *y, float *dy, int64_t n)
+static void softmax_back(const float *y, float *dy, float scale, float *bias, bool add, int64_t n)
 {
-    vf s[2] = { vset(0.f), vset(0.f) };
+    vf s[2] = { vset(0.f), vset(0.f) }, by = vset(scale);
     int64_t i;
     for (i = 0; i + 2 * VW <= n; i += 2 * VW)
         UNROLL for (int k = 0; k < 2; k++)
@@ -111,11 +111,18 @@ static void softmax_back(const float *y, float *dy, int64_t n)
         s[0] += vload_n(y + i, left) * vload_n(dy + i, left);
     }
     vf mean = vset(vsum(s[0] + s[1]));
-    for (i = 0; i + VW <= n; i += VW)
-        vstore(dy + i, vload(y + i) * (vload(dy + i) - mean));
+    for (i = 0; i + VW <= n; i += VW) {
+        vf d = vload(y + i) * (vload(dy + i) - mean);
+        if (bias)
+            vstore(bias + i, add ? vload(bias + i) + d : d);
+        vstore(dy + i, d * by);
+    }
     if (i < n) {
         int left = (int)(n - i);
-        vstore_n(dy + i, vload_n(y + i, left) * (vload_n(dy + i, left) - mean), left);
+        vf d = vload_n(y + i, left) * (vload_n(dy + i, left) - mean);
+        if (bias)
+            vstore_n(bias + i, add ? vload_n(bias + i, left) + d : d, left);
+        vstore_n(dy + i, d * by, left);
     }
 }
 

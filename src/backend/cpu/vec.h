@@ -138,7 +138,8 @@ typedef struct rows_vec {
     void (*softmax)(const float *x, float *y, int64_t n);                          /* in place is fine */
     void (*scaled_softmax)(float *x, float scale, const float *bias,
                            int64_t n); /* x = softmax(scale x + bias); bias may be NULL */
-    void (*softmax_back)(const float *y, float *dy, int64_t n);                    /* dy = y (dy - sum(dy y)) */
+    /* dx = y (dy - sum(dy y)) of one row, left in dy scaled; to `bias`, unless NULL, it goes unscaled, or is added. */
+    void (*softmax_back)(const float *y, float *dy, float scale, float *bias, bool add, int64_t n);
     /* weight, bias: NULL or n numbers. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
     /* dx of one row; dweight += dy hat, dbias += dy, n numbers each.  weight, dweight, dbias: NULL or there. */
