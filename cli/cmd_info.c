@@ -92,6 +92,26 @@ static void print_tensor(const timm_param_info *p)
     printf("\t%s\n", p->dtype);
 }
 
+static json_t *tensor_json(const timm_param_info *p)
+{
+    return json_pack("{s:o,s:o,s:s}", "name", cli_text(p->name), "shape", sizes(p->dim, p->rank), "dtype", p->dtype);
+}
+
+/* The state_dict: a line a tensor, or a list. */
+static void print_tensors(const timm_param_info *p, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        if (o.json)
+            json_array_append_new(list, tensor_json(&p[i]));
+        else
+            print_tensor(&p[i]);
+    if (o.json)
+        cli_json(list);
+    else
+        json_decref(list);
+}
+
 static void print_text(json_t *r, const char *indent)
 {
     enum { COLUMNS = 22 };
@@ -156,6 +176,20 @@ static json_t *metadata(const timm_file_pair *pair, size_t n)
     return r;
 }
 
+static void model_tensors(timm_model *m)
+{
+    size_t n = timm_param_count(m);
+    timm_param_info *p = malloc((n + 1) * sizeof *p);
+    if (!p) {
+        fputs("timm info: out of memory\n", stderr);
+        exit(EXIT_FAILED);
+    }
+    for (size_t i = 0; i < n; i++)
+        p[i] = timm_get_param_info(m, i);
+    print_tensors(p, n);
+    free(p);
+}
+
 static void file_info(timm_ctx *ctx, const char *path)
 {
     size_t n = 0, pairs = 0;
@@ -164,8 +198,7 @@ static void file_info(timm_ctx *ctx, const char *path)
     if (!p || !pair)
         return;
     if (o.tensors) {
-        for (size_t i = 0; i < n; i++)
-            print_tensor(&p[i]);
+        print_tensors(p, n);
         return;
     }
     json_t *r = json_object(), *list = json_array();
@@ -176,8 +209,7 @@ static void file_info(timm_ctx *ctx, const char *path)
             count *= p[i].dim[k];
         numbers += count;
         if (o.json)
-            json_array_append_new(list, json_pack("{s:s,s:o,s:s}", "name", p[i].name, "shape", sizes(p[i].dim, p[i].rank),
-                                                  "dtype", p[i].dtype));
+            json_array_append_new(list, tensor_json(&p[i]));
     }
     set_text(r, "file", path);
     json_object_set_new(r, "tensors", json_integer((json_int_t)n));
@@ -222,10 +254,7 @@ static int run(int argc, char **argv)
             .in_chans = (int)o.in_chans, .img_size = { o.size, o.size },
             .classes = o.classes < 0 ? 0 : o.classes ? (int)o.classes : -1 });
         if (m && o.tensors) {
-            for (size_t i = 0; i < timm_param_count(m); i++) {
-                timm_param_info p = timm_get_param_info(m, i);
-                print_tensor(&p);
-            }
+            model_tensors(m);
         } else if (m) {
             json_t *r = summary(ctx, m);
             if (r && o.json)

@@ -130,6 +130,14 @@ TEST(cli_info)
     free(out);
     v = good_json("timm info " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors --json");
     CHECK(jsonl_number(v, "tensors") == (double)json_array_size(json_object_get(v, "list")), "tensors of a file");
+    json_t *list = good_json("timm info " TEST_DATA "/../share/tf_efficientnet_lite0.in1k.safetensors --tensors --json");
+    CHECK(json_equal(list, json_object_get(v, "list")), "--tensors --json of a file is its list");
+    json_decref(list);
+    json_decref(v);
+    v = good_json("timm info resnet18 --tensors --json");
+    const json_t *first = json_array_get(v, 0);
+    CHECK(json_array_size(v) == 122 && !strcmp(jsonl_text(first, "name"), "bn1.bias") && !strcmp(jsonl_text(first, "dtype"), "float32")
+          && json_integer_value(json_array_get(json_object_get(first, "shape"), 0)) == 64, "--tensors --json of a model");
     json_decref(v);
     out = good("timm info swin_tiny_patch4_window7_224");
     CHECK(command_has(out, "params                 28288354\n"), "%s", out);
