@@ -12,7 +12,7 @@
 static struct {
     int64_t batch, threads, size, chans, classes, runs, copies;
     double seconds;
-    bool train, grad_checkpointing, no_tune, profile, times, json;
+    bool train, grad_checkpointing, tune, no_tune, profile, times, json;
     const char *opt, *precision, *backend;
     text_list kwargs;
 } o;
@@ -29,7 +29,8 @@ static const option options[] = {
     { "--grad-checkpointing", 0, OPT_FLAG, &o.grad_checkpointing, NULL, "with --train: less memory, more arithmetic", 0, 0 },
     { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
-    { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels of inference by rule; without: measured first, once, and kept for later commands", 0, 0 },
+    { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels of inference are the fastest, once, and keep that for later commands (true)", 0, 0 },
+    { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels of inference by rule", 0, 0 },
     { "--runs", 0, OPT_INT, &o.runs, "N", "counted runs (as many as fit in --seconds, at least 5)", 1, 1000000 },
     { "--seconds", 0, OPT_DOUBLE, &o.seconds, "S", "time to spend on a model (3)", 0, 86400 },
     { "--copies", 0, OPT_INT, &o.copies, "N", "N processes at once, each with its threads, against one alone", 2, 64 },
@@ -262,7 +263,7 @@ typedef struct copy { pid_t pid; int out; timing t; } copy;
 /* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells its timing. */
 static void be_copy(const char *name, int go, int out)
 {
-    timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(true, o.no_tune));
+    timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(o.tune, o.no_tune));
     subject s;
     size_t n = 0;
     char none;
@@ -360,6 +361,7 @@ static int run(int argc, char **argv)
     int code, worst = EXIT_OK;
     o.batch = 1;
     o.seconds = 3;
+    o.tune = true;
     if (!cli_options(&cmd_benchmark, options, argc, argv, &models, &code))
         return cli_finish(&cmd_benchmark, code);
     if (!models.count)
@@ -371,7 +373,7 @@ static int run(int argc, char **argv)
         worst = code > worst ? code : worst;
     }
     for (size_t i = 0; i < models.count && !o.copies; i++) {
-        timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(true, o.no_tune));
+        timm_ctx *ctx = cli_open(o.threads, o.backend, 1, cli_tuning(o.tune, o.no_tune));
         one_model(ctx, models.text[i]);
         code = cli_close(&cmd_benchmark, ctx, NULL);
         worst = code > worst ? code : worst;
@@ -383,7 +385,8 @@ const command cmd_benchmark = {
     "benchmark", "time of a run, and where it goes", "MODEL... [options]",
     "Times inference, or steps of training, on initial weights: two warm-up runs, then the least and the median of the\n"
     "counted ones.  The arithmetic of a step of training counts as three times that of inference.  With another --precision\n"
-    "than fp32 it tells how far the logits are from those in fp32, of the largest of them (\"off_fp32\").",
+    "than fp32 it tells how far the logits are from those in fp32, of the largest of them (\"off_fp32\"); with --train or\n"
+    "--copies it tells times alone.",
     "  $ timm benchmark resnet50\n"
     "  $ timm benchmark mobilenetv3_large_100 efficientnet_b0 -b 16 --json\n"
     "  $ timm benchmark convnext_tiny --profile\n"

@@ -395,6 +395,9 @@ TEST(cli_benchmark)
     command_result r = command_run("timm benchmark test_resnet --runs 2");
     CHECK(r.code == 0 && command_has(r.err, " choices of kernels in ") && command_has(r.err, "they are kept in "), "%s", r.err);
     command_free(&r);
+    r = command_run("timm benchmark test_resnet --runs 2 --tune");
+    CHECK(r.code == 0 && !*r.err, "--tune is what is done anyway: exit %d: %s", r.code, r.err);
+    command_free(&r);
     json_t *v = good_json("timm benchmark resnet18 --no-tune --input-size 64 -b 2 --threads 1 --runs 3 --precision fp32 --json");
     check_keys("benchmark --json", v, keys, COUNT(keys) - 3);
     CHECK(!strcmp(jsonl_text(v, "model"), "resnet18") && jsonl_number(v, "batch") == 2 && jsonl_number(v, "threads") == 1, "options");
@@ -577,6 +580,9 @@ TEST(cli_precision_is_held_against_fp32)
     v = good_json("timm benchmark test_vit --precision bf16 --runs 1 --no-tune --json");
     off = jsonl_number(v, "off_fp32");
     CHECK(off > 1e-4 && off < .1, "benchmark: off by %g", off);
+    json_decref(v);
+    v = good_json("timm benchmark test_vit --precision bf16 --runs 1 --train --json");
+    CHECK(!json_object_get(v, "off_fp32"), "steps of training have no logits to hold against others");
     json_decref(v);
     char *out = good("timm benchmark test_vit --precision bf16 --runs 1 --no-tune");
     CHECK(command_has(out, "logits off those in fp32 by 0.0"), "%s", out);
