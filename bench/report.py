@@ -24,10 +24,12 @@ def least_median(times):
 
 
 def write_between(path, name, text):
-    """Replaces what stands between the marks of `name`."""
+    """Replaces what stands between the marks of `name`; a page that is not there begins with them."""
     begin, end = f"<!-- {name}: make {name} writes this -->", f"<!-- {name}: end -->"
-    with open(path) as f:
-        page = f.read()
+    page = f"{begin}{end}\n"
+    if os.path.exists(path):
+        with open(path) as f:
+            page = f.read()
     if begin not in page or end not in page:
         sys.exit(f"{path} has no marks to write between: {begin} ... {end}")
     page = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda m: f"{begin}\n\n{text}\n\n{end}", page, flags=re.S)
