@@ -39,7 +39,7 @@ static const option options[] = {
     { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels are the fastest, and keep that for later commands", 0, 0 },
     { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels by rule, not as they were measured", 0, 0 },
     { "--per-class", 0, OPT_FLAG, &o.per_class, NULL, "a table of the classes", 0, 0 },
-    { "--confusion", 0, OPT_TEXT, &o.confusion, "FILE", "the confusion matrix, .csv or .png", 0, 0 },
+    { "--confusion", 0, OPT_TEXT, &o.confusion, "FILE", "the confusion matrix of one model, .csv or .png", 0, 0 },
     { "--results-file", 0, OPT_TEXT, &o.results, "FILE", "the figures of all models, as timm's validate.py writes them", 0, 0 },
     { "--results-format", 0, OPT_TEXT, &o.format, "F", "csv, json (csv)", 0, 0 },
     { "--json", 0, OPT_FLAG, &o.json, NULL, "one JSON object a model", 0, 0 },
@@ -354,6 +354,8 @@ static int run(int argc, char **argv)
         return cli_usage(&cmd_validate, "--per-class and --confusion are of classification, not of --task %s", o.task);
     if (o.confusion && !ends_in(o.confusion, ".csv") && !ends_in(o.confusion, ".png"))
         return cli_usage(&cmd_validate, "--confusion writes a .csv or a .png, not '%s'", o.confusion);
+    if (o.confusion && o.model && strchr(o.model, ','))
+        return cli_usage(&cmd_validate, "--confusion is a file of one model, and --model names several: '%s'", o.model);
     if ((code = cli_input_size(&cmd_validate, &o.input, o.chans, o.side, o.size)))
         return code;
     if ((o.confusion && !can_write(o.confusion)) || (o.results && !can_write(o.results)))

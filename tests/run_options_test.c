@@ -400,8 +400,11 @@ TEST(run_options_validate)
     }
     CHECK(fabs(right / 20 * 100 - top1) < 1e-3, "%g right, top-1 %g", right, top1);
     free(csv);
-    r = command_run("timm validate %s --dataset idx -m test_vit,test_vit --checkpoint %s/last.safetensors --results-file %s --results-format json "
-                    "--confusion %s", data, t.folder, results, png);
+    r = command_run("timm validate %s --dataset idx -m test_vit --checkpoint %s/last.safetensors --confusion %s", data, t.folder, png);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    r = command_run("timm validate %s --dataset idx -m test_vit,test_vit --checkpoint %s/last.safetensors --results-file %s --results-format json",
+                    data, t.folder, results);
     CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
     command_free(&r);
     char *text = command_slurp(results);
@@ -430,6 +433,7 @@ TEST(run_options_validate_says_where_it_cannot_write)
         { "--confusion matrix.bmp", 2, "--confusion writes a .csv or a .png, not 'matrix.bmp'\nTry 'timm validate --help'.\n" },
         { "--confusion matrix", 2, "--confusion writes a .csv or a .png, not 'matrix'\n" },
         { "--confusion .csv", 2, "--confusion writes a .csv or a .png, not '.csv'\n" },
+        { "--confusion m.csv -m test_vit,test_resnet", 2, "--confusion is a file of one model, and --model names several: 'test_vit,test_resnet'\n" },
         { "--confusion no/such/m.png", 1, "no/such/m.png: cannot write: No such file or directory\n" },
         { "--results-file no/such/r.csv", 1, "no/such/r.csv: cannot write: No such file or directory\n" },
         { "--results-file /", 1, "/: cannot write: Is a directory\n" },
