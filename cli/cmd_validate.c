@@ -348,6 +348,8 @@ static int run(int argc, char **argv)
         return code;
     if (operands.count > 1)
         return cli_usage(&cmd_validate, "one folder of images, not %zu", operands.count);
+    if (o.split && !*o.split)
+        return cli_usage(&cmd_validate, "--split '' names no part of the images; without --split it is validation");
     if (o.format && strcmp(o.format, "csv") && strcmp(o.format, "json"))
         return cli_usage(&cmd_validate, "--results-format is csv or json, not '%s'", o.format);
     if (o.task && strcmp(o.task, "classification") && (o.per_class || o.confusion))

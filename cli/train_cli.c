@@ -306,7 +306,11 @@ int train_cli_config(train_cli *t, const char *path, const option *own, size_t c
     }
     int code = EXIT_OK;
     yaml_parser_set_input_file(&parser, f);
-    if (!yaml_parser_load(&parser, &c.d)) {
+    bool parsed = yaml_parser_load(&parser, &c.d);
+    if (!parsed && ferror(f)) {
+        fprintf(stderr, "timm train: %s: cannot read: %s\n", path, strerror(errno));
+        code = EXIT_FAILED;
+    } else if (!parsed) {
         fprintf(stderr, "timm train: %s: line %zu: no YAML: %s\n", path, parser.problem_mark.line + 1, parser.problem ? parser.problem : "");
         code = EXIT_USAGE;
     } else {

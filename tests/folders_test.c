@@ -50,6 +50,34 @@ TEST(folders_that_a_map_leaves_out)
     }
 }
 
+/* A class of the map that no folder is of is told, as it may be misspelt; it keeps its place. */
+TEST(folders_that_a_map_names_in_vain)
+{
+    static const struct { const char *map, *says; } cases[] = {
+        { "cat\ndog\n", "" },
+        { "cat\ndgo\ndog\n", ": no image of 1 class that " },
+        { "cat\ndgo\ndog\n", "map.txt names: dgo" },
+        { "a\nb\ncat\nc\ndog\nd\ne\nf\n", "/train: no image of 6 classes that " },
+        { "a\nb\ncat\nc\ndog\nd\ne\nf\n", "map.txt names: a, b, c, d, e, ..." },
+    };
+    char root[1200], map[1300], said[1024];
+    make_folders(root, "in-vain", "train/cat train/dog");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        status st = { 0 };
+        *said = 0;
+        write_map(map, root, cases[i].map);
+        dataset *d = dataset_open("folder", root, "train", &(dataset_opts){ .class_map = map, .note = hear, .user = said }, &st);
+        REQUIRE(d, "%s", st.text);
+        CHECK(*cases[i].says ? strstr(said, cases[i].says) != NULL : !*said, "case %zu: '%s'", i, said);
+        CHECK(dataset_count(d) == 4 && !strcmp(dataset_class_name(d, (int)dataset_label(d, 3)), "dog"), "case %zu", i);
+        dataset_close(d);
+    }
+    status st = { 0 };
+    dataset *d = dataset_open("folder", root, "train", &(dataset_opts){ .class_map = root }, &st);
+    CHECK(!d && st.code == TIMM_IO && strstr(st.text, "in-vain: cannot read: Is a directory"), "%s", st.text);
+    dataset_close(d);
+}
+
 /* Without folders for splits all images count, as timm has it; a folder that is called as the split is the split. */
 TEST(folders_without_splits)
 {
@@ -85,6 +113,15 @@ TEST(folders_tell_on_stderr)
     CHECK(r.code == 0 && command_has(r.out, ", 4 images, "), "exit %d: %s%s", r.code, r.out, r.err);
     CHECK(command_has(r.err, "2 images are left out, in 1 folder that ") && command_has(r.err, "map.txt does not name: dog\n")
           && command_has(r.err, " has no folder for the split 'validation': all of its images are taken\n"), "%s", r.err);
+    command_free(&r);
+    write_map(map, root, "cat\nowk\n");
+    r = command_run("timm validate %s -m test_vit --checkpoint %s --class-map %s", root, weights, map);
+    CHECK(r.code == 0 && command_has(r.err, "told: no image of 1 class that ") && command_has(r.err, "map.txt names: owk\n"), "exit %d: %s", r.code,
+          r.err);
+    command_free(&r);
+    r = command_run("timm validate %s -m test_vit --checkpoint %s --split ''", root, weights);
+    CHECK(r.code == 2 && command_has(r.err, "timm validate: --split '' names no part of the images; without --split it is validation\n"),
+          "exit %d: %s", r.code, r.err);
     command_free(&r);
     write_map(map, root, "cat\nowl\ncat\n");
     r = command_run("timm validate %s -m test_vit --checkpoint %s --class-map %s", root, weights, map);

@@ -65,6 +65,7 @@ TEST(run_errors_configurations)
         fails(output, options, 2, want);
     }
     fails(output, "--config no/such.yaml", 1, "no/such.yaml: cannot open: No such file or directory\n");
+    fails(output, "--config /", 1, "timm train: /: cannot read: Is a directory\n");
     CHECK(access(output, F_OK), "a folder was made");
 }
 

@@ -190,6 +190,8 @@ static bool read_map(const char *path, names *classes, status *st)
         else if (*line)
             keep(classes, line, st);
     }
+    if (ferror(f))
+        status_errno(st, path, "read");
     fclose(f);
     return status_ok(st) && (classes->count || status_fail(st, TIMM_BAD_FILE, "%s: no class is named in it", path));
 }
@@ -238,19 +240,47 @@ static void tell(const dataset_opts *o, const char *fmt, ...)
         o->note(o->user, text);
 }
 
+enum { NAMED = 5 };
+
+/* ": a, b", the first of them. */
+static void name_some(const names *l, char list[NAMED * 260 + 8])
+{
+    size_t at = 0;
+    *list = 0;
+    for (size_t i = 0; i < l->count && i < NAMED; i++)
+        at += (size_t)sprintf(list + at, "%s%.255s", i ? ", " : ": ", l->text[i]);
+    strcpy(list + at, l->count > NAMED ? ", ..." : "");
+}
+
 /* How many images are of classes that the map does not name, and which those are. */
 static void tell_left_out(const dataset_opts *o, const char *root, const names *left, status *st)
 {
-    enum { NAMED = 5 };
-    char list[NAMED * 260] = "";
+    char list[NAMED * 260 + 8];
     names folders = { 0 };
     if (left->count && list_classes(left, &folders, st)) {
-        for (size_t i = 0, at = 0; i < folders.count && i < NAMED; i++)
-            at += (size_t)snprintf(list + at, sizeof list - at, "%s%.255s", i ? ", " : ": ", folders.text[i]);
-        tell(o, "%s: %zu image%s left out, in %zu folder%s that %s does not name%s%s", root, left->count, left->count > 1 ? "s are" : " is",
-             folders.count, folders.count == 1 ? "" : "s", o->class_map, list, folders.count > NAMED ? ", ..." : "");
+        name_some(&folders, list);
+        tell(o, "%s: %zu image%s left out, in %zu folder%s that %s does not name%s", root, left->count, left->count > 1 ? "s are" : " is",
+             folders.count, folders.count == 1 ? "" : "s", o->class_map, list);
     }
     let_go(&folders);
+}
+
+/* Which classes of the map have no image: a misspelt name is one. */
+static void tell_without_images(const dataset_opts *o, const char *root, const dataset *d, status *st)
+{
+    char list[NAMED * 260 + 8];
+    names without = { 0 };
+    bool *seen = calloc((size_t)d->classes + 1, sizeof *seen), ok = seen || status_fail(st, TIMM_NO_MEMORY, "out of memory listing classes");
+    for (int64_t i = 0; ok && i < d->count; i++)
+        seen[d->label[i]] = true;
+    for (int i = 0; ok && i < d->classes; i++)
+        ok = seen[i] || keep(&without, d->class_name[i], st);
+    if (ok && without.count) {
+        name_some(&without, list);
+        tell(o, "%s: no image of %zu class%s that %s names%s", root, without.count, without.count == 1 ? "" : "es", o->class_map, list);
+    }
+    free(seen);
+    let_go(&without);
 }
 
 /* "photos/val" is the split "validation" by its own name. */
@@ -292,6 +322,8 @@ bool dataset_folder(dataset *d, const char *dir, const char *split, const datase
     }
     if (ok)
         tell_left_out(o, root, &left, st);
+    if (ok && class_map)
+        tell_without_images(o, root, d, st);
     if (ok && !strcmp(root, dir) && !is_called(dir, split))
         tell(o, "%s has no folder for the split '%s': all of its images are taken", dir, split);
     d->name = dataset_path_of;
