@@ -104,6 +104,28 @@ TEST(run_options_patience)
     free(t.err);
 }
 
+/* Nothing is left to train: that is said, with the best and what would train on. */
+TEST(run_options_all_epochs_there)
+{
+    trained t = good_train("--epochs 3 --lr 0.05");
+    char folder[1200], want[256];
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(t.folder, '/') - t.folder), t.folder);
+    int best = 0;
+    for (int i = 0; i < t.epochs; i++)
+        best = t.top1[i] > t.top1[best] ? i : best;
+    CHECK(!command_has(t.err, "asks for no more"), "%s", t.err);
+    free(t.err);
+    for (int epochs = 2; epochs <= 3; epochs++) {
+        command_result r = command_run("timm train --dataset idx --data-dir %s -m test_vit --in-chans 1 --img-size 32 --threads 1 --batch-size 8 "
+                                       "--lr 0.05 --warmup-epochs 0 --experiment r --output %s --resume auto --epochs %d", made_idx(44, 20, 4), folder,
+                                       epochs);
+        snprintf(want, sizeof want, "/r has 3 epochs, and --epochs asks for no more; the best was epoch %d, top-1 %.6g %%; with more it trains on\n",
+                 best, t.top1[best]);
+        CHECK(r.code == 0 && !*r.out && command_has(r.err, want), "exit %d, not '%s': %s", r.code, want, r.err);
+        command_free(&r);
+    }
+}
+
 TEST(run_options_validation_interval)
 {
     trained t = good_train("--epochs 5 --val-interval 3");

@@ -355,6 +355,21 @@ static bool patience_is_over(const timm_trainer *t)
            && t->epoch - 1 - (int64_t)t->best[1] >= train_int(&t->opts, "patience-epochs");
 }
 
+/* Why a run that nobody stopped trains no further, where its epochs do not show it. */
+static void tell_why_over(timm_trainer *t)
+{
+    char best[128] = "";
+    const timm_metric *m = task_best_metric(&t->opts, st_of(t));
+    if (t->n_best && t->eval_loader)
+        snprintf(best, sizeof best, "; the best was epoch %" PRId64 ", %s %.6g%s", (int64_t)t->best[1], m->label, t->best[0], m->unit);
+    else if (t->n_best)
+        snprintf(best, sizeof best, "; the best was epoch %" PRId64, (int64_t)t->best[1]);
+    if (t->run_epoch >= t->epochs)
+        ctx_note(t->m->ctx, "%s has %" PRId64 " epochs, and --epochs asks for no more%s; with more it trains on", t->folder, t->epoch, best);
+    else if (t->epoch < t->epochs && patience_is_over(t))
+        ctx_note(t->m->ctx, "%s ends with epoch %" PRId64 ", as --patience-epochs has it%s", t->folder, t->epoch - 1, best);
+}
+
 static double seconds_now(void)
 {
     struct timespec now;
@@ -405,5 +420,7 @@ timm_status timm_trainer_run(timm_trainer *t, void (*each)(void *user, const tim
     }
     events_close(ev);
     t->save = NULL;
+    if (status_ok(st) && !t->stop)
+        tell_why_over(t);
     return st->code;
 }
