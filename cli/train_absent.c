@@ -13,8 +13,8 @@ static const struct { const char *key, *off; } absent[] = {
     { "gaussian_blur_prob", "0" }, { "grayscale_prob", "0" }, { "head_init_bias", "" }, { "head_init_scale", "" },
     { "input_img_mode", "" }, { "input_key", "" }, { "jsd_loss", "false" }, { "kd_model_name", "" },
     { "log_wandb", "false" }, { "model_dtype", "float32" }, { "naflex_loader", "false" }, { "native_amp", "false" },
-    { "pretrained_path", "" }, { "recount", "1" }, { "remode", "pixel" }, { "resplit", "false" },
-    { "save_images", "false" }, { "split_bn", "false" }, { "start_epoch", "" }, { "target_key", "" },
+    { "pretrained_path", "" }, { "resplit", "false" }, { "save_images", "false" }, { "split_bn", "false" },
+    { "start_epoch", "" }, { "target_key", "" },
     { "train_batches_per_epoch", "0" }, { "train_crop_mode", "rrc" }, { "train_img_sizes", "" },
     { "train_num_samples", "" }, { "tta", "0" }, { "val_num_samples", "" }, { "variable_batch_loss_scale", "none" },
     /* Machines, and how fast they are. */

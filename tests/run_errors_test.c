@@ -89,6 +89,8 @@ TEST(run_errors_options)
         { "--amp --amp-dtype float16", 2, "amp-dtype float16 needs its losses scaled and is not there; bfloat16 needs no scaling\n" },
         { "--amp --precision fp32", 2, "amp means precision bf16, and precision says fp32\n" },
         { "--hflip 7", 2, "hflip takes a number from 0 to 1, not '7'\n" },
+        { "--remode black", 2, "remode is one of pixel, rand, const, not 'black'\n" },
+        { "--recount 0", 2, "recount takes a number from 1 to 1000, not '0'\n" },
         { "--scale 1", 2, "--scale and --ratio take two numbers each\n" },
         { "--scale 2 3", 2, "--scale is 0 < A <= B <= 1" },
         { "--std 0", 2, "--std is above 0, not 0\n" },

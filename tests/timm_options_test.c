@@ -108,7 +108,7 @@ TEST(timm_options_args_yaml)
         { "aa: rand-m9-mstd0.5", "line 1: timm's aa is not there yet, and 'rand-m9-mstd0.5' asks for it; null does without\n" },
         { "tta: 2", "timm's tta is not there yet, and '2' asks for it" },
         { "jsd_loss: true", "timm's jsd_loss is not there yet, and 'true' asks for it" },
-        { "recount: 0", "timm's recount is not there yet, and '0' asks for it" },
+        { "resplit: true", "timm's resplit is not there yet, and 'true' asks for it" },
         { "aug_repeats: 3.0", "timm's aug_repeats is not there yet, and '3.0' asks for it" },
         { "train_img_sizes: [128, 160]", "timm's train_img_sizes is not there yet, and a list asks for it" },
         { "tta2: 0", "line 1: no option is called 'tta2'; did you mean" },

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 #include "api/trainer.h"
+#include "base/random.h"
+#include "data/random_erasing.h"
 #include "train/task.h"
 
 double trainer_now(void)
@@ -84,8 +86,7 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
         .seed = (uint64_t)train_int(&t->opts, "seed"), .shuffle = train, .drop_last = train, .transform = tr,
         .train = train && !train_flag(&t->opts, "no-aug"),
         .augment = { .hflip = train_number(&t->opts, "hflip"), .vflip = train_number(&t->opts, "vflip"),
-                     .padding = (int)train_int(&t->opts, "crop-padding"), .interpolation = train_text(&t->opts, "train-interpolation"),
-                     .erase = train_number(&t->opts, "reprob") },
+                     .padding = (int)train_int(&t->opts, "crop-padding"), .interpolation = train_text(&t->opts, "train-interpolation") },
     };
     if (train_numbers(&t->opts, "scale", scale, 2) != 2 || train_numbers(&t->opts, "ratio", ratio, 2) != 2) {
         status_fail(&t->m->ctx->st, TIMM_BAD_ARG, "--scale and --ratio take two numbers each");
@@ -222,6 +223,29 @@ void trainer_data_free(timm_trainer *t)
 
 /* -- batches ----------------------------------------------------------------------------------------------------------------- */
 
+typedef struct erasing_of { erasing how; uint64_t key; const batch *b; float *pixels; } erasing_of;
+
+static void erase_some(void *arg, int64_t from, int64_t to)
+{
+    const erasing_of *e = arg;
+    const batch *b = e->b;
+    for (int64_t i = from; i < to; i++)
+        random_erasing(&e->how, random_bits(e->key, (uint64_t)b->index[i] + 1), b->channels, b->height, b->width,
+                       e->pixels + i * b->channels * b->height * b->width);
+}
+
+/* As timm does it where batches are made ready: after mixing. */
+static void erase(const timm_trainer *t, const batch *b)
+{
+    const char *mode = train_text(&t->opts, "remode");
+    uint64_t seed = (uint64_t)train_int(&t->opts, "seed");
+    erasing_of e = { .how = { .prob = train_number(&t->opts, "reprob"), .count = (int)train_int(&t->opts, "recount"),
+                              .fill = !strcmp(mode, "pixel") ? ERASE_PIXEL : !strcmp(mode, "rand") ? ERASE_RAND : ERASE_CONST },
+                     .key = random_bits(random_bits(seed, 5), (uint64_t)t->epoch + 1), .b = b, .pixels = t->pixels };
+    if (e.how.prob > 0 && !train_flag(&t->opts, "no-aug"))
+        pool_run(ctx_pool(t->m->ctx), b->count, 1, erase_some, &e);
+}
+
 bool trainer_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_tensor *x, timm_tensor *y)
 {
     batch given = *made, *b = &given;
@@ -244,6 +268,8 @@ bool trainer_tensors(timm_trainer *t, const batch *made, int64_t nth, timm_tenso
     x->data = t->pixels;
     y->data = t->targets;
     batch_to_float(b, tr.mean, tr.std, t->pixels, ctx_pool(t->m->ctx));
+    if (nth >= 0)
+        erase(t, b);
     memset(t->targets, 0, (size_t)timm_numel(y) * sizeof *t->targets);
     for (int64_t i = 0; i < b->count; i++) {
         const float *row = dataset_target(nth < 0 ? t->eval_data : t->train_data, b->index[i]);

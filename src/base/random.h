@@ -27,6 +27,11 @@ static inline double random_uniform(uint64_t key, uint64_t counter)  /* [0, 1) *
     return (double)(random_bits(key, counter) >> 11) * 0x1p-53;
 }
 
+static inline int64_t random_below(uint64_t key, uint64_t counter, int64_t n)        /* 0 .. n - 1 */
+{
+    return (int64_t)(random_uniform(key, counter) * (double)n);
+}
+
 /* Two of N(0, 1), numbers 2 c - 2 and 2 c - 1 of the key's normals (c from 1 up): Box-Muller, in float. */
 static inline void random_normals(uint64_t key, uint64_t c, float out[2])
 {

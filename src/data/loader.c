@@ -53,7 +53,7 @@ static void shuffle(loader *l)
     for (int64_t i = 0; i < n; i++)
         l->order[i] = i;
     for (int64_t i = n - 1; i > 0 && l->o.shuffle; i--) {
-        int64_t k = (int64_t)(random_uniform(key, (uint64_t)i) * (double)(i + 1)), v = l->order[i];
+        int64_t k = random_below(key, (uint64_t)i, i + 1), v = l->order[i];
         l->order[i] = l->order[k];
         l->order[k] = v;
     }

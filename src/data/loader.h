@@ -13,7 +13,6 @@ typedef struct augment {
     double hflip, vflip;
     int padding;                        /* above 0: crop from the image with so many black pixels around, in place of the above */
     const char *interpolation;          /* "bilinear", "bicubic", "random": one of the two */
-    double erase;                       /* how often a random rectangle becomes black */
 } augment;
 
 typedef struct loader_opts {

@@ -7,10 +7,8 @@
 #include "io/image.h"
 
 /* Which number of the key decides what. */
-enum { FILTER = 1, HFLIP, VFLIP, SHIFT_X, SHIFT_Y, ERASE, ERASE_AREA, ERASE_RATIO, ERASE_X, ERASE_Y, CROP = 32 };
+enum { FILTER = 1, HFLIP, VFLIP, SHIFT_X, SHIFT_Y, CROP = 32 };
 enum { TRIES = 10 };
-
-static int64_t whole(uint64_t key, uint64_t use, int64_t n) { return (int64_t)(random_uniform(key, use) * (double)n); }   /* 0 .. n - 1 */
 
 void random_crop_box(int w, int h, const augment *a, uint64_t key, double box[4])
 {
@@ -22,7 +20,7 @@ void random_crop_box(int w, int h, const augment *a, uint64_t key, double box[4]
         cw = (int)nearbyint(sqrt(part * ratio));
         ch = (int)nearbyint(sqrt(part / ratio));
         if (cw <= w && ch <= h && cw > 0 && ch > 0) {
-            double y = (double)whole(key, CROP + 4 * i + 2, h - ch + 1), x = (double)whole(key, CROP + 4 * i + 3, w - cw + 1);
+            double y = (double)random_below(key, CROP + 4 * i + 2, h - ch + 1), x = (double)random_below(key, CROP + 4 * i + 3, w - cw + 1);
             box[0] = x, box[1] = y, box[2] = x + cw, box[3] = y + ch;
             return;
         }
@@ -55,7 +53,7 @@ static void flip(timm_image *m, bool across)
 /* The image, shifted by up to `padding` pixels; black comes in. */
 static void shifted(const timm_image *in, int padding, uint64_t key, timm_image *out)
 {
-    int dx = (int)whole(key, SHIFT_X, 2 * padding + 1) - padding, dy = (int)whole(key, SHIFT_Y, 2 * padding + 1) - padding;
+    int dx = (int)random_below(key, SHIFT_X, 2 * padding + 1) - padding, dy = (int)random_below(key, SHIFT_Y, 2 * padding + 1) - padding;
     size_t pixel = (size_t)in->channels;
     int from = dx > 0 ? dx : 0, to = dx < 0 ? in->width + dx : in->width;
     for (int y = 0; y < out->height; y++) {
@@ -65,19 +63,6 @@ static void shifted(const timm_image *in, int padding, uint64_t key, timm_image 
             memcpy(row + (size_t)from * pixel, in->pixels + ((size_t)(y - dy) * (size_t)in->width + (size_t)(from - dx)) * pixel,
                    (size_t)(to - from) * pixel);
     }
-}
-
-/* A rectangle of 2 to 33 % of the image becomes black. */
-static void erase(timm_image *m, uint64_t key)
-{
-    double area = (.02 + .31 * random_uniform(key, ERASE_AREA)) * m->width * m->height;
-    double ratio = exp(log(.3) + (log(1 / .3) - log(.3)) * random_uniform(key, ERASE_RATIO));
-    int h = (int)nearbyint(sqrt(area * ratio)), w = (int)nearbyint(sqrt(area / ratio));
-    if (h < 1 || w < 1 || h >= m->height || w >= m->width)
-        return;
-    int x = (int)whole(key, ERASE_X, m->width - w + 1), y = (int)whole(key, ERASE_Y, m->height - h + 1);
-    for (int i = 0; i < h; i++)
-        memset(m->pixels + ((size_t)(y + i) * (size_t)m->width + (size_t)x) * (size_t)m->channels, 0, (size_t)w * (size_t)m->channels);
 }
 
 static bool resized(const timm_image *in, const augment *a, int width, int height, uint64_t key, timm_image *out, status *st)
@@ -109,7 +94,5 @@ bool transform_train(const timm_image *in, const augment *a, int width, int heig
         flip(out, true);
     if (random_uniform(key, VFLIP) < a->vflip)
         flip(out, false);
-    if (random_uniform(key, ERASE) < a->erase)
-        erase(out, key);
     return true;
 }

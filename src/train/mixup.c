@@ -39,8 +39,7 @@ enum { WHETHER = 1, WHICH, CENTRE_Y, CENTRE_X, SIDE_Y, SIDE_X, BETA };
 
 static int64_t whole(uint64_t key, uint64_t use, int64_t from, int64_t to)          /* from .. to - 1; from where there is none */
 {
-    int64_t n = to > from ? to - from : 1;
-    return from + (int64_t)(random_uniform(key, use) * (double)n);
+    return from + random_below(key, use, to > from ? to - from : 1);
 }
 
 /* Of Gamma(alpha), alpha > 1: Marsaglia and Tsang, 2000. */

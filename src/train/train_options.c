@@ -30,7 +30,9 @@ static const timm_train_option table[] = {
     { "vflip", N, "0", "P", "mirror top and bottom so often" },
     { "crop-padding", I, NULL, "N", "crop at random from the image with N black pixels around, in place of --scale and --ratio" },
     { "train-interpolation", T, "random", "I", "bilinear, bicubic, random (of these two)" },
-    { "reprob", N, "0", "P", "erase a random rectangle so often" },
+    { "reprob", N, "0", "P", "erase random rectangles so often" },
+    { "remode", T, "pixel", "MODE", "what they become: noise a pixel, a random colour a rectangle (rand), the mean colour (const)" },
+    { "recount", I, "1", "N", "1 to N rectangles, the more the smaller" },
     { "interpolation", T, NULL, "I", "of validation (the model's own)" },
     { "crop-pct", N, NULL, "X", "of validation (the model's own)" },
     { "mean", L, NULL, "M...", "of the pixels, one number a channel (the model's own)" },
@@ -175,7 +177,7 @@ static bool fits(timm_option_kind kind, const char *text)
 /* Numbers that make no sense beyond these. */
 static const struct { const char *name; double least, most; } limits[] = {
     { "batch-size", 1, 1e6 }, { "validation-batch-size", 1, 1e6 }, { "workers", 0, 256 }, { "hflip", 0, 1 }, { "vflip", 0, 1 },
-    { "crop-padding", 0, 1e4 }, { "reprob", 0, 1 }, { "crop-pct", 1e-3, 10 }, { "mixup", 0, 1e3 }, { "cutmix", 0, 1e3 },
+    { "crop-padding", 0, 1e4 }, { "reprob", 0, 1 }, { "recount", 1, 1000 }, { "crop-pct", 1e-3, 10 }, { "mixup", 0, 1e3 }, { "cutmix", 0, 1e3 },
     { "mixup-prob", 0, 1 }, { "mixup-switch-prob", 0, 1 }, { "threshold", 0, 1 }, { "mixup-off-epoch", 0, 1e9 }, { "smoothing", 0, 1 }, { "weight-decay", 0, 1e3 },
     { "layer-decay", 1e-9, 1e3 }, { "clip-grad", 0, 1e38 }, { "grad-accum-steps", 1, 1e6 }, { "lr", 0, 1e38 }, { "lr-base", 0, 1e38 },
     { "lr-base-size", 1, 1e9 }, { "warmup-lr", 0, 1e38 }, { "min-lr", 0, 1e38 }, { "epochs", 1, 1e9 }, { "warmup-epochs", 0, 1e9 },
@@ -197,7 +199,7 @@ static const char *const choices[][2] = {
     { "amp-dtype", "bfloat16, float16" }, { "precision", "fp32, bf16x3, bf16" }, { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss, map, micro_f1, macro_f1, sample_f1, rmse, mae, r2" },
     { "lr-base-scale", "linear, sqrt" }, { "interpolation", "nearest, box, bilinear, hamming, bicubic, lanczos" },
     { "mixup-mode", "batch, pair, elem" }, { "on-nan", "stop, skip" }, { "task", "classification, multilabel, regression" },
-    { "train-interpolation", "bilinear, bicubic, random" },
+    { "remode", "pixel, rand, const" }, { "train-interpolation", "bilinear, bicubic, random" },
 };
 
 /* The words of the choice that `value` is none of; NULL: it may be. */
