@@ -101,6 +101,7 @@ TEST(run_options_patience)
     for (int i = 0; i < t.epochs; i++)
         best = t.loss[i] < t.loss[best] ? i : best;
     CHECK(t.epochs < 60 && t.epochs == best + 3, "%d epochs, the best was %d", t.epochs, best);
+    CHECK(command_has(t.err, "as --patience-epochs has it; the best was epoch"), "%s", t.err);
     free(t.err);
 }
 
