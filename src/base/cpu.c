@@ -52,7 +52,7 @@ static void features(void)
             __cpuid_count(7, 1, a, b, c, d);
             info.bf16 = a >> 5 & 1;
         }
-        info.amx = amx && tiles_allowed();
+        info.amx = amx && info.bf16 && tiles_allowed();      /* packs by AVX512-BF16; no processor has AMX alone */
     }
     __cpuid(0x80000000, a, b, c, d);
     if (a >= 0x80000004) {

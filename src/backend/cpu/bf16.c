@@ -58,7 +58,7 @@ static void choose(void)
 #ifdef TIMM_BF16
     const cpu_info *c = cpu();
     const float fine = 257.f / 256;
-    bool amx = c->amx && c->bf16 && multiplies(&gemm_bf16_amx, 1, 1) && multiplies(&gemm_bf16x3_amx, fine, 1) && multiplies(&gemm_bf16x3_amx, 1, fine);
+    bool amx = c->amx && multiplies(&gemm_bf16_amx, 1, 1) && multiplies(&gemm_bf16x3_amx, fine, 1) && multiplies(&gemm_bf16x3_amx, 1, fine);
     if (amx) {
         table[TG_BF16X3] = &gemm_bf16x3_amx;
         table[TG_BF16] = &gemm_bf16_amx;

@@ -16,31 +16,51 @@
 
 enum { ROWS = 32, DEEP = 32, PAIRS = 16, LEFT = ROWS * DEEP, RIGHT = DEEP * VW };       /* numbers of a slab; of one vector */
 
-typedef int16_t vs __attribute__((vector_size(VEC_BYTES / 2)));
+_Static_assert(DEEP == 2 * VW, "a row of a slab is two vectors of floats");
+typedef int16_t vh __attribute__((vector_size(VEC_BYTES)));            /* a row of a slab */
 
 /* -- packing ---------------------------------------------------------------------------------------------------------- */
 
-/* What rounding leaves; nothing of an infinity. */
-INLINE vf rest(vf v, vf rounded) { return vpick(vabs(rounded) < vset(INFINITY), v - rounded, vset(0.f)); }
-
 #ifdef BF16_EMULATED
-INLINE vs halves(vf v) { return __builtin_convertvector((vi)vbfloat(v) >> 16, vs); }
-INLINE void store_halves(uint16_t *to, vs v, int n) { memcpy(to, &v, (size_t)n * sizeof *to); }
+INLINE vf bfloat(vf v) { return vbfloat(v); }
+INLINE vi pair(vf a, vf b) { return ((vi)bfloat(a) >> 16 & vseti(0xffff)) | ((vi)bfloat(b) & vseti(-65536)); }
+INLINE vh halves(vf a, vf b)
+{
+    typedef int16_t vs __attribute__((vector_size(VEC_BYTES / 2)));
+    vs half[2] = { __builtin_convertvector((vi)bfloat(a) >> 16, vs), __builtin_convertvector((vi)bfloat(b) >> 16, vs) };
+    vh r;
+    memcpy(&r, half, sizeof r);
+    return r;
+}
+INLINE void put(uint16_t *to, vh v, int n) { memcpy(to, &v, (size_t)n * sizeof *to); }
 #else
-INLINE vs halves(vf v) { return (vs)_mm512_cvtneps_pbh((__m512)v); }
-INLINE void store_halves(uint16_t *to, vs v, int n) { _mm256_mask_storeu_epi16(to, (__mmask16)((1u << n) - 1), (__m256i)v); }
+/* Rounded as vbfloat does, but that subnormal numbers become zero, which the products take them for.  As floats; in turn, one of
+ * a and one of b; a's, then b's. */
+INLINE vf bfloat(vf v) { return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)), 16); }
+INLINE vh halves(vf a, vf b) { return (vh)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a); }
+INLINE vi pair(vf a, vf b)
+{
+    const vh turns = { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
+    return (vi)_mm512_permutexvar_epi16((__m512i)turns, (__m512i)halves(a, b));
+}
+INLINE void put(uint16_t *to, vh v, int n) { _mm512_mask_storeu_epi16(to, (__mmask32)((UINT64_C(1) << n) - 1), (__m512i)v); }
 #endif
 
-INLINE vf widened(vs v) { return (vf)(__builtin_convertvector(v, vi) << 16); }
+/* What rounding leaves; nothing of an infinity. */
+INLINE vf rest(vf v)
+{
+    vf rounded = bfloat(v);
+    return vpick(vabs(rounded) < vset(INFINITY), v - rounded, vset(0.f));
+}
 
-/* n numbers (up to a vector) as bfloat16, and their rest at `low`, unless NULL. */
+/* n numbers (up to a row of a slab) as bfloat16, and their rest at `low`, unless NULL. */
 INLINE void narrow(const float *from, int n, uint16_t *to, uint16_t *low)
 {
-    vf v = n == VW ? vload(from) : vload_n(from, n);
-    vs high = halves(v);
-    store_halves(to, high, n);
+    vf a = n >= VW ? vload(from) : vload_n(from, n);
+    vf b = n == DEEP ? vload(from + VW) : n > VW ? vload_n(from + VW, n - VW) : vset(0.f);
+    put(to, halves(a, b), n);
     if (low)
-        store_halves(low, halves(rest(v, widened(high))), n);
+        put(low, halves(rest(a), rest(b)), n);
 }
 
 /* Rows of numbers `step` apart: a slab at a time is turned, where the rows are neighbours, and then is as any other. */
@@ -69,8 +89,7 @@ INLINE void left_turned(const float *const *row, int count, int64_t run, int64_t
             uint16_t *to = (uint16_t *)packed + s * LEFT + (at + i) * DEEP;
             for (int64_t k = n; k < DEEP; k++)
                 block[i * DEEP + k] = 0;
-            for (int k = 0; k < DEEP; k += VW)
-                narrow(block + i * DEEP + k, VW, to + k, parts > 1 ? to + slabs * LEFT + k : NULL);
+            narrow(block + i * DEEP, DEEP, to, parts > 1 ? to + slabs * LEFT : NULL);
         }
     }
 }
@@ -83,18 +102,17 @@ INLINE void left_any(const float *const *row, int count, int64_t taps, int64_t r
         int64_t place = 0;
         for (int64_t t = 0; t < taps; t++) {
             const float *from = row[t * count + i];
-            for (int64_t p = 0, n; p < run; p += n, place += n) {
-                int64_t in = place % DEEP;
-                uint16_t *here = to + place / DEEP * LEFT + in, *low = parts > 1 ? here + slabs * LEFT : NULL;
-                if (!in && run - p >= DEEP) {               /* most often: a whole slab's row */
-                    for (int j = 0; j < DEEP; j += VW)
-                        narrow(from + p + j, VW, here + j, low ? low + j : NULL);
-                    n = DEEP;
-                    continue;
+            int64_t p = 0, n;
+            if (place % DEEP == 0)
+                for (; p + DEEP <= run; p += DEEP, place += DEEP) {
+                    uint16_t *here = to + place / DEEP * LEFT;
+                    narrow(from + p, DEEP, here, parts > 1 ? here + slabs * LEFT : NULL);
                 }
-                n = DEEP - in < VW ? DEEP - in : VW;
-                n = n < run - p ? n : run - p;
-                narrow(from + p, (int)n, here, low);
+            for (; p < run; p += n, place += n) {
+                int64_t in = place % DEEP;
+                uint16_t *here = to + place / DEEP * LEFT + in;
+                n = DEEP - in < run - p ? DEEP - in : run - p;
+                narrow(from + p, (int)n, here, parts > 1 ? here + slabs * LEFT : NULL);
             }
         }
         if (place % DEEP)
@@ -118,8 +136,6 @@ static void gather(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn,
             to[p * VW + j] = b[p * sk + j * sn];
 }
 
-INLINE vi pair(vf a, vf b) { return ((vi)a >> 16 & vseti(0xffff)) | ((vi)b & vseti(-65536)); }
-
 INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed, const int parts)
 {
     const int64_t slabs = (k + DEEP - 1) / DEEP;
@@ -127,13 +143,19 @@ INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t s
         int64_t columns = n - j < panel ? n - j : panel, vecs = (columns + VW - 1) / VW;
         for (int64_t i = 0; i < slabs * vecs; i++) {
             float block[DEEP * VW], *to = packed + j * slabs * DEEP * parts / 2 + i * RIGHT / 2;
-            int64_t p = i / vecs * DEEP, c = j + i % vecs * VW;
-            gather(b + p * sk + c * sn, k - p, n - c, sk, sn, block);
+            int64_t p = i / vecs * DEEP, c = j + i % vecs * VW, step = sk;
+            int deep = k - p < DEEP ? (int)(k - p) : DEEP, wide = n - c < VW ? (int)(n - c) : VW;
+            const float *from = b + p * sk + c * sn;
+            if (sn != 1) {
+                gather(from, k - p, n - c, sk, sn, block);
+                from = block, step = VW, deep = DEEP, wide = VW;
+            }
             for (int q = 0; q < PAIRS; q++) {
-                vf x = vload(block + 2 * q * VW), y = vload(block + (2 * q + 1) * VW), high = vbfloat(x), highest = vbfloat(y);
-                vstore(to + q * VW, (vf)pair(high, highest));
+                vf x = 2 * q < deep ? vload_n(from + 2 * q * step, wide) : vset(0.f);
+                vf y = 2 * q + 1 < deep ? vload_n(from + (2 * q + 1) * step, wide) : vset(0.f);
+                vstore(to + q * VW, (vf)pair(x, y));
                 if (parts > 1)
-                    vstore(to + slabs * vecs * RIGHT / 2 + q * VW, (vf)pair(vbfloat(rest(x, high)), vbfloat(rest(y, highest))));
+                    vstore(to + slabs * vecs * RIGHT / 2 + q * VW, (vf)pair(rest(x), rest(y)));
             }
         }
     }
