@@ -134,15 +134,19 @@ static int block_rows(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
 /* Pointers: of BLOCK_ROWS rows to results, residuals and runs, and to packed rows. */
 static size_t pointers(int64_t taps) { return ((size_t)BLOCK_ROWS * ((size_t)taps + 4) * sizeof(void *) + 63) / 64 * 64; }
 
+/* A place begins with the number of the first row that lies packed in it: the next piece of work often has the same rows. */
+enum { HEAD = 64 };
+static int64_t *held(char *place) { return (int64_t *)(void *)place; }
+
 /* And packed rows: as many as block_rows allows for this k, or for a smaller one. */
 static size_t place_bytes(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
 {
     if (!v->left)
-        return pointers(taps);
+        return HEAD + pointers(taps);
     size_t row = (size_t)pitch(v, taps * run), most = BLOCK_ROWS * row, room = cpu()->l2 * 3 / 8;
     size_t least = 4 * (size_t)v->rows[vecs] * row;
     room = room < least ? least : room;
-    return pointers(taps) + ((room < most ? room : most) + 63) / 64 * 64;
+    return HEAD + pointers(taps) + ((room < most ? room : most) + 63) / 64 * 64;
 }
 
 size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int threads)
@@ -163,8 +167,8 @@ static void pack_rows(const gemm *g, int64_t from, int rows, const float **row, 
         begin[i] = (const float *)(void *)(to + i * step);
 }
 
-/* Rows [from, to), at most BLOCK_ROWS, by panels [first, last). */
-static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
+/* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already. */
+static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place, bool ready)
 {
     const int rows = (int)(to - from), most = g->v->rows[g->vecs], tiles = (rows + most - 1) / most;
     const int panel = g->vecs * g->v->width;
@@ -185,7 +189,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     int start[BLOCK_ROWS + 1];
     for (int t = 0; t <= tiles; t++)
         start[t] = rows * t / tiles;
-    for (int t = 0; t < tiles; t++)
+    for (int t = 0; t < tiles && !ready; t++)
         if (g->v->left)
             pack_rows(g, from + start[t], start[t + 1] - start[t], row, begin + start[t], place + pointers(g->taps) + t * most * step);
         else
@@ -240,7 +244,7 @@ void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t l
 {
     const int rows = block_rows(g->v, g->vecs, g->taps, g->run);
     for (int64_t i = from; i < to; i += rows)
-        block(g, i, i + rows < to ? i + rows : to, first, last, place);
+        block(g, i, i + rows < to ? i + rows : to, first, last, place + HEAD, false);
 }
 
 struct deal { const gemm *g; int rows; int64_t panels, groups, per_group; };
@@ -255,7 +259,9 @@ static void work(void *arg, int64_t from, int64_t to)
         int64_t row = i / d->groups * d->rows, first = i % d->groups * d->per_group;
         int64_t end = row + d->rows < g->m ? row + d->rows : g->m;
         int64_t last = first + d->per_group < d->panels ? first + d->per_group : d->panels;
-        block(g, row, end, first, last, place);
+        bool same = g->v->left && *held(place) == row;
+        *held(place) = row;
+        block(g, row, end, first, last, place + HEAD, same);
     }
 }
 
@@ -288,6 +294,8 @@ void gemm_run(const gemm *g, pool *p)
         d.groups = d.panels;
     d.per_group = (d.panels + d.groups - 1) / d.groups;
     d.groups = (d.panels + d.per_group - 1) / d.per_group;
+    for (int i = 0; i < pool_threads(p); i++)
+        *held(g->scratch + (size_t)i * place_bytes(g->v, g->vecs, g->taps, g->run)) = -1;
     pool_run(p, blocks * d.groups, 1, work, &d);
 }
 
