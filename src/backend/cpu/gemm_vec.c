@@ -23,6 +23,9 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
                 const float *p = t->out[i] + t->column + j * VW;
                 acc[i][j] = j < vecs - 1 || whole ? vload(p) : vload_n(p, last);
             }
+    if (t->residual)
+        UNROLL for (int i = 0; i < rows; i++)
+            __builtin_prefetch(t->residual[i] + t->column);
     for (int64_t tap = 0; tap < t->taps; tap++) {
         const float *row[TILE_ROWS];
         UNROLL for (int i = 0; i < rows; i++)
