@@ -100,8 +100,10 @@ tg *tg_resize(tg *x, int64_t h, int64_t w, tg_resize_mode mode, bool antialias);
 /* Matrices. */
 tg *tg_linear(tg *x, tg *w, tg *bias);      /* x w' + bias: (..., in), (out, in), (out) or NULL */
 tg *tg_matmul(tg *a, tg *b);                /* (..., m, k) (..., k, n); leading axes broadcast */
-/* softmax(scale q k' + bias) v on (b,h,n,d), (b,h,m,d), (b,h,m,e); bias broadcasts to (b,h,n,m) or NULL; scale 0: 1/sqrt(d) */
+/* softmax(scale q k' + bias) v on (b,h,n,d), (b,h,m,d), (b,h,m,e); bias broadcasts to (b,h,n,m), or has g images, where g divides b,
+ * of which image i takes that of i mod g; NULL: none; scale 0: 1/sqrt(d) */
 tg *tg_attention(tg *q, tg *k, tg *v, tg *bias, double scale);
+tg *tg_attention_scores(tg *q, tg *k, tg *bias, double scale);      /* what is in the brackets: (b,h,n,m) */
 
 /* Norms.  weight and bias may be NULL. */
 tg *tg_batch_norm(tg *x, tg *weight, tg *bias, tg *mean, tg *var, double eps);      /* axis 1 */

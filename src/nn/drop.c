@@ -88,8 +88,5 @@ tg *nn_attention(nn_scope s, tg *q, tg *k, tg *v, tg *bias, double scale, double
 {
     if (!drops(s, rate))
         return tg_attention(q, k, v, bias, scale);
-    scale = scale != 0 ? scale : 1 / sqrt((double)tg_dim(q, 3));
-    tg *weight = tg_affine(tg_matmul(q, tg_rearrange(k, "b h m d -> b h d m", NULL, 0)), scale, 0);
-    weight = tg_softmax(bias ? tg_add(weight, bias) : weight, 3);
-    return tg_matmul(nn_dropout(s, weight, rate), v);
+    return tg_matmul(nn_dropout(s, tg_softmax(tg_attention_scores(q, k, bias, scale), 3), rate), v);
 }

@@ -1,4 +1,6 @@
-/* attention.c - y = softmax(scale q k' + bias) v on q (b,h,n,d), k (b,h,m,d), v (b,h,m,e); bias broadcasts to (b,h,n,m). */
+/* attention.c - y = softmax(scale q k' + bias) v on q (b,h,n,d), k (b,h,m,d), v (b,h,m,e); bias broadcasts to (b,h,n,m), or is
+ * one for each of g images, over and over: image i has that of i mod g, as windows of images have masks.
+ */
 #include <stdlib.h>
 #include "ops/attention.h"
 
@@ -10,8 +12,9 @@ static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *att
     if (q[0] != k[0] || q[0] != v[0] || q[1] != k[1] || q[1] != v[1] || q[3] != k[3] || k[2] != v[2])
         return tg_reject(c, "q, k and v do not fit");
     for (int i = 0; n_in == 4 && i < in[3].rank; i++) {
-        int64_t want = SHAPE(q[0], q[1], q[2], k[2]).dim[4 - in[3].rank + i];
-        if (in[3].rank > 4 || (in[3].dim[i] != want && in[3].dim[i] != 1))
+        int64_t want = SHAPE(q[0], q[1], q[2], k[2]).dim[4 - in[3].rank + i], has = in[3].dim[i];
+        bool repeats = in[3].rank == 4 && i == 0 && has && want % has == 0;
+        if (in[3].rank > 4 || (has != want && has != 1 && !repeats))
             return tg_reject(c, "the bias %s does not broadcast to (%lld, %lld, %lld, %lld)", tg_str(in[3]), (long long)q[0],
                              (long long)q[1], (long long)q[2], (long long)k[2]);
     }
@@ -36,7 +39,7 @@ static void ref(const tg_call *c)
     tg_shape rows = y->shape;
     rows.dim[3] = 1;
     if (o->bias)
-        bias = broadcast_to(&c->in[3], SHAPE(q->shape.dim[0], q->shape.dim[1], q->shape.dim[2], m));
+        bias = broadcast_to(&c->in[3], SHAPE(attention_biases(c->in[3].shape), q->shape.dim[1], q->shape.dim[2], m));
     double *p = malloc((size_t)m * sizeof *p);
     if (!p)
         return;
@@ -46,7 +49,7 @@ static void ref(const tg_call *c)
         for (int64_t j = 0; j < m; j++) {
             p[j] = scale * dot(q, at, q->stride[3], k, kv + j * k->stride[2], k->stride[3], d);
             if (o->bias)
-                p[j] += tg_get(&bias, tg_offset(&bias, i) + j * bias.stride[3]);
+                p[j] += tg_get(&bias, i[0] % bias.shape.dim[0] * bias.stride[0] + i[1] * bias.stride[1] + i[2] * bias.stride[2] + j * bias.stride[3]);
             most = fmax(most, p[j]);
         }
         for (int64_t j = 0; j < m; j++)
@@ -61,18 +64,30 @@ static void ref(const tg_call *c)
     free(p);
 }
 
+/* With the image as two axes, of which a bias that is repeated has the second. */
+static tg *by_bias(tg *x, const tg *bias)
+{
+    int64_t n = attention_biases(bias->shape);
+    return n > 1 ? tg_reshape(x, SHAPE(tg_dim(x, 0) / n, n, tg_dim(x, 1), tg_dim(x, 2), tg_dim(x, 3))) : x;
+}
+
+tg *tg_attention_scores(tg *q, tg *k, tg *bias, double scale)
+{
+    tg *s = tg_affine(tg_matmul(q, tg_permute(k, (int[]){ 0, 1, 3, 2 })), attention_scale(scale, tg_dim(q, 3)), 0);
+    return bias ? tg_reshape(tg_add(by_bias(s, bias), bias), s->shape) : s;
+}
+
 void attention_gradients(tg *q, tg *k, tg *v, tg *bias, tg *dy, double scale, bool of_bias, tg **d)
 {
     int turn[] = { 0, 1, 3, 2 };
     scale = attention_scale(scale, tg_dim(q, 3));
-    tg *s = tg_affine(tg_matmul(q, tg_permute(k, turn)), scale, 0);
-    tg *p = tg_softmax(bias ? tg_add(s, bias) : s, 3), *dp = tg_matmul(dy, tg_permute(v, turn));
+    tg *p = tg_softmax(tg_attention_scores(q, k, bias, scale), 3), *dp = tg_matmul(dy, tg_permute(v, turn));
     tg *ds = tg_mul(p, tg_sub(dp, tg_sum(tg_mul(dp, p), AXIS(3))));
     d[0] = tg_affine(tg_matmul(ds, k), scale, 0);
     d[1] = tg_affine(tg_matmul(tg_permute(ds, turn), q), scale, 0);
     d[2] = tg_matmul(tg_permute(p, turn), dy);
     if (of_bias)
-        d[3] = unbroadcast(ds, bias);
+        d[3] = unbroadcast(by_bias(ds, bias), bias);
 }
 
 static void grad(tg *y, tg *dy, tg **dx)
@@ -93,9 +108,13 @@ static const tg_case cases[] = {
     { .in = { DIMS(2, 3, 5, 4), DIMS(2, 3, 5, 4), DIMS(2, 3, 5, 4) }, .attr = &(const attention_attr){ 0 } },
     { .in = { DIMS(2, 2, 5, 8), DIMS(2, 2, 7, 8), DIMS(2, 2, 7, 6), DIMS(2, 5, 7) }, .attr = &(const attention_attr){ true, .3 } },
     { .in = { DIMS(4, 2, 9, 8), DIMS(4, 2, 9, 8), DIMS(4, 2, 9, 8), DIMS(4, 2, 9, 9) }, .attr = &(const attention_attr){ true, 0 } },
+    { .in = { DIMS(6, 2, 4, 3), DIMS(6, 2, 4, 3), DIMS(6, 2, 4, 3), DIMS(3, 2, 4, 4) }, .attr = &(const attention_attr){ true, 0 } },
+    { .in = { DIMS(6, 2, 9, 8), DIMS(6, 2, 7, 8), DIMS(6, 2, 7, 8), DIMS(2, 1, 9, 7) }, .attr = &(const attention_attr){ true, 0 } },
     { .in = { DIMS(1, 2, 65, 32), DIMS(1, 2, 65, 32), DIMS(1, 2, 65, 32) }, .attr = &(const attention_attr){ 0 }, .kinked = true },
     { .in = { DIMS(2, 3, 5, 4), DIMS(2, 3, 5, 8), DIMS(2, 3, 5, 4) }, .attr = &(const attention_attr){ 0 },
       .rejects = "q, k and v do not fit" },
+    { .in = { DIMS(6, 2, 4, 3), DIMS(6, 2, 4, 3), DIMS(6, 2, 4, 3), DIMS(4, 2, 4, 4) }, .attr = &(const attention_attr){ true, 0 },
+      .rejects = "the bias (4, 2, 4, 4) does not broadcast to (6, 2, 4, 4)" },
 };
 
 const tg_op op_attention = {

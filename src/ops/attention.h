@@ -9,6 +9,9 @@ void attention_gradients(tg *q, tg *k, tg *v, tg *bias, tg *dy, double scale, bo
 /* The same as one node, for q, k and v of one shape. */
 void tg_attention_grad(tg *q, tg *k, tg *v, tg *bias, tg *dy, double scale, bool of_bias, tg **d);
 
+/* Images that a bias has one of each for: 1 if it is the same for all. */
+static inline int64_t attention_biases(tg_shape bias) { return bias.rank == 4 ? bias.dim[0] : 1; }
+
 static inline double attention_scale(double scale, int64_t d) { return scale != 0 ? scale : 1 / sqrt((double)d); }
 
 #endif

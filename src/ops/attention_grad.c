@@ -40,7 +40,7 @@ static void row(const head *w, const tg_tensor *bias, double scale, int64_t i)
             w->dp[j] += part(w, 3, i, k) * part(w, 2, j, k);
         }
         if (bias)
-            w->p[j] += tg_get(bias, w->b * bias->stride[0] + w->h * bias->stride[1] + i * bias->stride[2] + j * bias->stride[3]);
+            w->p[j] += tg_get(bias, w->b % bias->shape.dim[0] * bias->stride[0] + w->h * bias->stride[1] + i * bias->stride[2] + j * bias->stride[3]);
         most = fmax(most, w->p[j]);
     }
     for (int64_t j = 0; j < w->n; j++)
@@ -66,7 +66,7 @@ static void ref(const tg_call *c)
     head w = { .c = c, .n = n, .d = d, .p = malloc((size_t)n * sizeof(double)), .dp = malloc((size_t)n * sizeof(double)) };
     tg_tensor bias = { 0 }, sums = { 0 };
     if (o->forward.bias) {
-        bias = broadcast_to(&c->in[4], SHAPE(s.dim[0], heads, n, n));
+        bias = broadcast_to(&c->in[4], SHAPE(attention_biases(c->in[4].shape), heads, n, n));
         sums = (tg_tensor){ .shape = c->in[4].shape };
         tg_dense(&sums);
         sums = broadcast_to(&sums, bias.shape);
@@ -85,7 +85,7 @@ static void ref(const tg_call *c)
                         add_to(c, kv + 2 * heads * d + k, w.p[j] * part(&w, 3, i, k));
                     }
                     if (o->of_bias)
-                        add_to(c, dbias + w.b * sums.stride[0] + w.h * sums.stride[1] + i * sums.stride[2] + j * sums.stride[3], w.dp[j]);
+                        add_to(c, dbias + w.b % sums.shape.dim[0] * sums.stride[0] + w.h * sums.stride[1] + i * sums.stride[2] + j * sums.stride[3], w.dp[j]);
                 }
             }
     free(w.p);
@@ -118,6 +118,8 @@ static const tg_case cases[] = {
     { .in = { FOUR(2, 3, 5, 4) }, .attr = &(const attention_grad_attr){ { 0 }, false } },
     { .in = { FOUR(3, 2, 7, 8), DIMS(1, 2, 7, 7) }, .attr = &(const attention_grad_attr){ { true, .3 }, true } },
     { .in = { FOUR(2, 2, 6, 8), DIMS(2, 1, 6, 6) }, .attr = &(const attention_grad_attr){ { true, 0 }, true } },
+    { .in = { FOUR(12, 2, 6, 8), DIMS(3, 2, 6, 6) }, .attr = &(const attention_grad_attr){ { true, 0 }, true } },
+    { .in = { FOUR(6, 2, 5, 3), DIMS(2, 2, 5, 5) }, .attr = &(const attention_grad_attr){ { true, 0 }, false } },
     { .in = { FOUR(2, 2, 6, 8), DIMS(6) }, .attr = &(const attention_grad_attr){ { true, 0 }, true } },
     { .in = { FOUR(2, 2, 6, 3), DIMS(2, 6, 6) }, .attr = &(const attention_grad_attr){ { true, 0 }, false } },
     { .in = { FOUR(2, 2, 130, 16), DIMS(2, 130, 130) }, .attr = &(const attention_grad_attr){ { true, 0 }, true }, .kinked = true },

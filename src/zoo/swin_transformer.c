@@ -97,23 +97,20 @@ static tg *mask(tg *x, const struct window *w)
     return tg_reshape(tg_affine(tg_greater(apart, tg_full(x, SHAPE(1, 1, 1), .5)), -100, 0), SHAPE(-1, 1, n, n));
 }
 
-/* Windows with masks stand beside the heads, so that one bias serves every image: (b, windows heads, n, d). */
+/* Windows are images; where they have masks, there is a bias for each of an image's windows. */
 static tg *attention(nn_scope s, tg *x, int heads, const struct window *w)
 {
-    int64_t height = tg_dim(x, 1), width = tg_dim(x, 2), n = w->size[0] * w->size[1], windows = 1;
+    int64_t height = tg_dim(x, 1), width = tg_dim(x, 2);
     int dim = (int)tg_dim(x, 3);
     tg *bias = position_bias(s, x, heads, w->size), *t[3];
 
-    if (w->shift[0] || w->shift[1]) {
-        windows = height * width / n;
-        bias = tg_reshape(tg_add(mask(x, w), bias), SHAPE(1, windows * heads, n, n));
-    }
+    if (w->shift[0] || w->shift[1])
+        bias = tg_add(mask(x, w), bias);
     tg *qkv = dense(at(s, "qkv"), partition(x, w->size), 3 * dim);
     for (int i = 0; i < 3; i++)
-        t[i] = tg_rearrange2(tg_slice(qkv, 2, i * dim, (i + 1) * dim), "(b g) t (h d) -> b (g h) t d",
-                             "g", windows, "h", heads);
+        t[i] = tg_rearrange(tg_slice(qkv, 2, i * dim, (i + 1) * dim), "b t (h d) -> b h t d", "h", heads);
     x = nn_attention(at(s, "attn_drop"), t[0], t[1], t[2], bias, 0, nn_opts(s)->attn_drop);
-    x = dense(at(s, "proj"), tg_rearrange(x, "b (g h) t d -> (b g) t (h d)", "h", heads), dim);
+    x = dense(at(s, "proj"), tg_rearrange(x, "b h t d -> b t (h d)", NULL, 0), dim);
     return merge(nn_dropout(at(s, "proj_drop"), x, nn_opts(s)->proj_drop), w->size, height, width);
 }
 

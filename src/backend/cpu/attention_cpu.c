@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "kernels.h"
+#include "ops/attention.h"
 #include "packed_product.h"
 
 enum { BLOCK = 48, WHOLE = 64 };            /* query rows at a time; few enough are one block */
@@ -114,7 +115,7 @@ static void block(const struct heads *w, int64_t b, int64_t h, int64_t from, int
 
     multiply(s, to - from, m, d, s->key_vecs, x, q->stride[2], keys, weights, s->room, place);
     for (int64_t i = from; i < to; i++) {
-        const float *add = bias ? (const float *)bias->data + b * bias_stride(bias, 4) + h * bias_stride(bias, 3)
+        const float *add = bias ? (const float *)bias->data + b % attention_biases(bias->shape) * bias_stride(bias, 4) + h * bias_stride(bias, 3)
                                   + i * bias_stride(bias, 2) : NULL;
         w->v->scaled_softmax(weights + (i - from) * s->room, w->scale, add, m);
     }

@@ -51,15 +51,15 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
             tg_dense(&in[i]);
 }
 
-/* The bias's place for a head: it may be one for all images. */
+/* The bias's place for a head of an image. */
 static int64_t bias_of(const tg_tensor *bias, int64_t b, int64_t h)
 {
     int r = bias->shape.rank;
     int64_t at = 0;
     if (r > 2 && bias->shape.dim[r - 3] > 1)
         at += h * bias->stride[r - 3];
-    if (r > 3 && bias->shape.dim[0] > 1)
-        at += b * bias->stride[0];
+    if (r > 3)
+        at += b % bias->shape.dim[0] * bias->stride[0];
     return at;
 }
 
@@ -94,7 +94,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, s->d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, s->n, 1);
     s->place = of_long > of_short ? of_long : of_short;
     s->thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
-    if (a->of_bias && s->b > 1 && (c->in[4].shape.rank < 4 || c->in[4].shape.dim[0] == 1))
+    if (a->of_bias && attention_biases(c->in[4].shape) < s->b)
         s->bias = lines(tg_numel(c->in[4].shape));
     prep->scratch = s->thread * (size_t)pool_threads(c->pool) + s->bias * (size_t)s->lots;
     prep->state = s;
@@ -217,13 +217,16 @@ static void work(void *arg, int64_t from, int64_t to)
     room r = room_of(s, (char *)c->scratch + (size_t)pool_worker() * s->thread);
     for (int64_t i = from; i < to; i++) {
         int64_t h = i / s->lots, lot = i % s->lots, first = s->b * lot / s->lots, end = s->b * (lot + 1) / s->lots;
+        for (int64_t b = 0; s->bias && b < attention_biases(c->in[4].shape); b++)
+            memset(w->bias + (size_t)lot * s->bias + (size_t)bias_of(&c->in[4], b, h) * sizeof(float), 0,
+                   (size_t)(s->n * s->n) * sizeof(float));
         for (int64_t b = first; b < end; b++) {
             float *dbias = NULL;
             if (of_bias) {
                 dbias = s->bias ? (float *)(void *)(w->bias + (size_t)lot * s->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
                 dbias += bias_of(&c->in[4], b, h);
             }
-            head(w, b, h, &r, dbias, s->bias && b > first);
+            head(w, b, h, &r, dbias, s->bias > 0);
         }
     }
 }
