@@ -266,7 +266,7 @@ static void work(void *arg, int64_t from, int64_t to)
 }
 
 /* Pieces of work: few enough to be worth their start, many enough that no thread waits long for another's last one.  Where rows
- * are packed, every piece packs its own: few pieces. */
+ * are packed, which each thread does for itself, few. */
 static int64_t tasks(const gemm *g, int threads)
 {
     const int64_t least = 4 * (int64_t)threads, most = 16 * (int64_t)threads;
