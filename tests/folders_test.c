@@ -26,6 +26,17 @@ static void write_map(char path[1300], const char *root, const char *text)
     REQUIRE(f && fputs(text, f) >= 0 && !fclose(f), "cannot write %s", path);
 }
 
+/* root/train by a map of these lines, and what is said of it. */
+static dataset *mapped(const char *root, char *map, const char *lines, char *said)
+{
+    status st = { 0 };
+    *said = 0;
+    write_map(map, root, lines);
+    dataset *d = dataset_open("folder", root, "train", &(dataset_opts){ .class_map = map, .note = hear, .user = said }, &st);
+    CHECK(d != NULL, "%s", st.text);
+    return d;
+}
+
 /* What a map does not name is left out, and told of. */
 TEST(folders_that_a_map_leaves_out)
 {
@@ -39,11 +50,8 @@ TEST(folders_that_a_map_leaves_out)
     char root[1200], map[1300], said[1024];
     make_folders(root, "mapped", "train/f1 train/f2 train/f3 train/f4 train/f5 train/f6 train/f10");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        status st = { 0 };
-        *said = 0;
-        write_map(map, root, cases[i].map);
-        dataset *d = dataset_open("folder", root, "train", &(dataset_opts){ .class_map = map, .note = hear, .user = said }, &st);
-        REQUIRE(d, "%s", st.text);
+        dataset *d = mapped(root, map, cases[i].map, said);
+        REQUIRE(d, "case %zu", i);
         CHECK(*cases[i].says ? strstr(said, cases[i].says) != NULL : !*said, "case %zu: '%s'", i, said);
         CHECK(dataset_count(d) == cases[i].images, "case %zu: %lld images", i, (long long)dataset_count(d));
         dataset_close(d);
@@ -63,11 +71,8 @@ TEST(folders_that_a_map_names_in_vain)
     char root[1200], map[1300], said[1024];
     make_folders(root, "in-vain", "train/cat train/dog");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        status st = { 0 };
-        *said = 0;
-        write_map(map, root, cases[i].map);
-        dataset *d = dataset_open("folder", root, "train", &(dataset_opts){ .class_map = map, .note = hear, .user = said }, &st);
-        REQUIRE(d, "%s", st.text);
+        dataset *d = mapped(root, map, cases[i].map, said);
+        REQUIRE(d, "case %zu", i);
         CHECK(*cases[i].says ? strstr(said, cases[i].says) != NULL : !*said, "case %zu: '%s'", i, said);
         CHECK(dataset_count(d) == 4 && !strcmp(dataset_class_name(d, (int)dataset_label(d, 3)), "dog"), "case %zu", i);
         dataset_close(d);

@@ -91,8 +91,6 @@ TILE(7, 1) TILE(8, 1) TILE(7, 2) TILE(8, 2) TILE(5, 3) TILE(6, 3) TILE(7, 3) TIL
 TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 #endif
 
-enum { AHEAD = 16 };                        /* rows of the right operand: a panel sees one line of each */
-
 static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn, int width, float *packed)
 {
     int64_t p = 0;
@@ -111,11 +109,10 @@ static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn,
     for (; p < k; p++) {
         float *to = packed + p * width;
         const float *from = b + p * sk;
-        if (sn == 1 && n == width) {
-            __builtin_prefetch(from + AHEAD * sk);
+        if (sn == 1 && n == width)
             for (int j = 0; j < width; j += VW)
                 vstore(to + j, vload(from + j));
-        } else {
+        else {
             for (int j = 0; j < n; j++)
                 to[j] = from[j * sn];
             for (int j = n; j < width; j++)
