@@ -1,6 +1,7 @@
 /* train_cli.c - options of training: the library's table as a command's, and YAML files of them. */
 #include "train_cli.h"
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,10 +214,10 @@ static const char *pairs_of(config *c, const yaml_node_t *n)
 static const char *misfit(option_kind kind, const char *text)
 {
     char *end;
-    (void)(kind == OPT_INT ? (double)strtoll(text, &end, 10) : strtod(text, &end));
+    double v = kind == OPT_INT ? (double)strtoll(text, &end, 10) : strtod(text, &end);
     if (kind == OPT_FLAG)
         return strcmp(text, "true") != 0 && strcmp(text, "false") != 0 ? "true or false" : NULL;
-    return (kind == OPT_INT || kind == OPT_DOUBLE) && (end == text || *end) ? kind == OPT_INT ? "a whole number" : "a number" : NULL;
+    return (kind == OPT_INT || kind == OPT_DOUBLE) && (end == text || *end || !isfinite(v)) ? kind == OPT_INT ? "a whole number" : "a number" : NULL;
 }
 
 static void store_own(const option *p, const char *value)

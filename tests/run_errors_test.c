@@ -45,6 +45,8 @@ TEST(run_errors_configurations)
         { "model: test_vit\n\nweihgt_decay: 0.1\n", "line 3: no option is called 'weihgt_decay'; did you mean 'weight_decay'?\n" },
         { "model: test_vit\nepochs: many\n", "line 2: epochs takes a whole number, not 'many'\n" },
         { "lr: [1, 2]\n", "line 1: lr takes one value\n" },
+        { "drop: .nan\n", "line 1: drop takes a number, not '.nan'\n" },
+        { "drop: nan\n", "line 1: drop takes a number, not 'nan'\n" },
         { "drop: 3\n", "line 1: drop takes a number from 0 to 1, not '3'\n" },
         { "model_ema: maybe\n", "line 1: model_ema takes true or false, not 'maybe'\n" },
         { "freeze: { a: b }\n", "line 1: freeze takes a list\n" },

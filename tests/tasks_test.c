@@ -83,8 +83,9 @@ TEST(tables_say_what_is_wrong)
         { "multilabel", "path,labels\na.png, ;\n", "/val.csv: no image has a label" },
         { "multilabel", "path,labels\nc.png,x\n", "/c.png: No such file" },
         { "multilabel", "path,x,y\na.png,1,2\n", "/val.csv: y of a.png is a number from 0 to 1, not '2'" },
-        { "regression", "path,age\na.png,\n", "/val.csv: age of a.png is a number, not ''" },
-        { "regression", "path,age\na.png,12 years\n", "/val.csv: age of a.png is a number, not '12 years'" },
+        { "regression", "path,age\na.png,\n", "/val.csv: age of a.png is a number that 32 bits hold, not ''" },
+        { "regression", "path,age\na.png,12 years\n", "/val.csv: age of a.png is a number that 32 bits hold, not '12 years'" },
+        { "regression", "path,age\na.png,1e95\n", "/val.csv: age of a.png is a number that 32 bits hold, not '1e95'" },
         { "regression", NULL, "neither validation/labels.csv nor validation.csv is in it" },
     };
     const char *folder = folder_of("wrong");

@@ -121,11 +121,11 @@ static bool read_numbers(dataset *d, const sheet *s, bool labels, status *st)
     for (int64_t i = 0; i < s->rows; i++)
         for (int k = 0; k < n; k++) {
             char *end, *text = cell(s, i, k + 1);
-            double v = strtod(text, &end);
+            float v = strtof(text, &end);
             if (end == text || *end || !isfinite(v) || (labels && (v < 0 || v > 1)))
                 return status_fail(st, TIMM_BAD_FILE, "%s: %s of %s is a number%s, not '%s'", s->path, s->cell[k + 1], cell(s, i, 0),
-                                   labels ? " from 0 to 1" : "", text);
-            d->target[i * n + k] = (float)v;
+                                   labels ? " from 0 to 1" : " that 32 bits hold", text);
+            d->target[i * n + k] = v;
         }
     return true;
 }
