@@ -91,7 +91,7 @@ static void time_kernel(const problem *q, const tg_kernel *k, pool *threads)
         c.state = prep.state;
         c.scratch = aligned_alloc(64, (prep.scratch + 128) / 64 * 64);
         double best = 1e9, start = now();
-        for (int i = 0; i < 5 || (now() - start < .3 && i < 1000); i++) {
+        for (int i = 0; i < 5 || (now() - start < (getenv("SECONDS_EACH") ? atof(getenv("SECONDS_EACH")) : .3) && i < 100000); i++) {
             double t = now();
             k->run(&c);
             t = now() - t;

@@ -221,6 +221,23 @@ static void rows(const void *ctx, int64_t from, int count, const float **row)
     }
 }
 
+/* Of the padded copy of one image: nothing is outside. */
+static void rows_inside(const void *ctx, int64_t from, int count, const float **row)
+{
+    const struct image *m = ctx;
+    const int64_t tap = m->dilation[0] * m->stride[1], right = m->step[1] * m->stride[2];
+    int64_t ox = from % m->ow, oy = from / m->ow;
+    const float *x = m->x + oy * m->step[0] * m->stride[1] + ox * right;
+    for (int i = 0; i < count; i++, x += right) {
+        for (int64_t a = 0; a < m->kh; a++)
+            row[a * count + i] = x + a * tap;
+        if (++ox == m->ow) {
+            ox = 0;
+            x = m->x + ++oy * m->step[0] * m->stride[1] - right;
+        }
+    }
+}
+
 static struct image image_of(const conv_state *s, const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
@@ -238,6 +255,23 @@ static struct image image_of(const conv_state *s, const tg_call *c)
 
 struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; };
 
+/* A line of pixels, channels innermost; those of a colour image at once. */
+static void interleave(const float *x, int64_t channel, int64_t pixel, int64_t channels, int64_t count, float *to)
+{
+    if (channel == 1 && pixel == channels)
+        memcpy(to, x, (size_t)(count * channels) * sizeof *to);
+    else if (channels == 3)
+        for (int64_t i = 0; i < count; i++, x += pixel, to += 3) {
+            to[0] = x[0];
+            to[1] = x[channel];
+            to[2] = x[2 * channel];
+        }
+    else
+        for (int64_t ch = 0; ch < channels; ch++)
+            for (int64_t i = 0; i < count; i++)
+                to[i * channels + ch] = x[ch * channel + i * pixel];
+}
+
 static void copy_rows(void *arg, int64_t from, int64_t to)
 {
     const struct copy *k = arg;
@@ -247,15 +281,15 @@ static void copy_rows(void *arg, int64_t from, int64_t to)
     for (int64_t y = from; y < to; y++) {
         float *row = k->to + y * width;
         int64_t at = y - k->pad[0];
-        memset(row, 0, (size_t)width * sizeof *row);
-        if (at < 0 || at >= t->shape.dim[2])
+        if (at < 0 || at >= t->shape.dim[2]) {
+            memset(row, 0, (size_t)width * sizeof *row);
             continue;
-        for (int64_t ch = 0; ch < channels; ch++) {
-            const float *x = k->x + ch * t->stride[1] + at * t->stride[2];
-            float *p = row + k->pad[1] * channels + ch;
-            for (int64_t i = 0; i < t->shape.dim[3]; i++)
-                p[i * channels] = x[i * t->stride[3]];
         }
+        const int64_t before = k->pad[1] * channels, within = t->shape.dim[3] * channels;
+        const float *x = k->x + at * t->stride[2];
+        memset(row, 0, (size_t)before * sizeof *row);
+        memset(row + before + within, 0, (size_t)(width - before - within) * sizeof *row);
+        interleave(x, t->stride[1], t->stride[3], channels, t->shape.dim[3], row + before);
     }
 }
 
@@ -297,7 +331,7 @@ static void run(const tg_call *c)
     float *ordered = (float *)(void *)((char *)c->scratch + packing);
     float *copy = (float *)(void *)((char *)c->scratch + packing + s->weight_bytes);
     struct image m = image_of(s, c);
-    gemm g = { .taps = s->taps, .run = s->run, .rows = rows, .ctx = &m, .out_rows = pixels(&c->out, s->padded) };
+    gemm g = { .taps = s->taps, .run = s->run, .rows = s->padded && s->rows_joined ? rows_inside : rows, .ctx = &m, .out_rows = pixels(&c->out, s->padded) };
 
     if (residual)
         g.residual_rows = pixels(residual, s->padded);
