@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/cpu.h"
 #include "base/random.h"
 #include "ops/op.h"
 #include "plan/plan.h"
@@ -81,7 +82,7 @@ static int network(tg_graph *g, tg **out)
 
 static plan *planned(tg_graph *g, tg *const *out, int n, bool no_rewrite, const char *backend, status *st)
 {
-    plan_opts o = { .backends = tg_backends(backend), .source = { .fetch = no_fetch, .done = no_done }, .without = no_rewrite ? 1u << PASS_FUSE | 1u << PASS_POINTWISE | 1u << PASS_RECOMPUTE : 0 };
+    plan_opts o = { .backends = tg_backends(backend), .source = { .fetch = no_fetch, .done = no_done }, .without = no_rewrite ? 1u << PASS_FUSE | 1u << PASS_EXPAND | 1u << PASS_POINTWISE | 1u << PASS_RECOMPUTE : 0 };
     return plan_make(g, out, n, &o, st);
 }
 
@@ -122,6 +123,45 @@ TEST(plan_passes_change_nothing_but_speed)
         plan_free(fast);
     }
     plan_free(plain);
+    tg_graph_free(g);
+}
+
+/* An expansion and its depthwise convolution are one step where the map between is large, and no step where others read it. */
+TEST(plan_keeps_no_large_map_of_a_pair)
+{
+    enum { SIDE = 64 };
+    const int64_t channels = (int64_t)(2 * cpu()->l2 / (SIDE * SIDE * sizeof(float))) + 13;
+    static float image[2 * 4 * SIDE * SIDE];
+    const float *inputs[] = { image };
+    status st = { 0 };
+    for (size_t i = 0; i < sizeof image / sizeof *image; i++)
+        image[i] = (float)(random_uniform(5, i + 1) - .5);
+    tg_graph *g = tg_graph_new(&st);
+    tg *x = tg_input(g, 0, SHAPE(2, 4, SIDE, SIDE));
+    tg *wide = tg_silu(tg_conv2d(x, weights(g, SHAPE(channels, 4, 1, 1), 1), weights(g, SHAPE(channels), 2), (tg_conv){ 0 }));
+    tg *y = tg_relu(tg_conv2d(wide, weights(g, SHAPE(channels, 1, 3, 3), 3), weights(g, SHAPE(channels), 4),
+                              (tg_conv){ .stride = 2, .pad = { 1, 1, 1, 1 }, .groups = (int)channels }));
+    plan *plain = planned(g, (tg *[]){ y, wide }, 2, true, "cpu", &st), *fused = planned(g, &y, 1, false, "cpu", &st),
+         *both = planned(g, (tg *[]){ y, wide }, 2, false, "cpu", &st);
+    REQUIRE(plain && fused && both, "%s", st.text);
+    const plan_step *steps;
+    int fused_steps = 0, convs = 0;
+    for (int i = plan_steps(fused, &steps); i-- > 0;) {
+        fused_steps += steps[i].kernel && !strcmp(steps[i].kernel->name, "cpu.expand_depthwise");
+        convs += steps[i].call.op == &op_conv2d;
+    }
+    CHECK(fused_steps == 1 && !convs, "%d pairs, %d convolutions", fused_steps, convs);
+    CHECK(plan_arena_bytes(fused) < plan_arena_bytes(both) / 2, "%zu bytes, not fused %zu", plan_arena_bytes(fused), plan_arena_bytes(both));
+    plan_run(plain, inputs);
+    plan_run(fused, inputs);
+    const float *want = plan_output(plain, 0)->data, *got = plan_output(fused, 0)->data;
+    double worst = 0;
+    for (int64_t k = 0; k < tg_numel(y->shape); k++)
+        worst = fmax(worst, fabs((double)want[k] - (double)got[k]));
+    CHECK(worst < 2e-6, "off by %g", worst);
+    plan_free(plain);
+    plan_free(fused);
+    plan_free(both);
     tg_graph_free(g);
 }
 

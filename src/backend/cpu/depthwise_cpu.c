@@ -26,11 +26,8 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-/* (c, 1, kh, kw) as [tap][room], then the bias. */
-static void order(const tg_call *c, int64_t room, float *to)
+void depthwise_order(const tg_tensor *w, const tg_tensor *bias, int64_t room, float *to)
 {
-    const conv2d_attr *a = c->attr;
-    const tg_tensor *w = &c->in[1], *bias = epilogue_bias(c, &a->e);
     int64_t channels = w->shape.dim[0], kw = w->shape.dim[3], taps = w->shape.dim[2] * kw;
 
     for (int64_t t = 0; t < taps; t++)
@@ -64,7 +61,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         s->weights = aligned_bytes(s->bytes);
         if (!s->weights)
             return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-        order(c, s->room, s->weights);
+        depthwise_order(w, epilogue_bias(c, &a->e), s->room, s->weights);
         prep->consumed = a->e.bias ? 6 : 2;
         prep->state_bytes = s->bytes;
     } else if (!w->constant)
@@ -111,7 +108,7 @@ static void run(const tg_call *c)
     float *weights = s->weights ? s->weights : c->scratch;
 
     if (!s->weights)
-        order(c, s->room, weights);
+        depthwise_order(w, epilogue_bias(c, &a->e), s->room, weights);
     struct deal k = { .v = s->v, .c = c, .residual = r, .d = {
         .h = x->shape.dim[2], .w = x->shape.dim[3], .oh = y->shape.dim[2], .ow = y->shape.dim[3],
         .kh = w->shape.dim[2], .kw = w->shape.dim[3], .stride = { a->stride[0], a->stride[1] },
