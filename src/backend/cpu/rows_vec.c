@@ -53,47 +53,51 @@ static float reduce(reduce_kind kind, const float *x, int64_t n)
 /* e^x for x <= 0; 0 below -86, whose subnormal results would cost time and count for nothing beside e^0. */
 INLINE vf vexp_down(vf x) { return vpick(x < vset(-86.f), vset(0.f), vexp_mid(x)); }
 
-/* softmax of scale x + bias; bias NULL: none. */
+/* softmax of scale x + bias; bias NULL: none.  What is left beyond whole vectors stays in a register, filled up with -infinity. */
 INLINE void softmax_of(const float *x, float scale, const float *bias, float *y, int64_t n)
 {
     const bool plain = scale == 1.f && !bias;
-    vf low = vset(-INFINITY), by = vset(scale), top = low, s[2] = { vset(0.f), vset(0.f) };
+    const int left = (int)(n % VW);
+    const int64_t whole = n - left;
+    vf low = vset(-INFINITY), by = vset(scale), top = low, s[2] = { vset(0.f), vset(0.f) }, tail = low;
+    vi lane = { 0 };
     int64_t i;
 
+    for (i = 0; i < VW; i++)
+        lane[i] = (int32_t)i;
+    if (left) {
+        tail = vload_n(x + whole, left) * by + (bias ? vload_n(bias + whole, left) : vset(0.f));
+        tail = vpick(lane < vseti(left), tail, low);
+    }
     if (plain)
-        top = vset(maximum(x, n));
+        for (i = 0; i < whole; i += VW)
+            top = vmax(vload(x + i), top);
     else {
-        for (i = 0; i + VW <= n; i += VW) {
+        for (i = 0; i < whole; i += VW) {
             vf v = bias ? vload(x + i) * by + vload(bias + i) : vload(x + i) * by;
             vstore(y + i, v);
             top = vmax(v, top);
         }
-        if (i < n) {
-            int left = (int)(n - i);
-            vf v = vload_n(x + i, left) * by + (bias ? vload_n(bias + i, left) : vset(0.f));
-            vstore_n(y + i, v, left);
-            top = vmax(vload_fill(y + i, left, low), top);
-        }
-        top = vset(vmaximum(top));
         x = y;
     }
-    for (i = 0; i + 2 * VW <= n; i += 2 * VW)
+    top = vset(vmaximum(vmax(tail, top)));
+    for (i = 0; i + 2 * VW <= whole; i += 2 * VW)
         UNROLL for (int k = 0; k < 2; k++) {
             vf e = vexp_down(vload(x + i + k * VW) - top);
             vstore(y + i + k * VW, e);
             s[k] += e;
         }
-    for (; i < n; i += VW) {
-        int left = n - i < VW ? (int)(n - i) : VW;
-        vf e = vexp_down(vload_fill(x + i, left, low) - top);
-        vstore_n(y + i, e, left);
+    if (i < whole) {
+        vf e = vexp_down(vload(x + i) - top);
+        vstore(y + i, e);
         s[0] += e;
     }
-    vf part = vset(1.f / vsum(s[0] + s[1]));
-    for (i = 0; i + VW <= n; i += VW)
+    tail = vexp_down(tail - top);
+    vf part = vset(1.f / vsum(s[0] + s[1] + tail));
+    for (i = 0; i < whole; i += VW)
         vstore(y + i, vload(y + i) * part);
-    if (i < n)
-        vstore_n(y + i, vload_n(y + i, (int)(n - i)) * part, (int)(n - i));
+    if (left)
+        vstore_n(y + whole, tail * part, left);
 }
 
 static void softmax(const float *x, float *y, int64_t n) { softmax_of(x, 1.f, NULL, y, n); }
