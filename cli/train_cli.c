@@ -277,7 +277,8 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
     if (!own && i == c->t->count)
         return take_absent(c, key, value, name);
     option_kind kind = own ? own->kind : kinds[c->t->of[i]->kind];
-    bool pairs = value->type == YAML_MAPPING_NODE && !strcmp(own ? own->argument : c->t->of[i]->argument, "K=V...");
+    const char *argument = own ? own->argument : c->t->of[i]->argument;      /* a flag has none */
+    bool pairs = value->type == YAML_MAPPING_NODE && argument && !strcmp(argument, "K=V...");
     const char *text = pairs ? pairs_of(c, value) : kind == OPT_WORDS || scalar(value) ? value_of(c, value, " ") : NULL;
     if (!text)
         return tell(c, key, "%s takes %s", scalar(key), kind == OPT_WORDS ? "a list" : "one value");

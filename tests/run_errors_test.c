@@ -49,6 +49,7 @@ TEST(run_errors_configurations)
         { "drop: nan\n", "line 1: drop takes a number, not 'nan'\n" },
         { "drop: 3\n", "line 1: drop takes a number from 0 to 1, not '3'\n" },
         { "model_ema: maybe\n", "line 1: model_ema takes true or false, not 'maybe'\n" },
+        { "model_ema:\n  decay: 0.9\n", "line 1: model_ema takes one value\n" },
         { "freeze: { a: b }\n", "line 1: freeze takes a list\n" },
         { "model_kwargs: { depth: { a: b } }\n", "line 1: model_kwargs takes a list\n" },
         { "- a\n- b\n", "line 1: a list of options is wanted, 'name: value' a line\n" },
