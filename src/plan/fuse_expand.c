@@ -1,6 +1,5 @@
 /* fuse_expand.c - a 1x1 convolution and the depthwise one after it become one node, where what is between them is too large for
  * the cache: the kernel computes it a piece at a time. */
-#include <stdlib.h>
 #include "base/cpu.h"
 #include "ops/op.h"
 #include "plan_in.h"
@@ -23,11 +22,13 @@ static bool fits(const tg *x, const tg *y)
            && tg_dim(y->in[1], 0) == d->groups && (size_t)tg_span(x->shape, 1, 4) * sizeof(float) > 2 * cpu()->l2;
 }
 
-static tg *fused(tg *x, tg *y)
+static tg *fused(tg *y)
 {
-    expand_depthwise_attr a = { *conv_of(x), *conv_of(y) };
-    tg *in[6];
+    tg *x = y->n_in ? y->in[0] : NULL, *in[6];
     int n = 0;
+    if (!x || !fits(x, y))
+        return NULL;
+    expand_depthwise_attr a = { *conv_of(x), *conv_of(y) };
     for (int k = 0; k < x->n_in; k++)
         in[n++] = x->in[k];
     for (int k = 1; k < y->n_in; k++)
@@ -36,22 +37,4 @@ static tg *fused(tg *x, tg *y)
     return tg_apply(&op_expand_depthwise, in, n, &a);
 }
 
-bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, status *st)
-{
-    int count;
-    tg **order = tg_order(g, outputs, n, &count), **now = calloc((size_t)g->count + 1, sizeof *now);
-    if (!order || !now) {
-        free(now);
-        return status_fail(st, TIMM_NO_MEMORY, "out of memory rewriting %d nodes", g->count);
-    }
-    plan_count_users(order, count, outputs, n);
-    for (int i = 0; i < count; i++) {
-        tg *y = plan_carried(now, order[i]);
-        now[order[i]->id] = y->n_in && fits(y->in[0], y) ? fused(y->in[0], y) : y;
-        now[order[i]->id]->mark = order[i]->mark;
-    }
-    for (int i = 0; i < n; i++)
-        outputs[i] = now[outputs[i]->id];
-    free(now);
-    return status_ok(st);
-}
+bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, status *st) { return plan_replace(g, outputs, n, fused, st); }

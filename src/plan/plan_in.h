@@ -6,10 +6,9 @@
 
 /* rewrite.c: the outputs are replaced by equal ones over a smaller graph. */
 bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st);
-/* For such passes: tg.mark of each node becomes the number of its users; of an output, two more. */
-void plan_count_users(tg *const *order, int count, tg *const *outputs, int n);
-/* The node with its operands rewritten: now[id] is what stands for a node. */
-tg *plan_carried(tg *const *now, tg *y);
+/* What such a pass is made of: rule gives what stands for a node whose operands are replaced already and whose tg.mark counts its
+ * users (two more for an output), or NULL: itself. */
+bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *st);
 /* fuse_expand.c: likewise, 1x1 and depthwise convolutions that follow each other as one node. */
 bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, status *st);
 /* fuse_pointwise.c: likewise, chains of elementwise ops as one node. */

@@ -228,7 +228,8 @@ static tg *rewrite(tg *y)
     return y->op->scalar && y->n_in == 1 ? fuse_activation(y) : NULL;
 }
 
-tg *plan_carried(tg *const *now, tg *y)
+/* The node with its operands rewritten: now[id] is what stands for a node. */
+static tg *carried(tg *const *now, tg *y)
 {
     tg *in[64];
     bool same = true;
@@ -247,18 +248,7 @@ tg *plan_carried(tg *const *now, tg *y)
     return y;
 }
 
-void plan_count_users(tg *const *order, int count, tg *const *outputs, int n)
-{
-    for (int i = 0; i < count; i++)
-        order[i]->mark = 0;
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < order[i]->n_in; k++)
-            order[i]->in[k]->mark++;
-    for (int i = 0; i < n; i++)
-        outputs[i]->mark += 2;                           /* an output is never swallowed */
-}
-
-bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st)
+bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *st)
 {
     int count;
     tg **order = tg_order(g, outputs, n, &count), **now = calloc((size_t)g->count + 1, sizeof *now);
@@ -266,9 +256,15 @@ bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st)
         free(now);
         return status_fail(st, TIMM_NO_MEMORY, "out of memory rewriting %d nodes", g->count);
     }
-    plan_count_users(order, count, outputs, n);
+    for (int i = 0; i < count; i++)
+        order[i]->mark = 0;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < order[i]->n_in; k++)
+            order[i]->in[k]->mark++;
+    for (int i = 0; i < n; i++)
+        outputs[i]->mark += 2;                           /* an output is never swallowed */
     for (int i = 0; i < count; i++) {
-        tg *y = plan_carried(now, order[i]), *better = y->op->flags & TG_LEAF ? NULL : rewrite(y);
+        tg *y = carried(now, order[i]), *better = y->op->flags & TG_LEAF ? NULL : rule(y);
         if (better)
             better->mark = order[i]->mark;
         now[order[i]->id] = better ? better : y;
@@ -278,3 +274,5 @@ bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st)
     free(now);
     return status_ok(st);
 }
+
+bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st) { return plan_replace(g, outputs, n, rewrite, st); }
