@@ -69,7 +69,7 @@ enum {
     TG_ELEMENTWISE = 2,         /* each result depends on one element of each operand; any strides */
     TG_VIEW = 4,                /* the same memory with other strides, where .view allows it */
     TG_SPATIAL = 8,             /* wants and gives channels-last memory for rank 4 */
-    TG_INPLACE = 16,            /* may write over in[0] */
+    TG_INPLACE = 16,            /* may write over in[0]; if elementwise, over any operand */
     TG_FLAT = 32                /* its gradient is zero wherever it has one, or taken as zero */
 };
 

@@ -1,12 +1,11 @@
 /* silu.c - y = x sigmoid(x). */
-#include "ops/elementwise.h"
+#include "ops/slopes.h"
 
 static double silu_of(double x, const void *attr) { return (void)attr, x / (1 + exp(-x)); }
 
 static void grad(tg *y, tg *dy, tg **dx)
 {
-    tg *x = y->in[0], *s = tg_sigmoid(x);
-    dx[0] = tg_mul(dy, tg_mul(s, tg_affine(tg_mul(x, tg_affine(s, -1, 1)), 1, 1)));
+    dx[0] = tg_mul(dy, silu_slope(y->in[0]));
 }
 
 static const tg_case cases[] = {

@@ -175,6 +175,15 @@ static bool copy_as(plan *p, const value *v, const tg_tensor *like, const char *
     return true;
 }
 
+/* Some numbers stand for several: their order in memory says nothing of the result's. */
+static bool repeats(const tg_tensor *t)
+{
+    for (int a = 0; a < t->shape.rank; a++)
+        if (t->shape.dim[a] > 1 && t->stride[a] == 0)
+            return true;
+    return false;
+}
+
 /* Strides of a result before any kernel has a say. */
 static void first_strides(const tg *x, const tg_tensor *in, tg_tensor *out)
 {
@@ -182,9 +191,9 @@ static void first_strides(const tg *x, const tg_tensor *in, tg_tensor *out)
         tg_channels_last(out);
         return;
     }
-    int like = 0;                                    /* the first operand of the result's shape, else the first */
+    int like = 0;                                    /* the first operand of the result's size, else the first */
     for (int k = 0; k < x->n_in; k++)
-        if (!in[k].constant && tg_same(in[k].shape, out->shape)) {
+        if (!in[k].constant && tg_same(in[k].shape, out->shape) && !repeats(&in[k])) {
             like = k;
             break;
         }
@@ -323,7 +332,25 @@ static bool same_memory(const tg_tensor *a, const tg_tensor *b)
     return tg_same(a->shape, b->shape) && !memcmp(a->stride, b->stride, sizeof a->stride);
 }
 
-/* An elementwise step whose first operand dies with it writes over it: its result takes the operand's buffer. */
+/* The operand that dies with a step and that its result may write over, or -1: the first, or of an elementwise op any.  No other
+ * operand may lie in its buffer. */
+static int dying_operand(const plan *p, int step)
+{
+    const plan_step *s = &p->step[step];
+    const place *from = p->from[step];
+    const int n = s->call.n_in, most = s->call.op->flags & TG_ELEMENTWISE ? n : 1;
+    for (int k = 0; k < most && s->call.op->flags & TG_INPLACE; k++) {
+        bool fits = from[k].root >= 0 && !from[k].offset && p->buf[from[k].root].last == step && same_memory(&s->in[k], &s->call.out)
+                    && p->buf[from[k].root].bytes == p->buf[from[n].root].bytes;
+        for (int i = 0; i < n; i++)
+            fits = fits && (i == k || from[i].root != from[k].root);
+        if (fits)
+            return k;
+    }
+    return -1;
+}
+
+/* A step whose operand dies with it writes over it: its result takes the operand's buffer. */
 static void merge_in_place(plan *p)
 {
     int *now = malloc(((size_t)p->bufs + 1) * sizeof *now);       /* the buffer that stands for b */
@@ -332,20 +359,15 @@ static void merge_in_place(plan *p)
     for (int b = 0; b < p->bufs; b++)
         now[b] = b;
     for (int i = 0; i < p->steps; i++) {
-        plan_step *s = &p->step[i];
-        int n = s->call.n_in;
+        const int n = p->step[i].call.n_in;
         place *from = p->from[i];
         for (int k = 0; k <= n; k++)
             if (from[k].root >= 0)
                 from[k].root = now[from[k].root];
-        bool fits = (s->call.op->flags & TG_INPLACE) && from[0].root >= 0 && !from[0].offset && p->buf[from[0].root].last == i
-                    && same_memory(&s->in[0], &s->call.out)
-                    && p->buf[from[0].root].bytes == p->buf[from[n].root].bytes;
-        for (int k = 1; k < n; k++)
-            fits = fits && from[k].root != from[0].root;
-        if (!fits)
+        const int k = dying_operand(p, i);
+        if (k < 0)
             continue;
-        int gone = from[n].root, kept = from[0].root;
+        int gone = from[n].root, kept = from[k].root;
         p->buf[kept].last = p->buf[gone].last;
         p->buf[gone].bytes = 0;
         p->buf[gone].first = p->buf[gone].last = -1;

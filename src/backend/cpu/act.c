@@ -23,6 +23,9 @@ static const struct { const char *op; act_kind kind; bool from_attr; float a, b;
     { "quick_gelu",   ACT_QUICK_GELU,   false, 0, 0 },
     { "hard_swish",   ACT_HARD_SWISH,   false, 0, 0 },
     { "hard_sigmoid", ACT_HARD_SIGMOID, false, 0, 0 },
+    { "silu_slope",   ACT_SILU_SLOPE,   false, 0, 0 },
+    { "gelu_slope",   ACT_GELU_SLOPE,   false, 0, 0 },
+    { "hard_swish_slope", ACT_HARD_SWISH_SLOPE, false, 0, 0 },
 };
 
 bool act_of(const tg_op *op, const double *attr, act *out)

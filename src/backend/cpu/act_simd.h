@@ -40,6 +40,12 @@ INLINE vf vtanh(vf x)
     return vpick(t < vset(.625f), x * p, far);
 }
 
+INLINE vf vsilu_slope(vf x)
+{
+    vf s = vsigmoid(x);
+    return s * (vset(1.f) + x * (vset(1.f) - s));
+}
+
 INLINE vf vact(act_kind kind, vf x, vf a, vf b)
 {
     switch (kind) {
@@ -63,6 +69,11 @@ INLINE vf vact(act_kind kind, vf x, vf a, vf b)
     case ACT_QUICK_GELU:   return x / (vset(1.f) + vexp_mid(vset(-1.702f) * x));
     case ACT_HARD_SWISH:   return x * vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6.f);
     case ACT_HARD_SIGMOID: return vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6.f);
+    case ACT_SILU_SLOPE:   return vsilu_slope(x);
+    case ACT_GELU_SLOPE:
+        return vset(.5f) + vset(.5f) * verf(x * vset(.70710678118654752f)) + x * vset(.3989422804014327f) * vexp_mid(vset(-.5f) * x * x);
+    case ACT_HARD_SWISH_SLOPE:
+        return vpick(x > vset(3.f), vset(1.f), vpick(x > vset(-3.f), x * vset(1.f / 3) + vset(.5f), vset(0.f)));
     }
     return x;
 }
@@ -81,7 +92,8 @@ INLINE void act_row(act_kind kind, float a, float b, const float *x, float *y, i
 #define ACT_EACH(ACT) \
     ACT(ACT_NONE) ACT(ACT_CLAMP) ACT(ACT_LEAKY) ACT(ACT_ELU) ACT(ACT_AFFINE) ACT(ACT_ABS) ACT(ACT_SQRT) ACT(ACT_RSQRT) \
     ACT(ACT_EXP) ACT(ACT_ERF) ACT(ACT_TANH) ACT(ACT_SIGMOID) ACT(ACT_SILU) ACT(ACT_GELU) ACT(ACT_GELU_TANH) \
-    ACT(ACT_QUICK_GELU) ACT(ACT_HARD_SWISH) ACT(ACT_HARD_SIGMOID)
+    ACT(ACT_QUICK_GELU) ACT(ACT_HARD_SWISH) ACT(ACT_HARD_SIGMOID) \
+    ACT(ACT_SILU_SLOPE) ACT(ACT_GELU_SLOPE) ACT(ACT_HARD_SWISH_SLOPE)
 
 /* One loop per function: the kind is a constant inside each. */
 static inline void act_any(act f, const float *x, float *y, int64_t n)

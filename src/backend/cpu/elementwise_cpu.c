@@ -112,5 +112,5 @@ static void run_binary(const tg_call *c)
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_binary };
 UNARY(relu) UNARY(relu6) UNARY(clamp) UNARY(affine) UNARY(leaky_relu) UNARY(elu) UNARY(abs) UNARY(sqrt) UNARY(rsqrt)
 UNARY(exp) UNARY(erf) UNARY(tanh) UNARY(sigmoid) UNARY(silu) UNARY(gelu) UNARY(gelu_tanh) UNARY(quick_gelu)
-UNARY(hard_swish) UNARY(hard_sigmoid)
+UNARY(hard_swish) UNARY(hard_sigmoid) UNARY(silu_slope) UNARY(gelu_slope) UNARY(hard_swish_slope)
 BINARY(add) BINARY(sub) BINARY(mul) BINARY(div) BINARY(maximum) BINARY(minimum) BINARY(greater)

@@ -46,6 +46,22 @@ BINARY(max_, BIN_MAX)
 BINARY(min_, BIN_MIN)
 BINARY(greater, BIN_GREATER)
 
+static void madd(const float *a, int sa, const float *b, int sb, const float *c, int sc, float *y, int64_t n)
+{
+    vf a0 = vset(*a), b0 = vset(*b), c0 = vset(*c);
+    int64_t i = 0;
+    if (sa && sb && sc)
+        for (; i + VW <= n; i += VW)
+            vstore(y + i, vload(a + i) * vload(b + i) + vload(c + i));
+    else
+        for (; i + VW <= n; i += VW)
+            vstore(y + i, (sa ? vload(a + i) : a0) * (sb ? vload(b + i) : b0) + (sc ? vload(c + i) : c0));
+    if (i < n) {
+        int last = (int)(n - i);
+        vstore_n(y + i, (sa ? vload_n(a + i, last) : a0) * (sb ? vload_n(b + i, last) : b0) + (sc ? vload_n(c + i, last) : c0), last);
+    }
+}
+
 static void scale_shift(const float *x, const float *scale, const float *shift, float *y, int64_t n)
 {
     int64_t i = 0;
@@ -75,5 +91,5 @@ static void transpose(const float *from, int64_t sf, float *to, int64_t st, int6
 
 const elementwise_vec VEC(elementwise_vec) = {
     .unary = act_any, .binary = { add, sub, mul, div_, max_, min_, greater },
-    .scale_shift = scale_shift, .transpose = transpose,
+    .madd = madd, .scale_shift = scale_shift, .transpose = transpose,
 };

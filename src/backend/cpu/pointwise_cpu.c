@@ -9,17 +9,17 @@ enum { TILE = 1024 };
 
 /* A step: from registers (tiles of scratch) or operands to a register. */
 typedef struct instruction {
-    enum { UNARY, BINARY, PLAIN } kind;
+    enum { UNARY, BINARY, MADD, PLAIN } kind;           /* MADD: from[0] from[1] + from[2] */
     act f;
     binary_kind binary;
     const tg_op *op;            /* PLAIN: a function that has no vector code */
     double attr[2];
-    int a, b;                   /* below POINTWISE_INPUTS an operand, else a register from there on */
+    int from[3], n;             /* below POINTWISE_INPUTS an operand, else a register from there on */
     int to;
 } instruction;
 
 typedef struct program {
-    int64_t steps;
+    int steps;
     int registers;              /* the last step's result goes to memory */
     instruction step[POINTWISE_STEPS];
 } program;
@@ -60,32 +60,83 @@ static const char *declines(const tg_call *c)
     return NULL;
 }
 
-/* Registers are given back after their last use, so that a long chain still fits in the cache. */
-static void assign_registers(program *p, const pointwise_attr *a)
+static bool does(const tg_op *op, binary_kind kind) { return !strcmp(op->name, binary_names[kind]); }
+
+/* The product that step i, an addition, is alone in reading: one instruction does both.  -1: none. */
+static int product_of(const pointwise_attr *a, const int *uses, int i)
 {
-    int last[POINTWISE_STEPS], reg[POINTWISE_STEPS] = { 0 };
-    bool busy[POINTWISE_STEPS] = { 0 };
-    for (int i = 0; i < a->steps; i++)
-        last[i] = i;
+    const int from[2] = { a->step[i].a, a->step[i].b };
+    for (int k = 0; k < 2 && does(a->step[i].op, BIN_ADD); k++) {
+        int step = from[k] - POINTWISE_INPUTS;
+        if (step >= 0 && does(a->step[step].op, BIN_MUL) && uses[step] == 1)
+            return step;
+    }
+    return -1;
+}
+
+/* Instructions for the steps; what they read is numbered by instruction still, not by register. */
+static void translate(program *p, const pointwise_attr *a)
+{
+    int uses[POINTWISE_STEPS] = { 0 }, made[POINTWISE_STEPS];
+    bool taken[POINTWISE_STEPS] = { 0 };
     for (int i = 0; i < a->steps; i++)
         for (int k = 0; k < a->step[i].op->arity; k++) {
             int from = k ? a->step[i].b : a->step[i].a;
             if (from >= POINTWISE_INPUTS)
-                last[from - POINTWISE_INPUTS] = i;
+                uses[from - POINTWISE_INPUTS]++;
         }
     for (int i = 0; i < a->steps; i++) {
+        int factors = product_of(a, uses, i);
+        if (factors >= 0)
+            taken[factors] = true;
+    }
+    for (int i = 0; i < a->steps; i++) {
+        const pointwise_step *from = &a->step[i];
+        const int factors = product_of(a, uses, i);
+        if (taken[i])
+            continue;
+        instruction *s = &p->step[p->steps];
+        made[i] = p->steps++;
+        s->op = from->op;
+        memcpy(s->attr, from->attr, sizeof s->attr);
+        if (factors >= 0) {
+            const int other = from->a == POINTWISE_INPUTS + factors ? from->b : from->a;
+            *s = (instruction){ .kind = MADD, .op = from->op, .n = 3, .from = { a->step[factors].a, a->step[factors].b, other } };
+        } else {
+            s->kind = is_binary(from->op, &s->binary) ? BINARY : act_of(from->op, s->attr, &s->f) ? UNARY : PLAIN;
+            s->n = from->op->arity;
+            s->from[0] = from->a;
+            s->from[1] = from->b;
+        }
+        for (int k = 0; k < s->n; k++)
+            if (s->from[k] >= POINTWISE_INPUTS)
+                s->from[k] = POINTWISE_INPUTS + made[s->from[k] - POINTWISE_INPUTS];
+    }
+}
+
+/* Registers are given back after their last use, so that a long chain still fits in the cache. */
+static void assign_registers(program *p)
+{
+    int last[POINTWISE_STEPS];
+    bool busy[POINTWISE_STEPS] = { 0 };
+    for (int i = 0; i < p->steps; i++) {
+        last[i] = i;
+        for (int k = 0; k < p->step[i].n; k++)
+            if (p->step[i].from[k] >= POINTWISE_INPUTS)
+                last[p->step[i].from[k] - POINTWISE_INPUTS] = i;
+    }
+    for (int i = 0; i < p->steps; i++) {
         instruction *s = &p->step[i];
-        s->a = a->step[i].a < POINTWISE_INPUTS ? a->step[i].a : POINTWISE_INPUTS + reg[a->step[i].a - POINTWISE_INPUTS];
-        s->b = a->step[i].b < POINTWISE_INPUTS ? a->step[i].b : POINTWISE_INPUTS + reg[a->step[i].b - POINTWISE_INPUTS];
+        for (int k = 0; k < s->n; k++)
+            if (s->from[k] >= POINTWISE_INPUTS)
+                s->from[k] = POINTWISE_INPUTS + p->step[s->from[k] - POINTWISE_INPUTS].to;
         for (int k = 0; k < i; k++)
             if (last[k] == i)
-                busy[reg[k]] = false;                    /* steps may write over what they read */
-        int r = 0;
-        while (busy[r])
-            r++;
-        busy[r] = true;
-        reg[i] = s->to = r;
-        p->registers = r + 1 > p->registers ? r + 1 : p->registers;
+                busy[p->step[k].to] = false;             /* steps may write over what they read */
+        while (busy[s->to])
+            s->to++;
+        busy[s->to] = true;
+        p->registers = s->to + 1 > p->registers ? s->to + 1 : p->registers;
     }
 }
 
@@ -95,14 +146,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     program *p = calloc(1, sizeof *p);
     if (!p)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of %d steps", (int)a->steps);
-    p->steps = a->steps;
-    for (int i = 0; i < a->steps; i++) {
-        instruction *s = &p->step[i];
-        const tg_op *op = s->op = a->step[i].op;
-        memcpy(s->attr, a->step[i].attr, sizeof s->attr);
-        s->kind = is_binary(op, &s->binary) ? BINARY : act_of(op, s->attr, &s->f) ? UNARY : PLAIN;
-    }
-    assign_registers(p, a);
+    translate(p, a);
+    assign_registers(p);
     *prep = (tg_prep){ .state = p, .st = prep->st, .state_bytes = sizeof *p,
                        .scratch = (size_t)pool_threads(c->pool) * (size_t)(p->registers + c->n_in) * TILE * sizeof(float) };
     return true;
@@ -157,20 +202,20 @@ static void one_tile(const walk *w, const source *in, float *registers, float *y
 {
     for (int i = 0; i < w->p->steps; i++) {
         const instruction *s = &w->p->step[i];
-        float *to = i + 1 == w->p->steps ? y : registers + s->to * TILE;
-        source a = s->a < POINTWISE_INPUTS ? in[s->a] : (source){ registers + (s->a - POINTWISE_INPUTS) * TILE, 1 };
-        if (s->kind == BINARY) {
-            source b = s->b < POINTWISE_INPUTS ? in[s->b] : (source){ registers + (s->b - POINTWISE_INPUTS) * TILE, 1 };
-            w->v->binary[s->binary](a.p, a.step, b.p, b.step, to, n);
-        } else if (s->kind == UNARY && a.step) {
-            w->v->unary(s->f, a.p, to, n);
-        } else if (s->kind == UNARY) {                   /* one number for all of the tile */
-            float same[TILE];
-            for (int64_t k = 0; k < n; k++)
-                same[k] = *a.p;
-            w->v->unary(s->f, same, to, n);
+        float *to = i + 1 == w->p->steps ? y : registers + s->to * TILE, same[TILE];
+        source x[3];
+        for (int k = 0; k < s->n; k++)
+            x[k] = s->from[k] < POINTWISE_INPUTS ? in[s->from[k]] : (source){ registers + (s->from[k] - POINTWISE_INPUTS) * TILE, 1 };
+        if (s->kind == MADD) {
+            w->v->madd(x[0].p, x[0].step, x[1].p, x[1].step, x[2].p, x[2].step, to, n);
+        } else if (s->kind == BINARY) {
+            w->v->binary[s->binary](x[0].p, x[0].step, x[1].p, x[1].step, to, n);
+        } else if (s->kind == PLAIN) {
+            plain(s, x[0].p, x[0].step, to, n);
         } else {
-            plain(s, a.p, a.step, to, n);
+            for (int64_t k = 0; k < n && !x[0].step; k++)        /* one number for all of the tile */
+                same[k] = *x[0].p;
+            w->v->unary(s->f, x[0].step ? x[0].p : same, to, n);
         }
     }
 }

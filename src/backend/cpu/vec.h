@@ -125,6 +125,8 @@ typedef struct elementwise_vec {
     void (*unary)(act f, const float *x, float *y, int64_t n);
     /* Steps 0 or 1: a vector or one number. */
     void (*binary[BIN_KINDS])(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
+    /* y = a b + c, likewise. */
+    void (*madd)(const float *a, int sa, const float *b, int sb, const float *c, int sc, float *y, int64_t n);
     void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, int64_t n);
     /* to[i * st + j] = from[j * sf + i], i < n, j < m. */
     void (*transpose)(const float *from, int64_t sf, float *to, int64_t st, int64_t n, int64_t m);
