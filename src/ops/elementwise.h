@@ -12,4 +12,8 @@ tg *unbroadcast(tg *dy, const tg *like);
 /* t seen with that shape, repeated axes with stride 0. */
 tg_tensor broadcast_to(const tg_tensor *t, tg_shape shape);
 
+/* The result of a chain at index i; operands seen with the result's shape. */
+double pointwise_at(const pointwise_attr *a, const tg_tensor *in, int n_in, const int64_t *i);
+void pointwise_describe(const void *attr, char *text, size_t size);
+
 #endif

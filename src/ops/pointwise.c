@@ -1,6 +1,6 @@
 /* pointwise.c - a chain of elementwise ops as one node: every operand is read once, only the last result is written.
  *
- * The planner makes these (plan/pointwise.c).  The definition runs the definitions of the steps, one number at a time.
+ * The planner makes these (plan/fuse_pointwise.c).  The definition runs the definitions of the steps, one number at a time.
  */
 #include "ops/elementwise.h"
 
@@ -26,9 +26,24 @@ static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *att
     return of[a->steps - 1];
 }
 
+double pointwise_at(const pointwise_attr *a, const tg_tensor *in, int n_in, const int64_t *i)
+{
+    double v[POINTWISE_INPUTS + POINTWISE_STEPS];
+    for (int k = 0; k < n_in; k++)
+        v[k] = tg_get(&in[k], tg_offset(&in[k], i));
+    for (int s = 0; s < a->steps; s++) {
+        const pointwise_step *p = &a->step[s];
+        tg_tensor one[2] = { { .data = &v[p->a], .dtype = TG_F64, .shape = SHAPE(1), .stride = { 1 } },
+                             { .data = &v[p->b], .dtype = TG_F64, .shape = SHAPE(1), .stride = { 1 } } };
+        tg_call step = { .op = p->op, .attr = p->attr, .in = one, .n_in = p->op->arity, .out = one[0] };
+        step.out.data = &v[POINTWISE_INPUTS + s];
+        p->op->ref(&step);
+    }
+    return v[POINTWISE_INPUTS + a->steps - 1];
+}
+
 static void ref(const tg_call *c)
 {
-    const pointwise_attr *a = c->attr;
     const tg_tensor *y = &c->out;
     tg_tensor in[POINTWISE_INPUTS];
     int64_t i[TG_MAX_RANK] = { 0 };
@@ -37,18 +52,7 @@ static void ref(const tg_call *c)
     if (!tg_numel(y->shape))
         return;
     do {
-        double v[POINTWISE_INPUTS + POINTWISE_STEPS];
-        for (int k = 0; k < c->n_in; k++)
-            v[k] = tg_get(&in[k], tg_offset(&in[k], i));
-        for (int s = 0; s < a->steps; s++) {
-            const pointwise_step *p = &a->step[s];
-            tg_tensor one[2] = { { .data = &v[p->a], .dtype = TG_F64, .shape = SHAPE(1), .stride = { 1 } },
-                                 { .data = &v[p->b], .dtype = TG_F64, .shape = SHAPE(1), .stride = { 1 } } };
-            tg_call step = { .op = p->op, .attr = p->attr, .in = one, .n_in = p->op->arity, .out = one[0] };
-            step.out.data = &v[POINTWISE_INPUTS + s];
-            p->op->ref(&step);
-        }
-        tg_put(y, tg_offset(y, i), v[POINTWISE_INPUTS + a->steps - 1]);
+        tg_put(y, tg_offset(y, i), pointwise_at(c->attr, in, c->n_in, i));
     } while (tg_next(y->shape, i));
 }
 
@@ -77,7 +81,7 @@ static void grad(tg *y, tg *dy, tg **dx)
     memcpy(dx, d, (size_t)y->n_in * sizeof *dx);
 }
 
-static void describe(const void *attr, char *text, size_t size)
+void pointwise_describe(const void *attr, char *text, size_t size)
 {
     const pointwise_attr *a = attr;
     size_t at = 0;
@@ -114,5 +118,5 @@ static const tg_case cases[] = {
 
 const tg_op op_pointwise = {
     "pointwise", .arity = -1, .attr_size = sizeof(pointwise_attr), .flags = TG_ELEMENTWISE | TG_INPLACE, .shape = shape, .grad = grad,
-    .ref = ref, .describe = describe, TG_CASES(cases), .tol = 1e-6,
+    .ref = ref, .describe = pointwise_describe, TG_CASES(cases), .tol = 1e-6,
 };

@@ -37,8 +37,8 @@ struct plan {
 
 typedef struct value { tg_tensor t; place p; } value;              /* of a node */
 
-const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_POINTWISE] = "pointwise", [PASS_RECOMPUTE] = "recompute",
-                                               [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
+const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_POINTWISE] = "pointwise", [PASS_DOTS] = "dots",
+                                               [PASS_RECOMPUTE] = "recompute", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
 
 bool plan_without(const char *names, unsigned *without, status *st)
 {
@@ -433,7 +433,8 @@ static void count_work(plan *p, tg **order, int count)
 static bool rewritten(plan *p, tg_graph *g, tg **outputs, int n)
 {
     static bool (*const pass[])(tg_graph *, tg **, int, status *) = {
-        [PASS_FUSE] = plan_rewrite, [PASS_EXPAND] = plan_fuse_expand, [PASS_POINTWISE] = plan_fuse_pointwise, [PASS_RECOMPUTE] = plan_recompute,
+        [PASS_FUSE] = plan_rewrite, [PASS_EXPAND] = plan_fuse_expand, [PASS_POINTWISE] = plan_fuse_pointwise, [PASS_DOTS] = plan_fuse_dots,
+        [PASS_RECOMPUTE] = plan_recompute,
     };
     for (unsigned i = 0; i < sizeof pass / sizeof *pass; i++)
         if (!(p->o.without >> i & 1) && !pass[i](g, outputs, n, p->st))

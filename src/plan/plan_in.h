@@ -13,6 +13,8 @@ bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *
 bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, status *st);
 /* fuse_pointwise.c: likewise, chains of elementwise ops as one node. */
 bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, status *st);
+/* fuse_dots.c: likewise, sums a channel of such a chain and the chain after it, without its result. */
+bool plan_fuse_dots(tg_graph *g, tg **outputs, int n, status *st);
 
 /* recompute.c: likewise, of a training plan, whose first output is the network's: cheap results once more for what comes after. */
 bool plan_recompute(tg_graph *g, tg **outputs, int n, status *st);

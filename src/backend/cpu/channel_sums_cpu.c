@@ -1,5 +1,8 @@
-/* channel_sums_cpu.c - channel_moments and channel_dots: rows of channels, summed in blocks that do not depend on the threads. */
+/* channel_sums_cpu.c - channel_moments, channel_dots, pointwise_dots: rows of channels, summed in blocks that do not depend on the
+ * threads. */
+#include <stdlib.h>
 #include <string.h>
+#include "chain.h"
 #include "kernels.h"
 #include "packed_product.h"
 #include "vec.h"
@@ -83,6 +86,17 @@ static void sample_mean(const sums *s, float *about)
     }
 }
 
+/* All blocks' sums into the first's, and as floats into the result. */
+static void add_blocks(const sums *s, int64_t blocks)
+{
+    const int64_t n = 2 * s->channels;
+    for (int64_t i = 1; i < blocks; i++)
+        for (int64_t k = 0; k < n; k++)
+            s->part[k] += s->part[i * n + k];
+    for (int64_t k = 0; k < n; k++)
+        ((float *)s->c->out.data)[k] = (float)s->part[k];
+}
+
 static void run(const tg_call *c)
 {
     sums s = { .c = c, .v = VEC_PICK(channels_vec), .channels = c->out.shape.dim[1], .part = c->scratch };
@@ -95,21 +109,12 @@ static void run(const tg_call *c)
     if (c->n_in == 1)
         sample_mean(&s, s.about);
     pool_run(c->pool, blocks, 1, work, &s);
+    add_blocks(&s, blocks);
     float *y = c->out.data;
-    for (int64_t k = 0; k < s.channels; k++) {
-        double a = 0, b = 0;
-        for (int64_t i = 0; i < blocks; i++) {
-            a += s.part[i * 2 * s.channels + k];
-            b += s.part[(i * 2 + 1) * s.channels + k];
-        }
-        if (c->n_in == 1) {                              /* moments about `about` */
-            a /= (double)s.rows;
-            b = b / (double)s.rows - a * a;
-            a += (double)s.about[k];
-            b = b > 0 ? b : 0;
-        }
-        y[k] = (float)a;
-        y[s.channels + k] = (float)b;
+    for (int64_t k = 0; k < s.channels && c->n_in == 1; k++) {          /* moments about `about` */
+        double a = s.part[k] / (double)s.rows, b = s.part[s.channels + k] / (double)s.rows - a * a;
+        y[k] = (float)(a + (double)s.about[k]);
+        y[s.channels + k] = (float)(b > 0 ? b : 0);
     }
 }
 
@@ -117,3 +122,94 @@ static void run(const tg_call *c)
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .prepare = prepare, .run = run };
 SUMS(channel_moments)
 SUMS(channel_dots)
+
+/* -- dots of a chain's result -------------------------------------------------------------------------------------- */
+
+enum { FLUSH = 64 };                    /* rows whose sums are single precision */
+
+static const char *declines_chain(const tg_call *c)
+{
+    const tg_tensor *x = &c->in[c->n_in - 2], *mean = x + 1;
+    if (!all_f32(c))
+        return "not float";
+    if (!chain_known(c->attr))
+        return "a step that is not known";
+    if (x->shape.rank == 2 ? !tg_is_dense(x) : !rows_of_channels(x))
+        return "not channels-last";
+    return mean->stride[0] != 1 && mean->shape.dim[0] > 1 ? "strided mean" : tg_is_dense(&c->out) ? NULL : "strided result";
+}
+
+static void prefers_chain(const tg_call *c, tg_tensor *in, tg_tensor *out)
+{
+    const tg_tensor *x = &in[c->n_in - 2];
+    rows_of_channels(x) ? (void)0 : x->shape.rank == 4 ? tg_channels_last(&in[c->n_in - 2]) : tg_dense(&in[c->n_in - 2]);
+    tg_dense(out);
+}
+
+static int64_t row_of_sums(int64_t channels) { return (2 * channels + 15) / 16 * 16; }
+
+static bool prepare_chain(const tg_call *c, tg_prep *prep)
+{
+    const int64_t channels = c->out.shape.dim[1], blocks = blocks_of(tg_numel(c->in[c->n_in - 2].shape) / channels, channels);
+    chain *p = prep->state = chain_make(c->attr);
+    if (!p)
+        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of ops");
+    prep->state_bytes = chain_bytes(p);
+    int64_t each = chain_room(p, c->n_in - 2) + CHAIN_TILE + row_of_sums(channels);
+    prep->scratch = (size_t)(blocks * 2 * channels + 8) * sizeof(double) + (size_t)(each * pool_threads(c->pool)) * sizeof(float);
+    return true;
+}
+
+typedef struct chain_sums { sums s; chain_walk w; float *rooms; int64_t room; const float *x, *mean; } chain_sums;
+
+/* Rows [first, first + rows): n numbers a row from column `from` on, at most a tile of them together. */
+static void add_tile(const chain_sums *t, float *room, int64_t first, int64_t rows, int64_t from, int64_t n, float *sum)
+{
+    const int64_t channels = t->s.channels, at = first * channels + from;
+    float *d = room + chain_room(t->w.p, t->w.n_in);
+    chain_tile(&t->w, room, at, rows * n, d);
+    t->s.v->dots_more(d, n, t->x + at, channels, rows, t->mean + from, sum + from, sum + channels + from, n);
+}
+
+static void chain_work(void *arg, int64_t from, int64_t to)
+{
+    const chain_sums *t = arg;
+    const int64_t n = t->s.channels, together = n < CHAIN_TILE ? CHAIN_TILE / n : 1;
+    float *room = t->rooms + pool_worker() * t->room, *sum = room + chain_room(t->w.p, t->w.n_in) + CHAIN_TILE;
+    chain_lay_out(&t->w, room);
+    for (int64_t b = from; b < to; b++) {
+        int64_t row = b * t->s.block, end = row + t->s.block < t->s.rows ? row + t->s.block : t->s.rows;
+        double *part = t->s.part + b * 2 * n;
+        memset(part, 0, (size_t)(2 * n) * sizeof *part);
+        while (row < end) {
+            const int64_t stop = row + FLUSH < end ? row + FLUSH : end;
+            memset(sum, 0, (size_t)(2 * n) * sizeof *sum);
+            for (; row < stop; row += together) {
+                int64_t rows = stop - row < together ? stop - row : together;
+                for (int64_t k = 0; k < n; k += CHAIN_TILE)
+                    add_tile(t, room, row, rows, k, n - k < CHAIN_TILE ? n - k : CHAIN_TILE, sum);
+            }
+            row = stop;
+            for (int64_t k = 0; k < 2 * n; k++)
+                part[k] += (double)sum[k];
+        }
+    }
+}
+
+static void run_chain(const tg_call *c)
+{
+    const int operands = c->n_in - 2;
+    const tg_tensor *x = &c->in[operands];
+    chain_sums t = { .s = { .c = c, .v = VEC_PICK(channels_vec), .channels = c->out.shape.dim[1], .part = c->scratch },
+                     .w = chain_begin(c->state, c->in, operands, x), .x = x->data, .mean = x[1].data };
+    t.s.rows = tg_numel(x->shape) / t.s.channels;
+    const int64_t blocks = blocks_of(t.s.rows, t.s.channels);
+    t.s.block = (t.s.rows + blocks - 1) / blocks;
+    t.rooms = (float *)(void *)(t.s.part + (blocks * 2 * t.s.channels + 7) / 8 * 8);
+    t.room = chain_room(c->state, operands) + CHAIN_TILE + row_of_sums(t.s.channels);
+    pool_run(c->pool, blocks, 1, chain_work, &t);
+    add_blocks(&t.s, blocks);
+}
+
+const tg_kernel kernel_pointwise_dots = { .op = "pointwise_dots", .name = "cpu.pointwise_dots", .declines = declines_chain,
+                                          .prefers = prefers_chain, .prepare = prepare_chain, .run = run_chain, .release = free };

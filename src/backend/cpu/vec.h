@@ -175,6 +175,8 @@ typedef struct channels_vec {
     /* sum += d, dot += d (x - mean). */
     void (*dots)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, double *sum, double *dot,
                  int64_t n);
+    void (*dots_more)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, float *sum, float *dot,
+                      int64_t n);          /* a few rows of it */
 } channels_vec;
 VEC_TABLE(channels_vec, channels_vec)
 
