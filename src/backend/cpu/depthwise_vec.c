@@ -101,6 +101,98 @@ static __attribute__((noinline)) void middle1(const depthwise *d, int last, int6
         middle(d, 1, last, oy, c, from, to, y0, y1);
 }
 
+/* -- the usual kernels, not dilated along a row: neighbours share what they read ------------------------------------ */
+
+enum { STRIP = 8 };
+
+/* `pixels` neighbours of one vector of channels, from y on; x: the first tap of kernel row 0 of `rows`, w: its weights.  Taps
+ * [first, end) fall inside the image: known to be all of them, or looked at. */
+INLINE void strip(const depthwise *d, const int pixels, const int k, const int stride, const bool all, int64_t first, int64_t end,
+                  const float *x, const float *w, int64_t rows, const float *bias, const float *residual, float *y)
+{
+    vf acc[STRIP];
+    UNROLL for (int p = 0; p < pixels; p++)
+        acc[p] = bias ? vload(bias) : vset(0.f);
+    for (int64_t r = 0; r < rows; r++, x += d->dilation[0] * d->xy, w += k * d->room) {
+        vf weight[7];
+        UNROLL for (int t = 0; t < k; t++)
+            weight[t] = vload(w + t * d->room);
+        UNROLL for (int q = 0; q < (pixels - 1) * stride + k; q++) {
+            if (!all && (q < first || q >= end))
+                continue;
+            vf v = vload(x + q * d->xx);
+            UNROLL for (int p = 0; p < pixels; p++)
+                if (q - p * stride >= 0 && q - p * stride < k)
+                    acc[p] += v * weight[q - p * stride];
+        }
+    }
+    UNROLL for (int p = 0; p < pixels; p++) {
+        if (residual)
+            acc[p] += vload(residual + p * d->rx);
+        if (d->f.kind == ACT_CLAMP)
+            acc[p] = vclamp(acc[p], vset(d->f.a), vset(d->f.b));
+        vstore(y + p * d->yx, acc[p]);
+    }
+}
+
+/* Pixels [ox, ox + pixels) of channels [c, end), whole vectors.  What the next row of results is first to need is fetched meanwhile
+ * (strides down and along are taken to be the same). */
+INLINE void strips(const depthwise *d, const int pixels, const int k, const int stride, int64_t oy, int64_t ox, int64_t c, int64_t end,
+                   int64_t y0, int64_t y1)
+{
+    const int64_t left = ox * stride - d->pad[1], reach = (pixels - 1) * stride + k;
+    const float *x = d->x + (oy * d->stride[0] - d->pad[0] + y0 * d->dilation[0]) * d->xy + left * d->xx;
+    const float *next = d->x + (oy * d->stride[0] - d->pad[0] + (d->kh - 1) * d->dilation[0] + 1) * d->xy + left * d->xx;
+    const float *w = d->weights + y0 * k * d->room, *r = d->act_first ? NULL : d->residual;
+    float *y = d->y + oy * d->yy + ox * d->yx;
+    r = r ? r + oy * d->ry + ox * d->rx : NULL;
+    const bool all = left >= 0 && left + reach <= d->w;
+    for (; c < end; c += VW) {
+        const float *bias = d->bias ? d->bias + c : NULL, *add = r ? r + c : NULL;
+        for (int i = 0; i < stride; i++)
+            for (int p = c / VW & 1; p < pixels * stride; p += 2)
+                __builtin_prefetch(next + i * d->xy + p * d->xx + c, 0, 2);
+        if (all)
+            strip(d, pixels, k, stride, true, 0, reach, x + c, w + c, y1 - y0, bias, add, y + c);
+        else
+            strip(d, pixels, k, stride, false, -left, d->w - left, x + c, w + c, y1 - y0, bias, add, y + c);
+    }
+}
+
+/* A row of results. */
+INLINE void row(const depthwise *d, const int k, const int stride, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1)
+{
+    const int64_t n = d->ow;
+    int64_t ox = 0;
+    if (n % 7 == 0 && n <= 14)
+        for (; ox < n; ox += 7)
+            strips(d, 7, k, stride, oy, ox, c, end, y0, y1);
+    for (; ox + STRIP <= n; ox += STRIP)
+        strips(d, STRIP, k, stride, oy, ox, c, end, y0, y1);
+    for (int s = STRIP / 2; s; s /= 2)
+        if (ox + s <= n) {
+            s == 4 ? strips(d, 4, k, stride, oy, ox, c, end, y0, y1) : s == 2 ? strips(d, 2, k, stride, oy, ox, c, end, y0, y1)
+                                                                              : strips(d, 1, k, stride, oy, ox, c, end, y0, y1);
+            ox += s;
+        }
+}
+
+#define ROW(k, s) \
+    static __attribute__((noinline)) void row_##k##_##s(const depthwise *d, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1) \
+    { \
+        row(d, k, s, oy, c, end, y0, y1); \
+    }
+ROW(3, 1) ROW(3, 2) ROW(5, 1) ROW(5, 2) ROW(7, 1) ROW(7, 2)
+
+typedef void row_of(const depthwise *d, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1);
+static row_of *usual(const depthwise *d)
+{
+    static row_of *const known[8][3] = {
+        [3] = { NULL, row_3_1, row_3_2 }, [5] = { NULL, row_5_1, row_5_2 }, [7] = { NULL, row_7_1, row_7_2 },
+    };
+    return d->dilation[1] == 1 && d->kw < 8 && d->stride[1] < 3 ? known[d->kw][d->stride[1]] : NULL;
+}
+
 static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
 {
     for (int64_t oy = from; oy < to; oy++)
@@ -114,7 +206,8 @@ static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int6
         }
 }
 
-static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
+/* Any kernel, and channels that are no whole vector. */
+static void any_rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
 {
     const int64_t s = d->stride[1], reach = (d->kw - 1) * d->dilation[1];
     int64_t left = (d->pad[1] + s - 1) / s,
@@ -142,6 +235,19 @@ static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_
             for (int64_t one = at; one < end; one += VW)
                 middle1(d, end - one < VW ? (int)(end - one) : VW, oy, one, left, right, y0, y1);
         }
+}
+
+static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
+{
+    row_of *by = usual(d);
+    const int64_t whole = by ? c + (end - c) / VW * VW : c;
+    for (int64_t oy = from; oy < to && whole > c; oy++) {
+        int64_t y0, y1;
+        inside(oy * d->stride[0] - d->pad[0], d->dilation[0], d->kh, d->h, &y0, &y1);
+        by(d, oy, c, whole, y0, y1);
+    }
+    if (whole < end)
+        any_rows(d, from, to, whole, end);
     if (d->f.kind > ACT_CLAMP || (d->residual && d->act_first))
         finish(d, from, to, c, end);
 }
