@@ -176,7 +176,7 @@ typedef struct channels_vec {
     void (*dots)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, double *sum, double *dot,
                  int64_t n);
     void (*dots_more)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, float *sum, float *dot,
-                      int64_t n);          /* a few rows of it */
+                      int64_t n);          /* a few rows of it, which lie in the cache */
 } channels_vec;
 VEC_TABLE(channels_vec, channels_vec)
 
