@@ -141,8 +141,9 @@ static const char *declines_chain(const tg_call *c)
 
 static void prefers_chain(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
-    const tg_tensor *x = &in[c->n_in - 2];
-    rows_of_channels(x) ? (void)0 : x->shape.rank == 4 ? tg_channels_last(&in[c->n_in - 2]) : tg_dense(&in[c->n_in - 2]);
+    tg_tensor *x = &in[c->n_in - 2];
+    if (!rows_of_channels(x))
+        x->shape.rank == 4 ? tg_channels_last(x) : tg_dense(x);
     tg_dense(out);
 }
 

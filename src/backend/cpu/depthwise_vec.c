@@ -1,7 +1,8 @@
 /* depthwise_vec.c - each channel by its own kernel, channels in the lanes.
  *
- * Inside, four neighbouring pixels of two vectors share each weight; at the left and right border one pixel at a time
- * takes the taps that fall inside, over as many vectors as keep the adders busy.
+ * Kernels of 3, 5 and 7 columns: strips of up to eight pixels of a vector share weights and what they read of the image.  Others, and
+ * channels that fill no vector: inside, four neighbouring pixels of two vectors share each weight; at the left and right border one
+ * pixel at a time takes the taps that fall inside, over as many vectors as keep the adders busy.
  */
 #include "act_simd.h"
 #include "vec.h"
@@ -103,7 +104,7 @@ static __attribute__((noinline)) void middle1(const depthwise *d, int last, int6
 
 /* -- the usual kernels, not dilated along a row: neighbours share what they read ------------------------------------ */
 
-enum { STRIP = 8 };
+enum { STRIP = 8, IN_LINE = 16 / VW };                   /* pixels; vectors of a cache line */
 
 /* `pixels` neighbours of one vector of channels, from y on; x: the first tap of kernel row 0 of `rows`, w: its weights.  Taps
  * [first, end) fall inside the image: known to be all of them, or looked at. */
@@ -150,9 +151,9 @@ INLINE void strips(const depthwise *d, const int pixels, const int k, const int 
     for (; c < end; c += VW) {
         const float *bias = d->bias ? d->bias + c : NULL, *add = r ? r + c : NULL;
         for (int i = 0; i < stride; i++)
-            for (int p = c / VW & 1; p < pixels * stride; p += 2)
+            for (int64_t p = c / VW % IN_LINE; p < pixels * stride; p += IN_LINE)
                 __builtin_prefetch(next + i * d->xy + p * d->xx + c, 0, 2);
-        if (all)
+        if (pixels == STRIP && all)
             strip(d, pixels, k, stride, true, 0, reach, x + c, w + c, y1 - y0, bias, add, y + c);
         else
             strip(d, pixels, k, stride, false, -left, d->w - left, x + c, w + c, y1 - y0, bias, add, y + c);
@@ -169,12 +170,16 @@ INLINE void row(const depthwise *d, const int k, const int stride, int64_t oy, i
             strips(d, 7, k, stride, oy, ox, c, end, y0, y1);
     for (; ox + STRIP <= n; ox += STRIP)
         strips(d, STRIP, k, stride, oy, ox, c, end, y0, y1);
-    for (int s = STRIP / 2; s; s /= 2)
-        if (ox + s <= n) {
-            s == 4 ? strips(d, 4, k, stride, oy, ox, c, end, y0, y1) : s == 2 ? strips(d, 2, k, stride, oy, ox, c, end, y0, y1)
-                                                                              : strips(d, 1, k, stride, oy, ox, c, end, y0, y1);
-            ox += s;
-        }
+    if (ox + 4 <= n) {
+        strips(d, 4, k, stride, oy, ox, c, end, y0, y1);
+        ox += 4;
+    }
+    if (ox + 2 <= n) {
+        strips(d, 2, k, stride, oy, ox, c, end, y0, y1);
+        ox += 2;
+    }
+    if (ox < n)
+        strips(d, 1, k, stride, oy, ox, c, end, y0, y1);
 }
 
 #define ROW(k, s) \
@@ -182,13 +187,13 @@ INLINE void row(const depthwise *d, const int k, const int stride, int64_t oy, i
     { \
         row(d, k, s, oy, c, end, y0, y1); \
     }
-ROW(3, 1) ROW(3, 2) ROW(5, 1) ROW(5, 2) ROW(7, 1) ROW(7, 2)
+ROW(3, 1) ROW(3, 2) ROW(5, 1) ROW(5, 2) ROW(7, 1)
 
 typedef void row_of(const depthwise *d, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1);
 static row_of *usual(const depthwise *d)
 {
     static row_of *const known[8][3] = {
-        [3] = { NULL, row_3_1, row_3_2 }, [5] = { NULL, row_5_1, row_5_2 }, [7] = { NULL, row_7_1, row_7_2 },
+        [3] = { NULL, row_3_1, row_3_2 }, [5] = { NULL, row_5_1, row_5_2 }, [7] = { NULL, row_7_1 },
     };
     return d->dilation[1] == 1 && d->kw < 8 && d->stride[1] < 3 ? known[d->kw][d->stride[1]] : NULL;
 }
