@@ -59,8 +59,8 @@ static const pointwise_attr product = { .steps = 1, .step = { { &op_mul, 0, 1, {
 
 static const tg_case cases[] = {
     { .in = THROUGH_SILU(2, 5, 4, 3), .attr = &through_silu },
-    { .in = THROUGH_SILU(3, 40, 9, 11), .attr = &through_silu },
-    { .in = THROUGH_SILU(2, 1100, 1, 3), .attr = &through_silu, .note = "more channels than a tile has numbers" },
+    { .in = THROUGH_SILU(3, 40, 5, 3), .attr = &through_silu },
+    { .in = THROUGH_SILU(1, 1100, 1, 3), .attr = &through_silu, .note = "more channels than a tile has numbers" },
     { .in = { DIMS(6, 19), DIMS(6, 19), DIMS(6, 19), DIMS(19) }, .attr = &product },
     { .in = { DIMS(2, 7, 3, 5), DIMS(2, 7, 1, 1), DIMS(2, 7, 3, 5), DIMS(7) }, .attr = &product, .note = "a gate" },
     { .in = { DIMS(2, 3), DIMS(2, 3), DIMS(2, 4), DIMS(3) }, .attr = &product, .rejects = "(2, 3) with (2, 4)" },

@@ -160,42 +160,37 @@ INLINE void strips(const depthwise *d, const int pixels, const int k, const int 
     }
 }
 
-/* A row of results. */
-INLINE void row(const depthwise *d, const int k, const int stride, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1)
+typedef void strips_of(const depthwise *d, int64_t oy, int64_t ox, int64_t c, int64_t end, int64_t y0, int64_t y1);
+#define STRIPS(k, s, p) \
+    static __attribute__((noinline)) void strips_##k##_##s##_##p(const depthwise *d, int64_t oy, int64_t ox, int64_t c, int64_t end, int64_t y0, \
+                                                                 int64_t y1) \
+    { \
+        strips(d, p, k, s, oy, ox, c, end, y0, y1); \
+    }
+#define KERNEL(k, s) STRIPS(k, s, 1) STRIPS(k, s, 2) STRIPS(k, s, 4) STRIPS(k, s, 7) STRIPS(k, s, 8)
+KERNEL(3, 1) KERNEL(3, 2) KERNEL(5, 1) KERNEL(5, 2) KERNEL(7, 1)
+
+/* By pixels; NULL: not one of these kernels. */
+static strips_of *const *usual(const depthwise *d)
 {
-    const int64_t n = d->ow;
-    int64_t ox = 0;
-    if (n % 7 == 0 && n <= 14)
-        for (; ox < n; ox += 7)
-            strips(d, 7, k, stride, oy, ox, c, end, y0, y1);
-    for (; ox + STRIP <= n; ox += STRIP)
-        strips(d, STRIP, k, stride, oy, ox, c, end, y0, y1);
-    if (ox + 4 <= n) {
-        strips(d, 4, k, stride, oy, ox, c, end, y0, y1);
-        ox += 4;
-    }
-    if (ox + 2 <= n) {
-        strips(d, 2, k, stride, oy, ox, c, end, y0, y1);
-        ox += 2;
-    }
-    if (ox < n)
-        strips(d, 1, k, stride, oy, ox, c, end, y0, y1);
+#define BY_PIXELS(k, s) \
+    { [1] = strips_##k##_##s##_1, [2] = strips_##k##_##s##_2, [4] = strips_##k##_##s##_4, [7] = strips_##k##_##s##_7, [8] = strips_##k##_##s##_8 }
+    static strips_of *const known[8][3][STRIP + 1] = {
+        [3] = { [1] = BY_PIXELS(3, 1), [2] = BY_PIXELS(3, 2) }, [5] = { [1] = BY_PIXELS(5, 1), [2] = BY_PIXELS(5, 2) }, [7] = { [1] = BY_PIXELS(7, 1) },
+    };
+    const bool may = d->dilation[1] == 1 && d->kw < 8 && d->stride[1] < 3 && known[d->kw][d->stride[1]][STRIP];
+    return may ? known[d->kw][d->stride[1]] : NULL;
 }
 
-#define ROW(k, s) \
-    static __attribute__((noinline)) void row_##k##_##s(const depthwise *d, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1) \
-    { \
-        row(d, k, s, oy, c, end, y0, y1); \
-    }
-ROW(3, 1) ROW(3, 2) ROW(5, 1) ROW(5, 2) ROW(7, 1)
-
-typedef void row_of(const depthwise *d, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1);
-static row_of *usual(const depthwise *d)
+/* A row of results: sevens where these come out even, else eights and what is left. */
+static void row(strips_of *const *by, const depthwise *d, int64_t oy, int64_t c, int64_t end, int64_t y0, int64_t y1)
 {
-    static row_of *const known[8][3] = {
-        [3] = { NULL, row_3_1, row_3_2 }, [5] = { NULL, row_5_1, row_5_2 }, [7] = { NULL, row_7_1 },
-    };
-    return d->dilation[1] == 1 && d->kw < 8 && d->stride[1] < 3 ? known[d->kw][d->stride[1]] : NULL;
+    int pixels = d->ow % 7 == 0 && d->ow <= 14 ? 7 : STRIP;
+    for (int64_t ox = 0; ox < d->ow; ox += pixels) {
+        while (ox + pixels > d->ow)
+            pixels /= 2;
+        by[pixels](d, oy, ox, c, end, y0, y1);
+    }
 }
 
 static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
@@ -244,12 +239,12 @@ static void any_rows(const depthwise *d, int64_t from, int64_t to, int64_t c, in
 
 static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
 {
-    row_of *by = usual(d);
+    strips_of *const *by = usual(d);
     const int64_t whole = by ? c + (end - c) / VW * VW : c;
     for (int64_t oy = from; oy < to && whole > c; oy++) {
         int64_t y0, y1;
         inside(oy * d->stride[0] - d->pad[0], d->dilation[0], d->kh, d->h, &y0, &y1);
-        by(d, oy, c, whole, y0, y1);
+        row(by, d, oy, c, whole, y0, y1);
     }
     if (whole < end)
         any_rows(d, from, to, whole, end);
