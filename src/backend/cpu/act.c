@@ -1,5 +1,5 @@
-/* act.c - which ops are unary functions that the vector code knows. */
-#include "act.h"
+/* act.c - which ops are functions that the vector code knows. */
+#include "vec.h"
 #include <math.h>
 #include <string.h>
 
@@ -44,5 +44,17 @@ bool act_of(const tg_op *op, const double *attr, act *out)
             }
             return true;
         }
+    return false;
+}
+
+bool binary_of(const tg_op *op, binary_kind *kind)
+{
+    static const char *const names[BIN_KINDS] = {
+        [BIN_ADD] = "add", [BIN_SUB] = "sub", [BIN_MUL] = "mul", [BIN_DIV] = "div", [BIN_MAX] = "maximum",
+        [BIN_MIN] = "minimum", [BIN_GREATER] = "greater",
+    };
+    for (int i = 0; i < BIN_KINDS; i++)
+        if (!strcmp(names[i], op->name))
+            return *kind = (binary_kind)i, true;
     return false;
 }

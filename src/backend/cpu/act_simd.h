@@ -40,6 +40,7 @@ INLINE vf vtanh(vf x)
     return vpick(t < vset(.625f), x * p, far);
 }
 
+/* s (1 + x (1 - s)), s = sigmoid(x). */
 INLINE vf vsilu_slope(vf x)
 {
     vf s = vsigmoid(x);

@@ -21,30 +21,21 @@ struct chain {
     instruction step[POINTWISE_STEPS];
 };
 
-static const char *const binary_names[BIN_KINDS] = {
-    [BIN_ADD] = "add", [BIN_SUB] = "sub", [BIN_MUL] = "mul", [BIN_DIV] = "div", [BIN_MAX] = "maximum",
-    [BIN_MIN] = "minimum", [BIN_GREATER] = "greater",
-};
-
-static bool is_binary(const tg_op *op, binary_kind *kind)
-{
-    for (int i = 0; i < BIN_KINDS; i++)
-        if (!strcmp(binary_names[i], op->name))
-            return *kind = (binary_kind)i, true;
-    return false;
-}
-
 bool chain_known(const pointwise_attr *a)
 {
     for (int i = 0; i < a->steps; i++) {
         binary_kind kind;
-        if (a->step[i].op->arity == 2 ? !is_binary(a->step[i].op, &kind) : !a->step[i].op->scalar)
+        if (a->step[i].op->arity == 2 ? !binary_of(a->step[i].op, &kind) : !a->step[i].op->scalar)
             return false;
     }
     return true;
 }
 
-static bool does(const tg_op *op, binary_kind kind) { return !strcmp(op->name, binary_names[kind]); }
+static bool does(const tg_op *op, binary_kind kind)
+{
+    binary_kind k;
+    return binary_of(op, &k) && k == kind;
+}
 
 /* The product that step i, an addition, is alone in reading: one instruction does both.  -1: none. */
 static int product_of(const pointwise_attr *a, const int *uses, int i)
@@ -81,13 +72,13 @@ static void translate(chain *p, const pointwise_attr *a)
             continue;
         instruction *s = &p->step[p->steps];
         made[i] = p->steps++;
-        s->op = from->op;
-        memcpy(s->attr, from->attr, sizeof s->attr);
         if (factors >= 0) {
             const int other = from->a == POINTWISE_INPUTS + factors ? from->b : from->a;
-            *s = (instruction){ .kind = MADD, .op = from->op, .n = 3, .from = { a->step[factors].a, a->step[factors].b, other } };
+            *s = (instruction){ .kind = MADD, .n = 3, .from = { a->step[factors].a, a->step[factors].b, other } };
         } else {
-            s->kind = is_binary(from->op, &s->binary) ? BINARY : act_of(from->op, s->attr, &s->f) ? UNARY : PLAIN;
+            s->op = from->op;
+            memcpy(s->attr, from->attr, sizeof s->attr);
+            s->kind = binary_of(from->op, &s->binary) ? BINARY : act_of(from->op, s->attr, &s->f) ? UNARY : PLAIN;
             s->n = from->op->arity;
             s->from[0] = from->a;
             s->from[1] = from->b;

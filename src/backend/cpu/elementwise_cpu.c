@@ -1,5 +1,4 @@
 /* elementwise_cpu.c - functions of one element of each operand, any strides, numpy broadcasting. */
-#include <string.h>
 #include "kernels.h"
 #include "loops.h"
 #include "packed_product.h"
@@ -84,18 +83,13 @@ static void binary_row(const void *arg, const int64_t *offset, int64_t n)
     }
 }
 
-static const char *const binary_names[BIN_KINDS] = {
-    [BIN_ADD] = "add", [BIN_SUB] = "sub", [BIN_MUL] = "mul", [BIN_DIV] = "div", [BIN_MAX] = "maximum",
-    [BIN_MIN] = "minimum", [BIN_GREATER] = "greater",
-};
-
 static void run_binary(const tg_call *c)
 {
     const tg_tensor *t[] = { &c->out, &c->in[0], &c->in[1] };
     loops l = loops_of(t, 3);
-    int last = l.rank - 1, kind = 0;
-    while (kind < BIN_KINDS - 1 && strcmp(binary_names[kind], c->op->name))
-        kind++;
+    const int last = l.rank - 1;
+    binary_kind kind = BIN_ADD;
+    binary_of(c->op, &kind);
     struct binary k = { .f = VEC_PICK(elementwise_vec)->binary[kind],
                         .a = c->in[0].data,
                         .b = c->in[1].data,

@@ -121,6 +121,7 @@ VEC_TABLE(depthwise_grad_vec, depthwise_grad_vec)
 /* -- elementwise: elementwise_vec.c -------------------------------------------------------------------------------- */
 
 typedef enum binary_kind { BIN_ADD, BIN_SUB, BIN_MUL, BIN_DIV, BIN_MAX, BIN_MIN, BIN_GREATER, BIN_KINDS } binary_kind;
+bool binary_of(const tg_op *op, binary_kind *kind);         /* act.c; false: not one of these */
 typedef struct elementwise_vec {
     void (*unary)(act f, const float *x, float *y, int64_t n);
     /* Steps 0 or 1: a vector or one number. */
