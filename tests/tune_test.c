@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "backend/cpu/gemm.h"
 #include "figures.h"
 #include "io/file.h"
 #include "plan/tune.h"
@@ -55,11 +56,11 @@ static char notes[4096];
 static void note(void *user, const char *text) { (void)user, strncat(notes, text, sizeof notes - strlen(notes) - 1); }
 
 /* Logits of a small network, with the notes in `notes`. */
-static void logits(timm_tuning tuning, const char *file, float out[1000])
+static void logits_in(const char *precision, timm_tuning tuning, const char *file, float out[1000])
 {
     notes[0] = 0;
     timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1, .tuning = tuning, .tune_file = file, .note = note });
-    timm_model *m = timm_create(ctx, "test_resnet", &(timm_model_opts){ .fill = figures_fill });
+    timm_model *m = timm_create(ctx, "test_resnet", &(timm_model_opts){ .fill = figures_fill, .precision = precision });
     timm_tensor x = { .rank = 4, .dim = { 1, 3, 160, 160 } };
     x.data = malloc((size_t)timm_numel(&x) * sizeof *x.data);
     for (int64_t i = 0; x.data && i < timm_numel(&x); i++)
@@ -71,6 +72,8 @@ static void logits(timm_tuning tuning, const char *file, float out[1000])
     free(x.data);
     timm_close(ctx);
 }
+
+static void logits(timm_tuning tuning, const char *file, float out[1000]) { logits_in("fp32", tuning, file, out); }
 
 static void same(const char *what, const float *a, const float *b)
 {
@@ -102,6 +105,37 @@ TEST(tune_measures_once_and_results_stay)
     CHECK(!memcmp(first, again, sizeof first) && !memcmp(first, known, sizeof first), "the same choices give the same bytes");
     logits(TIMM_TUNE_KNOWN, absent, known);
     CHECK(!notes[0] && !memcmp(known, by_rule, sizeof known), "without a file: by rule; %s", notes);
+}
+
+extern const gemm_vec gemm_bf16_emulated_amx;
+
+/* Instructions that are slower than single precision, as emulated ones are, are not taken for being asked for. */
+TEST(tune_prefers_single_precision_where_it_is_faster)
+{
+    static float exact[1000], rounded[1000], first[1000], known[1000];
+    char file[512];
+    status st = { 0 };
+    size_t size = 0;
+    snprintf(file, sizeof file, "%s", test_temp("faster.txt"));
+    const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_amx);
+    logits(TIMM_TUNE_NEVER, file, exact);
+    logits_in("bf16", TIMM_TUNE_NEVER, file, rounded);
+    logits_in("bf16", TIMM_TUNE_MEASURE, file, first);
+    char *text = (char *)file_read(file, &size, &st);
+    REQUIRE(text, "%s", st.text);
+    CHECK(strstr(text, "@fp32\tconv2d bf16 ") && strstr(text, "@fp32\tlinear bf16 ") && !strstr(text, "cpu.conv2d\t"), "%s", text);
+    logits_in("bf16", TIMM_TUNE_KNOWN, file, known);
+    CHECK(memcmp(rounded, exact, sizeof exact), "by rule operands are rounded");
+    same("measured", first, exact);
+    CHECK(!memcmp(first, known, sizeof first), "the same choices give the same bytes");
+    for (char *at = text; (at = strstr(at, "@fp32")) != NULL; at += 5)
+        memcpy(at, "@fp64", 5);
+    FILE *f = fopen(file, "w");
+    REQUIRE(f && fwrite(text, 1, strlen(text), f) && !fclose(f), "%s", file);
+    logits_in("bf16", TIMM_TUNE_KNOWN, file, known);
+    CHECK(!memcmp(known, rounded, sizeof known), "a precision of no kernel is as good as none");
+    gemm_exchange(TG_BF16, was);
+    free(text);
 }
 
 /* How many images of a batch run at once is measured too, and a number that no batch has is not taken. */

@@ -30,6 +30,8 @@ typedef struct tg_kernel {
     bool (*prepare)(const tg_call *c, tg_prep *p);     /* NULL: nothing to prepare; false: failed, the next kernel is asked */
     void (*run)(const tg_call *c);
     void (*release)(void *state);
+    /* On this machine it does this precision by instructions for it; then measuring tries single precision, too.  NULL: no. */
+    bool (*apart)(tg_precision p);
     bool repack;                /* prepared state depends on constant operands' values */
 } tg_kernel;
 

@@ -39,6 +39,7 @@ bool plan_precision(const char *name, tg_precision *p, status *st)
 static bool prepare(const plan_opts *o, const tg_kernel *k, const tg_call *call, choice *c, status *st)
 {
     c->kernel = k;
+    c->precision = call->precision;
     c->prep = (tg_prep){ .st = st, .sketch = o->sketch };
     return status_ok(st) && (!k->prepare || k->prepare(call, &c->prep));
 }
@@ -63,18 +64,30 @@ static void tell(const plan_opts *o, const char *where, const tg_call *call, con
         fprintf(stderr, "timm: %-40s %-14s %-24s %s\n", where, call->op->name, k ? k->name : "ref", why ? why : "chosen");
 }
 
-/* Kernels for a call that is laid out as the first of them wants it, prepared; the first is the choice by rule. */
+static bool takes(const tg_kernel *k, const tg_call *call)
+{
+    return !strcmp(k->op, call->op->name) && (!k->declines || !k->declines(call));
+}
+
+/* Kernels for a call that is laid out as the first of them wants it, prepared; the first is the choice by rule.  Where one has
+ * instructions for the precision that are not those of single precision, all that this adds in single precision as well. */
 static int contenders(const plan_opts *o, const tg_call *call, const tg_kernel *first, choice *c, int room, status *st)
 {
+    tg_call exact = *call;
+    exact.precision = TG_FP32;
+    bool apart = false;
     int n = 0;
     if (prepare(o, first, call, &c[n], st))
         n++;
-    for (int b = 0; o->backends[b] && n; b++)
-        for (size_t i = 0; i < o->backends[b]->count && n < room && status_ok(st); i++) {
-            const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (k != first && !strcmp(k->op, call->op->name) && (!k->declines || !k->declines(call)) && prepare(o, k, call, &c[n], st))
-                n++;
-        }
+    for (int round = 0; round < 1 + apart; round++)
+        for (int b = 0; o->backends[b] && n; b++)
+            for (size_t i = 0; i < o->backends[b]->count && n < room && status_ok(st); i++) {
+                const tg_kernel *k = &o->backends[b]->kernels[i];
+                bool now = takes(k, call), differs = now && k->apart && k->apart(call->precision);
+                apart = apart || differs;
+                if (round ? (!now || differs) && takes(k, &exact) && prepare(o, k, &exact, &c[n], st) : now && k != first && prepare(o, k, call, &c[n], st))
+                    n++;
+            }
     return n;
 }
 
@@ -84,21 +97,28 @@ static void drop(const choice *c)
         c->kernel->release(c->prep.state);
 }
 
+#define IN_FP32 "@fp32"         /* after a kernel's name in the table: in single precision, whatever was asked for */
+
 /* The kernel that was measured to be the fastest, or is now, where `first` claims the call by rule.  False: by rule, then. */
 static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *first, const char *where, choice *c, status *st)
 {
-    enum { MOST = 6 };
+    enum { MOST = 8 };
     char text[TUNE_CALL];
     choice of[MOST];
     double us[MOST];
     if (!tune_call(call, text))
         return false;
     const char *name = tune_find(o->tune, text);
-    for (int b = 0; o->backends[b] && name; b++)
+    const size_t length = name ? strcspn(name, "@") : 0;
+    const bool exact = name && !strcmp(name + length, IN_FP32);
+    tg_call found = *call;
+    if (exact)
+        found.precision = TG_FP32;
+    for (int b = 0; o->backends[b] && name && (exact || !name[length]); b++)
         for (size_t i = 0; i < o->backends[b]->count; i++) {
             const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (!strcmp(k->op, call->op->name) && !strcmp(k->name, name) && (!k->declines || !k->declines(call)))
-                return k != first && prepare(o, k, call, c, st);
+            if (strlen(k->name) == length && !strncmp(k->name, name, length) && takes(k, &found))
+                return (k != first || found.precision != call->precision) && prepare(o, k, &found, c, st);
         }
     if (!tune_measures(o->tune) || o->sketch)                  /* a name of no kernel that can is as good as none */
         return false;
@@ -107,8 +127,12 @@ static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *f
         best = status_ok(st) ? tune_fastest(o->tune, call, of, n, us) : -1;
     for (int i = 0; i < n && n > 1 && best >= 0 && o->verbose >= 2; i++)
         fprintf(stderr, "timm: %-40s %-14s %-24s %.1f us\n", where, call->op->name, of[i].kernel->name, us[i]);
-    if (n > 1 && best >= 0 && !tune_add(o->tune, text, of[best].kernel->name))
-        best = -1;
+    if (n > 1 && best >= 0) {
+        char as[80];
+        snprintf(as, sizeof as, "%s%s", of[best].kernel->name, of[best].precision == call->precision ? "" : IN_FP32);
+        if (!tune_add(o->tune, text, as))
+            best = -1;
+    }
     for (int i = 0; i < n; i++)
         if (i == best)
             *c = of[i];
@@ -138,6 +162,7 @@ bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canoni
             if (!why && k->doubts)
                 why = k->doubts(call);
             if (!why && ((o->tune && measured(o, call, k, where, c, st)) || prepare(o, k, call, c, st))) {
+                call->precision = c->precision;
                 tell(o, where, call, c->kernel, NULL);
                 return true;
             }

@@ -216,6 +216,7 @@ static float *made_up(const tg_tensor *t)
 /* The call of kernel k of `of`, once; its time. */
 static double once(tg_call c, const choice *of, void *scratch)
 {
+    c.precision = of->precision;
     c.state = of->prep.state;
     c.scratch = scratch;
     double t = tune_clock();

@@ -165,4 +165,5 @@ const tg_kernel kernel_attention = { .op = "attention",
                                      .prefers = prefers,
                                      .prepare = prepare,
                                      .run = run,
+                                     .apart = gemm_packs,
                                      .release = release };

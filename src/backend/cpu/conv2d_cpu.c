@@ -367,5 +367,5 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_conv2d = {
     .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release, .repack = true
+    .apart = gemm_packs, .release = release, .repack = true
 };

@@ -168,5 +168,5 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_expand_depthwise = {
     .op = "expand_depthwise", .name = "cpu.expand_depthwise", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release, .repack = true
+    .apart = gemm_packs, .release = release, .repack = true
 };

@@ -68,5 +68,6 @@ const tg_kernel kernel_linear = { .op = "linear",
                                   .declines = declines,
                                   .prepare = prepare,
                                   .run = run,
+                                  .apart = gemm_packs,
                                   .release = product_release,
                                   .repack = true };

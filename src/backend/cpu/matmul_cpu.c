@@ -120,5 +120,5 @@ static void release(void *s) { free(s); }
 
 const tg_kernel kernel_matmul = {
     .op = "matmul", .name = "cpu.matmul", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release
+    .apart = gemm_packs, .release = release
 };
