@@ -33,4 +33,7 @@ typedef struct pointwise_step { const tg_op *op; int a, b; double attr[2]; } poi
 typedef struct pointwise_attr { int64_t steps; pointwise_step step[POINTWISE_STEPS]; } pointwise_attr;
 typedef struct resize_attr { int64_t h, w; int mode; bool antialias; } resize_attr;
 
+/* Where element i of a padded axis, counted from the first that was there, comes from, of n; -1: from nowhere. */
+int64_t pad_source(const tg_pads *o, int64_t i, int64_t n);
+
 #endif

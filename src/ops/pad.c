@@ -15,7 +15,7 @@ static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *att
     return s;
 }
 
-static int64_t source(const tg_pads *o, int64_t i, int64_t n)      /* -1: outside */
+int64_t pad_source(const tg_pads *o, int64_t i, int64_t n)
 {
     if (i >= 0 && i < n)
         return i;
@@ -35,7 +35,7 @@ static void ref(const tg_call *c)
         int64_t from = 0;
         bool inside = true;
         for (int k = 0; k < x->shape.rank && inside; k++) {
-            int64_t s = source(o, i[k] - o->before[k], x->shape.dim[k]);
+            int64_t s = pad_source(o, i[k] - o->before[k], x->shape.dim[k]);
             inside = s >= 0;
             from += s * x->stride[k];
         }
@@ -54,7 +54,7 @@ static void grad(tg *y, tg *dy, tg **dx)
         tg *middle = tg_slice(dy, i, b, b + n);
         if (o->mode != TG_PAD_CONST) {                       /* what lies outside came from inside: each row back to its source */
             for (int64_t k = 0; k < b + a; k++) {
-                int64_t at = k < b ? k - b : n + k - b, to = source(o, at, n);
+                int64_t at = k < b ? k - b : n + k - b, to = pad_source(o, at, n);
                 tg_pads alone = { .before = { 0 } };
                 alone.before[i] = to;
                 alone.after[i] = n - 1 - to;

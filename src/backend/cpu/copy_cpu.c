@@ -143,25 +143,34 @@ static const char *pad_declines(const tg_call *c)
     for (int i = 0; i < c->out.shape.rank; i++)
         if (a->before[i] < 0 || a->after[i] < 0)
             return "cuts";
-    return !all_f32(c) ? "not float" : a->mode != TG_PAD_CONST ? "not a constant" : NULL;
+    return declines(c);
 }
 
-/* The borders axis by axis, each of what the axes before it leave, then the middle. */
+/* The middle, then the borders axis by axis, each of what lies within the axes after it: a constant, or rows of the result that are
+ * there already. */
 static void run_pad(const tg_call *c)
 {
     const tg_pads *a = c->attr;
+    const int rank = c->out.shape.rank;
     float value = (float)a->value;
-    tg_tensor rest = c->out, one = { .data = &value };
+    tg_tensor middle = c->out, one = { .data = &value };
 
-    for (int i = 0; i < rest.shape.rank; i++) {
-        int64_t n = c->in[0].shape.dim[i];
-        tg_tensor border = shifted(&rest, i, 0, a->before[i]);
-        copy(&border, &one, c->pool);
-        border = shifted(&rest, i, a->before[i] + n, a->after[i]);
-        copy(&border, &one, c->pool);
-        rest = shifted(&rest, i, a->before[i], n);
+    for (int i = 0; i < rank; i++)
+        middle = shifted(&middle, i, a->before[i], c->in[0].shape.dim[i]);
+    copy(&middle, &c->in[0], c->pool);
+    for (int i = 0; i < rank; i++) {
+        const int64_t n = c->in[0].shape.dim[i], before = a->before[i];
+        tg_tensor whole = c->out;
+        for (int k = i + 1; k < rank; k++)
+            whole = shifted(&whole, k, a->before[k], c->in[0].shape.dim[k]);
+        for (int64_t k = 0; k < before + a->after[i]; k++) {
+            int64_t at = k < before ? k - before : n + k - before;
+            tg_tensor to = shifted(&whole, i, at + before, 1), from = one;
+            if (a->mode != TG_PAD_CONST)
+                from = shifted(&whole, i, pad_source(a, at, n) + before, 1);
+            copy(&to, &from, c->pool);
+        }
     }
-    copy(&rest, &c->in[0], c->pool);
 }
 
 /* -- gather: whole rows of a table --------------------------------------------------------------------------------- */
