@@ -1,5 +1,6 @@
 /* channels_cpu.c - norms that end in one scale and one shift a channel: batch_norm, group_norm.  Channels-last. */
 #include <math.h>
+#include <string.h>
 #include "kernels.h"
 #include "packed_product.h"
 
@@ -31,14 +32,6 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     if (in[0].stride[1] != 1)
         channels_innermost(&in[0]);
     channels_innermost(out);
-}
-
-/* Scale and shift of every channel, a set for each image (group_norm) or one (batch_norm). */
-static bool prepare(const tg_call *c, tg_prep *prep)
-{
-    int64_t sets = ((const norm_attr *)c->attr)->groups ? c->out.shape.dim[0] : 1;
-    prep->scratch = (size_t)(2 * sets * c->out.shape.dim[1]) * sizeof(float);
-    return true;
 }
 
 static rowmap pixels_of(const tg_tensor *t, bool one_image)
@@ -80,6 +73,13 @@ static void run_apply(const tg_call *c, int64_t image, bool one_image, const flo
 
 /* -- batch_norm ---------------------------------------------------------------------------------------------------- */
 
+/* Scale and shift of every channel. */
+static bool prepare_batch_norm(const tg_call *c, tg_prep *prep)
+{
+    prep->scratch = 2 * lines(c->out.shape.dim[1]);
+    return true;
+}
+
 static void run_batch_norm(const tg_call *c)
 {
     const norm_attr *a = c->attr;
@@ -99,56 +99,101 @@ static void run_batch_norm(const tg_call *c)
 
 /* -- group_norm ---------------------------------------------------------------------------------------------------- */
 
-/* Mean of one group of one image, then its mean square distance from it. */
-static void group(void *arg, int64_t from, int64_t to)
-{
-    const tg_call *c = arg;
-    const norm_attr *a = c->attr;
-    const rows_vec *v = VEC_PICK(rows_vec);
-    const tg_tensor *x = &c->in[0];
-    const float *weight = a->weight ? c->in[1].data : NULL, *bias = a->bias ? c->in[1 + a->weight].data : NULL;
-    rowmap map = pixels_of(x, true);
-    int64_t n = c->out.shape.dim[1], width = n / a->groups, rows = tg_numel(x->shape) / x->shape.dim[0] / n,
-            offset[CHUNK];
+/* An image's rows are added up in blocks that do not depend on the threads, each channel's about the image's first pixel, so that
+ * nothing cancels; then the channels of a group are put together. */
+enum { BLOCKS = 16, BLOCK = 1 << 14 };      /* of an image, at most so many, and none smaller than so many numbers */
 
+typedef struct groups {
+    const tg_call *c;
+    rowmap pixels;
+    int64_t channels, rows, blocks;
+    float *scale;                           /* [image][2][channels]: scale and shift */
+    double *sums;                           /* [image][block][2][channels]: sums, squares */
+} groups;
+
+static groups groups_of(const tg_call *c)
+{
+    groups g = { .c = c, .pixels = pixels_of(&c->in[0], true), .channels = c->out.shape.dim[1], .scale = c->scratch };
+    g.rows = tg_numel(c->out.shape) / c->out.shape.dim[0] / g.channels;
+    int64_t most = g.rows * g.channels / BLOCK;
+    g.blocks = most < 1 ? 1 : most > BLOCKS ? BLOCKS : most;
+    g.sums = (double *)(void *)((char *)c->scratch + lines(2 * c->out.shape.dim[0] * g.channels));
+    return g;
+}
+
+static bool prepare_group_norm(const tg_call *c, tg_prep *prep)
+{
+    groups g = groups_of(c);
+    prep->scratch = lines(2 * c->out.shape.dim[0] * g.channels) + (size_t)(2 * c->out.shape.dim[0] * g.blocks * g.channels) * sizeof(double);
+    return true;
+}
+
+static void add_block(void *arg, int64_t from, int64_t to)
+{
+    const groups *g = arg;
+    const channels_vec *v = VEC_PICK(channels_vec);
+    const tg_tensor *x = &g->c->in[0];
+    const int inner = g->pixels.rank - 1;
+    const int64_t run = inner < 0 ? 1 : g->pixels.dim[inner], step = inner < 0 ? 0 : g->pixels.stride[inner];
     for (int64_t k = from; k < to; k++) {
-        int64_t first = k % a->groups * width, image = k / a->groups;
-        const float *data = (const float *)x->data + image * x->stride[0] + first * x->stride[1];
-        float *scale = (float *)c->scratch + 2 * image * n, *shift = scale + n;
-        double sum = 0, squares = 0, all = (double)(rows * width);
-        for (int pass = 0; pass < 2; pass++)
-            for (int64_t i = 0; i < rows; i += CHUNK) {
-                int count = rows - i < CHUNK ? (int)(rows - i) : CHUNK;
-                rowmap_offsets(&map, i, count, offset);
-                for (int j = 0; j < count; j++)
-                    if (pass)
-                        squares += (double)v->variance(data + offset[j], (float)(sum / all), width);
-                    else
-                        sum += (double)v->reduce(REDUCE_SUM, data + offset[j], width);
+        const float *image = (const float *)x->data + k / g->blocks * x->stride[0];
+        double *sum = g->sums + k * 2 * g->channels;
+        memset(sum, 0, (size_t)(2 * g->channels) * sizeof *sum);
+        int64_t i = g->rows * (k % g->blocks) / g->blocks, end = g->rows * (k % g->blocks + 1) / g->blocks, n, offset;
+        for (; i < end; i += n) {                        /* rows that lie evenly */
+            n = run - i % run < end - i ? run - i % run : end - i;
+            rowmap_offsets(&g->pixels, i, 1, &offset);
+            v->moments(image + offset, step, n, image, sum, sum + g->channels, g->channels);
+        }
+    }
+}
+
+/* Group k of all images: the mean m, then the squares about it, s2 - 2 (m - p) s1 + n (m - p)^2 of a channel with the first pixel p. */
+static void norm_of_group(void *arg, int64_t from, int64_t to)
+{
+    const groups *g = arg;
+    const norm_attr *a = g->c->attr;
+    const tg_tensor *x = &g->c->in[0];
+    const float *weight = a->weight ? g->c->in[1].data : NULL, *bias = a->bias ? g->c->in[1 + a->weight].data : NULL;
+    const int64_t width = g->channels / a->groups;
+    for (int64_t k = from; k < to; k++) {
+        const int64_t image = k / a->groups, first = k % a->groups * width;
+        const float *pixel = (const float *)x->data + image * x->stride[0];
+        double *sum = g->sums + image * g->blocks * 2 * g->channels, *squares = sum + g->channels;
+        double mean = 0, all = 0, rows = (double)g->rows;
+        for (int64_t i = first; i < first + width; i++) {
+            for (int64_t b = 1; b < g->blocks; b++) {
+                sum[i] += sum[b * 2 * g->channels + i];
+                squares[i] += squares[b * 2 * g->channels + i];
             }
-        double by = 1 / sqrt(squares / all + a->eps);
+            mean += (sum[i] / rows + (double)pixel[i]) / (double)width;
+        }
+        for (int64_t i = first; i < first + width; i++) {
+            double off = mean - (double)pixel[i];
+            all += squares[i] - 2 * off * sum[i] + rows * off * off;
+        }
+        const double by = 1 / sqrt(fmax(all, 0) / (rows * (double)width) + a->eps);
+        float *scale = g->scale + 2 * image * g->channels, *shift = scale + g->channels;
         for (int64_t i = first; i < first + width; i++) {
             double s = (weight ? (double)weight[i] : 1) * by;
             scale[i] = (float)s;
-            shift[i] = (float)((bias ? (double)bias[i] : 0) - sum / all * s);
+            shift[i] = (float)((bias ? (double)bias[i] : 0) - mean * s);
         }
     }
 }
 
 static void run_group_norm(const tg_call *c)
 {
-    const norm_attr *a = c->attr;
-    int64_t images = c->out.shape.dim[0], n = c->out.shape.dim[1];
-    tg_call copy = *c;
-    pool_run(c->pool, images * a->groups, 1, group, &copy);
-    for (int64_t i = 0; i < images; i++) {
-        const float *scale = (const float *)c->scratch + 2 * i * n;
-        run_apply(c, i, true, scale, scale + n);
-    }
+    groups g = groups_of(c);
+    const int64_t images = c->out.shape.dim[0];
+    pool_run(c->pool, images * g.blocks, 1, add_block, &g);
+    pool_run(c->pool, images * ((const norm_attr *)c->attr)->groups, 1, norm_of_group, &g);
+    for (int64_t i = 0; i < images; i++)
+        run_apply(c, i, true, g.scale + 2 * i * g.channels, g.scale + (2 * i + 1) * g.channels);
 }
 
 #define CHANNELS(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, \
-                                    .prepare = prepare, .run = run_##of };
+                                    .prepare = prepare_##of, .run = run_##of };
 CHANNELS(batch_norm)
 CHANNELS(group_norm)
