@@ -55,13 +55,36 @@ static bool bare(const tg *x)
            && (!epilogue_of(x)->bias || x->in[2]->constant);
 }
 
+/* Products side by side, used nowhere else: what is done to all channels is done to those of each. */
+static bool all_parts(const tg *x, bool (*are)(const tg *part))
+{
+    bool so = is(x, &op_concat) && ((const axis_attr *)x->attr)->axis == 1 && once(x);
+    for (int k = 0; k < x->n_in && so; k++)
+        so = is(x->in[k], &op_conv2d) && are(x->in[k]);
+    return so;
+}
+
+static tg *fold_affine_of_parts(tg *x, tg *scale, tg *shift)
+{
+    tg *part[64];
+    int64_t at = 0;
+    for (int k = 0; k < x->n_in; k++) {
+        int64_t end = at + tg_dim(x->in[k], 1);
+        part[k] = fold_affine(x->in[k], tg_slice(scale, 0, at, end), tg_slice(shift, 0, at, end));
+        part[k]->mark = 1;
+        at = end;
+    }
+    return tg_concat_all(1, part, x->n_in);
+}
+
 /* y = (x - mean) s + bias with s = weight / sqrt(var + eps). */
 static tg *fold_batch_norm(tg *y)
 {
     const norm_attr *a = y->attr;
     tg *x = y->in[0], *weight = a->weight ? y->in[1] : NULL, *bias = a->bias ? y->in[1 + a->weight] : NULL;
     tg *mean = y->in[1 + a->weight + a->bias], *var = y->in[2 + a->weight + a->bias];
-    if (mean->constant && (!bare(x) || !var->constant || (is(x, &op_linear) && tg_rank(x) != 2)))
+    const bool parts = all_parts(x, bare);
+    if (mean->constant && ((!bare(x) && !parts) || !var->constant || (is(x, &op_linear) && tg_rank(x) != 2)))
         return NULL;
     tg *s = tg_rsqrt(tg_affine(var, 1, a->eps));
     if (weight)
@@ -69,7 +92,7 @@ static tg *fold_batch_norm(tg *y)
     tg *shift = tg_affine(tg_mul(mean, s), -1, 0);
     shift = bias ? tg_add(bias, shift) : shift;
     if (mean->constant)
-        return fold_affine(x, s, shift);
+        return parts ? fold_affine_of_parts(x, s, shift) : fold_affine(x, s, shift);
     tg_shape along = { .rank = tg_rank(y) };             /* statistics of the batch: a chain of its own, with what follows */
     for (int i = 0; i < along.rank; i++)
         along.dim[i] = i == 1 ? tg_dim(y, 1) : 1;
@@ -121,16 +144,29 @@ static tg *fuse_residual(tg *y)
     return with(best, in, 3 + e.bias, &e);
 }
 
+static bool awaits_activation(const tg *x) { return is_product(x) && once(x) && !epilogue_of(x)->act; }
+
+static tg *activated(tg *x, const tg *by)
+{
+    epilogue e = *epilogue_of(x);
+    e.act = by->op;
+    if (by->op->attr_size)
+        memcpy(e.act_attr, by->attr, by->op->attr_size);
+    return with(x, x->in, x->n_in, &e);
+}
+
 static tg *fuse_activation(tg *y)
 {
-    tg *x = y->in[0];
-    if (!is_product(x) || !once(x) || epilogue_of(x)->act || y->op->attr_size > sizeof epilogue_of(x)->act_attr)
+    tg *x = y->in[0], *part[64];
+    if (y->op->attr_size > sizeof epilogue_of(x)->act_attr)
         return NULL;
-    epilogue e = *epilogue_of(x);
-    e.act = y->op;
-    if (y->op->attr_size)
-        memcpy(e.act_attr, y->attr, y->op->attr_size);
-    return with(x, x->in, x->n_in, &e);
+    if (!all_parts(x, awaits_activation))
+        return awaits_activation(x) ? activated(x, y) : NULL;
+    for (int k = 0; k < x->n_in; k++) {
+        part[k] = activated(x->in[k], y);
+        part[k]->mark = 1;
+    }
+    return tg_concat_all(1, part, x->n_in);
 }
 
 /* -- views and pieces ------------------------------------------------------------------------------------------------- */
