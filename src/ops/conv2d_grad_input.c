@@ -70,6 +70,12 @@ static const tg_case cases[] = {
       CONV({ { 2, 2 }, { 1, 2, 1, 2 }, { 1, 1 }, 2, { 0 } }, DIMS(1, 32, 8, 9)), .note = "grouped, of stride 2" },
     { .in = { DIMS(1, 6, 7, 7), DIMS(6, 2, 3, 3) },
       CONV({ { 1, 1 }, { 2, 2, 2, 2 }, { 2, 2 }, 2, { 0 } }, DIMS(1, 4, 7, 7)), .note = "grouped, dilated" },
+    { .in = { DIMS(1, 16, 5, 13), DIMS(16, 4, 3, 3) },
+      CONV({ { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 4, { 0 } }, DIMS(1, 16, 5, 13)), .note = "groups of four" },
+    { .in = { DIMS(1, 16, 4, 10), DIMS(16, 8, 3, 5) },
+      CONV({ { 2, 2 }, { 1, 2, 1, 2 }, { 1, 1 }, 2, { 0 } }, DIMS(1, 16, 8, 20)), .note = "groups of eight" },
+    { .in = { DIMS(1, 32, 4, 9), DIMS(32, 16, 3, 3) },
+      CONV({ { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 2, { 0 } }, DIMS(1, 32, 4, 9)), .note = "groups of sixteen" },
     { .in = { DIMS(1, 6, 7, 7), DIMS(6, 4, 3, 3) }, CONV({ { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(1, 4, 7, 7)),
       .rejects = "dy is (1, 6, 7, 7), not (1, 6, 5, 5)" },
 };

@@ -1,19 +1,42 @@
-/* depthwise_cpu.c - convolution in as many groups as channels, channels-last. */
+/* depthwise_cpu.c - convolution in as many groups as channels, and in narrow groups, channels-last. */
 #include <stdlib.h>
 #include "kernels.h"
+#include "lanes.h"
 #include "packed_product.h"
 
-typedef struct state { const depthwise_vec *v; float *weights; int64_t room; act f; size_t bytes; } state;
+typedef struct state { lanes l; float *weights; act f; size_t bytes; } state;
+
+lanes lanes_of(int64_t channels, int64_t width)
+{
+    const depthwise_vec *v = VEC_PICK(depthwise_vec);
+    const grouped_vec *g = VEC_PICK(grouped_vec);
+    const int64_t room = (channels + v->width - 1) / v->width * v->width, block = width > g->width ? width : g->width;
+    if (width == 1)
+        return (lanes){ v->rows, 1, 2 * v->width, room, room };
+    return (lanes){ width < GROUP_WIDTHS && channels % block == 0 ? g->rows[width] : NULL, width, block, block, channels };
+}
+
+static const char *lies_badly(const tg_call *c)
+{
+    if (c->in[0].shape.dim[1] > 1 && (c->in[0].stride[1] != 1 || c->out.stride[1] != 1))
+        return "not channels-last";
+    return epilogue_declines(c, &((const conv2d_attr *)c->attr)->e, 1);
+}
 
 static const char *declines(const tg_call *c)
 {
-    const conv2d_attr *a = c->attr;
-    const tg_tensor *x = &c->in[0], *w = &c->in[1];
-    if (w->shape.dim[1] != 1 || x->shape.dim[1] != a->groups || w->shape.dim[0] != a->groups)
+    const int64_t groups = ((const conv2d_attr *)c->attr)->groups;
+    if (c->in[1].shape.dim[1] != 1 || c->in[0].shape.dim[1] != groups || c->in[1].shape.dim[0] != groups)
         return "not depthwise";
-    if (x->shape.dim[1] > 1 && (x->stride[1] != 1 || c->out.stride[1] != 1))
-        return "not channels-last";
-    return epilogue_declines(c, &a->e, 1);
+    return lies_badly(c);
+}
+
+static const char *grouped_declines(const tg_call *c)
+{
+    const int64_t groups = ((const conv2d_attr *)c->attr)->groups, channels = c->in[1].shape.dim[0], width = c->in[1].shape.dim[1];
+    if (groups == 1 || width == 1 || groups * width != channels || !lanes_of(channels, width).rows)
+        return "not narrow groups of as many channels in as out";
+    return lies_badly(c);
 }
 
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
@@ -26,16 +49,32 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-void depthwise_order(const tg_tensor *w, const tg_tensor *bias, int64_t room, float *to)
+void lanes_order(const lanes *l, const tg_tensor *w, const lane_taps *k, bool turned, float *to)
 {
-    int64_t channels = w->shape.dim[0], kw = w->shape.dim[3], taps = w->shape.dim[2] * kw;
+    const int64_t taps = k->count[0] * k->count[1];
+    for (int64_t c = 0; c < l->room; c++)
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t y = k->first[0] + t / k->count[1] * k->step[0], x = k->first[1] + t % k->count[1] * k->step[1];
+            const float *tap = (const float *)w->data + y * w->stride[2] + x * w->stride[3];
+            float *lane = to + (c / l->block * taps + t) * l->width * l->block + c % l->block;
+            for (int64_t i = 0; i < l->width; i++) {
+                int64_t o = turned ? c / l->width * l->width + i : c, in = turned ? c % l->width : i;
+                lane[i * l->block] = c < w->shape.dim[0] ? tap[o * w->stride[0] + in * w->stride[1]] : 0;
+            }
+        }
+}
 
-    for (int64_t t = 0; t < taps; t++)
-        for (int64_t i = 0; i < room; i++)
-            to[t * room + i] = i >= channels ? 0 : ((const float *)w->data)[i * w->stride[0] + t / kw * w->stride[2]
-                                                                           + t % kw * w->stride[3]];
-    for (int64_t i = 0; i < room; i++)
-        to[taps * room + i] = bias && i < channels ? ((const float *)bias->data)[i * bias->stride[0]] : 0;
+void lanes_bias(const lanes *l, const tg_tensor *bias, float *to)
+{
+    for (int64_t i = 0; i < l->room; i++)
+        to[i] = bias && i < bias->shape.dim[0] ? ((const float *)bias->data)[i * bias->stride[0]] : 0;
+}
+
+static void order(const state *s, const tg_call *c, float *to)
+{
+    const int64_t *k = &c->in[1].shape.dim[2];
+    lanes_order(&s->l, &c->in[1], &(lane_taps){ { k[0], k[1] }, { 0, 0 }, { 1, 1 } }, false, to);
+    lanes_bias(&s->l, epilogue_bias(c, &((const conv2d_attr *)c->attr)->e), to + lanes_weights(&s->l, k[0] * k[1]));
 }
 
 static void release(void *p)
@@ -53,15 +92,14 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    s->v = VEC_PICK(depthwise_vec);
-    s->room = (w->shape.dim[0] + s->v->width - 1) / s->v->width * s->v->width;
-    s->bytes = (size_t)((w->shape.dim[2] * w->shape.dim[3] + 1) * s->room) * sizeof(float);
+    s->l = lanes_of(w->shape.dim[0], w->shape.dim[1]);
+    s->bytes = lines(lanes_weights(&s->l, w->shape.dim[2] * w->shape.dim[3]) + s->l.room);
     act_of(a->e.act, a->e.act_attr, &s->f);
     if (w->constant && !prep->sketch) {
         s->weights = aligned_bytes(s->bytes);
         if (!s->weights)
             return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-        depthwise_order(w, epilogue_bias(c, &a->e), s->room, s->weights);
+        order(s, c, s->weights);
         prep->consumed = a->e.bias ? 6 : 2;
         prep->state_bytes = s->bytes;
     } else if (!w->constant)
@@ -72,7 +110,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 
 /* Bands of rows, and where these are few, groups of channels. */
 struct deal {
-    const depthwise_vec *v;
+    const lanes *l;
     const tg_call *c;
     const tg_tensor *residual;
     depthwise d;
@@ -95,7 +133,7 @@ static void work(void *arg, int64_t from, int64_t to)
         d.y += n * c->out.stride[0];
         if (d.residual)
             d.residual += n * k->residual->stride[0];
-        k->v->rows(&d, row, end, first, last);
+        k->l->rows(&d, row, end, first, last);
     }
 }
 
@@ -104,18 +142,18 @@ static void run(const tg_call *c)
     const conv2d_attr *a = c->attr;
     const state *s = c->state;
     const tg_tensor *x = &c->in[0], *w = &c->in[1], *y = &c->out, *r = epilogue_residual(c, &a->e);
-    const int64_t wanted = 8 * (int64_t)pool_threads(c->pool), unit = 2 * s->v->width;
+    const int64_t wanted = 8 * (int64_t)pool_threads(c->pool), unit = s->l.unit;
     float *weights = s->weights ? s->weights : c->scratch;
 
     if (!s->weights)
-        depthwise_order(w, epilogue_bias(c, &a->e), s->room, weights);
-    struct deal k = { .v = s->v, .c = c, .residual = r, .d = {
+        order(s, c, weights);
+    struct deal k = { .l = &s->l, .c = c, .residual = r, .d = {
         .h = x->shape.dim[2], .w = x->shape.dim[3], .oh = y->shape.dim[2], .ow = y->shape.dim[3],
         .kh = w->shape.dim[2], .kw = w->shape.dim[3], .stride = { a->stride[0], a->stride[1] },
         .pad = { a->pad[0], a->pad[1] }, .dilation = { a->dilation[0], a->dilation[1] },
         .xy = x->stride[2], .xx = x->stride[3], .yy = y->stride[2], .yx = y->stride[3],
-        .ry = r ? r->stride[2] : 0, .rx = r ? r->stride[3] : 0, .room = s->room, .weights = weights,
-        .bias = a->e.bias ? weights + w->shape.dim[2] * w->shape.dim[3] * s->room : NULL,
+        .ry = r ? r->stride[2] : 0, .rx = r ? r->stride[3] : 0, .room = s->l.room, .weights = weights,
+        .bias = a->e.bias ? weights + lanes_weights(&s->l, w->shape.dim[2] * w->shape.dim[3]) : NULL,
         .x = x->data, .residual = r ? r->data : NULL, .y = y->data, .act_first = a->e.act_first, .f = s->f,
     } };
     int64_t units = (y->shape.dim[1] + unit - 1) / unit;
@@ -129,5 +167,10 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_depthwise = {
     .op = "conv2d", .name = "cpu.depthwise", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
+    .release = release, .repack = true
+};
+
+const tg_kernel kernel_grouped = {
+    .op = "conv2d", .name = "cpu.grouped", .declines = grouped_declines, .prefers = prefers, .prepare = prepare, .run = run,
     .release = release, .repack = true
 };

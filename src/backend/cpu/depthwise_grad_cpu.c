@@ -1,22 +1,21 @@
-/* depthwise_grad_cpu.c - the gradients of a convolution in as many groups as channels, channels-last. */
+/* depthwise_grad_cpu.c - the gradients of a convolution in as many groups as channels, and in its input in narrow groups, too;
+ * channels-last. */
 #include <stdlib.h>
 #include <string.h>
 #include "kernels.h"
+#include "lanes.h"
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
 
 static const conv2d_attr *conv_of(const tg_call *c) { return &((const conv2d_grad_attr *)c->attr)->conv; }
 
-static bool lanes(const tg_tensor *t) { return t->stride[1] == 1 || t->shape.dim[1] == 1; }
+static bool innermost(const tg_tensor *t) { return t->stride[1] == 1 || t->shape.dim[1] == 1; }
 
-/* w: the weights or their gradient. */
-static const char *declines(const tg_call *c, const tg_tensor *w, const tg_tensor *image, const tg_tensor *dy)
+static bool is_depthwise(const tg_call *c, const tg_tensor *w) { return w->shape.dim[1] == 1 && w->shape.dim[0] == conv_of(c)->groups; }
+
+static const char *lies_badly(const tg_call *c, const tg_tensor *image, const tg_tensor *dy)
 {
-    if (!all_f32(c))
-        return "not float";
-    if (w->shape.dim[1] != 1 || w->shape.dim[0] != conv_of(c)->groups)
-        return "not depthwise";
-    return lanes(image) && lanes(dy) ? NULL : "not channels-last";
+    return !all_f32(c) ? "not float" : innermost(image) && innermost(dy) ? NULL : "not channels-last";
 }
 
 /* -- of the input: s * s convolutions of stride 1, one for each place of a pixel between strides --------------------- */
@@ -32,7 +31,7 @@ static phase phase_of(const tg_call *c, int axis, int64_t at)
     return (phase){ taps, first + (taps - 1) * s, taps - 1 - (at + a->pad[axis] - first) / s, at < n ? (n - at + s - 1) / s : 0 };
 }
 
-static const char *input_declines(const tg_call *c)
+static const char *phases_decline(const tg_call *c)
 {
     const conv2d_attr *a = conv_of(c);
     for (int axis = 0; axis < 2; axis++) {
@@ -44,41 +43,46 @@ static const char *input_declines(const tg_call *c)
             if (phase_of(c, axis, at).pad < 0)
                 return "wide padding";
     }
-    return declines(c, &c->in[1], &c->out, &c->in[0]);
+    return lies_badly(c, &c->out, &c->in[0]);
+}
+
+static const char *input_declines(const tg_call *c) { return is_depthwise(c, &c->in[1]) ? phases_decline(c) : "not depthwise"; }
+
+static const char *grouped_input_declines(const tg_call *c)
+{
+    const int64_t groups = conv_of(c)->groups, channels = c->in[1].shape.dim[0], width = c->in[1].shape.dim[1];
+    if (groups == 1 || width == 1 || groups * width != channels || !lanes_of(channels, width).rows)
+        return "not narrow groups of as many channels in as out";
+    return phases_decline(c);
 }
 
 static void input_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
     (void)c;
-    if (!lanes(&in[0]))
+    if (!innermost(&in[0]))
         tg_channels_last(&in[0]);
     tg_channels_last(out);
 }
 
-static int64_t room_of(int64_t channels, int width) { return (channels + width - 1) / width * width; }
-
 static bool input_prepare(const tg_call *c, tg_prep *prep)
 {
     const tg_shape w = c->in[1].shape;
-    prep->scratch = lines(w.dim[2] * w.dim[3] * room_of(w.dim[0], VEC_PICK(depthwise_vec)->width));
+    const lanes l = lanes_of(w.dim[0], w.dim[1]);
+    prep->scratch = lines(lanes_weights(&l, w.dim[2] * w.dim[3]));
     return true;
 }
 
-typedef struct input_deal { const tg_call *c; const depthwise_vec *v; int64_t room, bands; } input_deal;
+typedef struct input_deal { const tg_call *c; lanes l; int64_t bands; } input_deal;
 
-/* Weights of the phases one after the other, each [tap][room]. */
+/* Weights of the phases one after the other. */
 static void order(const input_deal *k)
 {
-    const tg_tensor *w = &k->c->in[1];
     const int *s = conv_of(k->c)->stride;
-    const int64_t channels = w->shape.dim[0];
     float *to = k->c->scratch;
     for (int at = 0; at < s[0] * s[1]; at++) {
         phase y = phase_of(k->c, 0, at / s[1]), x = phase_of(k->c, 1, at % s[1]);
-        for (int64_t t = 0; t < y.taps * x.taps; t++, to += k->room)
-            for (int64_t i = 0; i < k->room; i++)
-                to[i] = i >= channels ? 0 : ((const float *)w->data)[i * w->stride[0] + (y.last - t / x.taps * s[0]) * w->stride[2]
-                                                                    + (x.last - t % x.taps * s[1]) * w->stride[3]];
+        lanes_order(&k->l, &k->c->in[1], &(lane_taps){ { y.taps, x.taps }, { y.last, x.last }, { -s[0], -s[1] } }, true, to);
+        to += lanes_weights(&k->l, y.taps * x.taps);
     }
 }
 
@@ -96,11 +100,11 @@ static void input_band(void *arg, int64_t from, int64_t to)
             depthwise d = { .h = dy->shape.dim[2], .w = dy->shape.dim[3], .oh = y.size, .ow = x.size, .kh = y.taps,
                             .kw = x.taps, .stride = { 1, 1 }, .pad = { y.pad, x.pad }, .dilation = { 1, 1 },
                             .xy = dy->stride[2], .xx = dy->stride[3], .yy = s[0] * dx->stride[2],
-                            .yx = s[1] * dx->stride[3], .room = k->room, .weights = weights,
+                            .yx = s[1] * dx->stride[3], .room = k->l.room, .weights = weights,
                             .x = (const float *)dy->data + n * dy->stride[0], .f = { .kind = ACT_NONE } };
             d.y = (float *)dx->data + n * dx->stride[0] + at / s[1] * dx->stride[2] + at % s[1] * dx->stride[3];
-            k->v->rows(&d, y.size * band / k->bands, y.size * (band + 1) / k->bands, 0, dx->shape.dim[1]);
-            weights += y.taps * x.taps * k->room;
+            k->l.rows(&d, y.size * band / k->bands, y.size * (band + 1) / k->bands, 0, dx->shape.dim[1]);
+            weights += lanes_weights(&k->l, y.taps * x.taps);
         }
     }
 }
@@ -109,8 +113,7 @@ static void input_run(const tg_call *c)
 {
     enum { BAND = 8 };
     const tg_shape x = c->out.shape;
-    const depthwise_vec *v = VEC_PICK(depthwise_vec);
-    input_deal k = { c, v, room_of(x.dim[1], v->width), (x.dim[2] + BAND - 1) / BAND };
+    input_deal k = { c, lanes_of(c->in[1].shape.dim[0], c->in[1].shape.dim[1]), (x.dim[2] + BAND - 1) / BAND };
     order(&k);
     pool_run(c->pool, x.dim[0] * k.bands, 1, input_band, &k);
 }
@@ -119,18 +122,25 @@ const tg_kernel kernel_depthwise_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.depthwise_grad_input", .declines = input_declines, .prefers = input_prefers,
     .prepare = input_prepare, .run = input_run,
 };
+const tg_kernel kernel_grouped_grad_input = {
+    .op = "conv2d_grad_input", .name = "cpu.grouped_grad_input", .declines = grouped_input_declines, .prefers = input_prefers,
+    .prepare = input_prepare, .run = input_run,
+};
 
 /* -- of the weights: sums of lots of rows, and these added up; lots depend on the shapes alone ---------------------- */
 
 enum { MOST_LOTS = 16, LOT = 1 << 15, GROUP = 64 };     /* lots; numbers of dy a lot has at least; channels of a part */
 
-static const char *weight_declines(const tg_call *c) { return declines(c, &c->out, &c->in[1], &c->in[0]); }
+static const char *weight_declines(const tg_call *c)
+{
+    return is_depthwise(c, &c->out) ? lies_badly(c, &c->in[1], &c->in[0]) : "not depthwise";
+}
 
 static void weight_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
     (void)c, (void)out;
     for (int i = 0; i < 2; i++)
-        if (!lanes(&in[i]))
+        if (!innermost(&in[i]))
             tg_channels_last(&in[i]);
 }
 

@@ -4,21 +4,9 @@
  * channels that fill no vector: inside, four neighbouring pixels of two vectors share each weight; at the left and right border one
  * pixel at a time takes the taps that fall inside, over as many vectors as keep the adders busy.
  */
-#include "act_simd.h"
-#include "vec.h"
+#include "depthwise_simd.h"
 
 enum { PIXELS = 4, EDGE_VECS = 8 };
-
-/* Taps [a, b) whose place from + tap * step lies in [0, n). */
-INLINE void inside(int64_t from, int64_t step, int64_t taps, int64_t n, int64_t *a, int64_t *b)
-{
-    *a = from < 0 ? (-from + step - 1) / step : 0;
-    *b = n - from <= 0 ? 0 : (n - from + step - 1) / step;
-    if (*b > taps)
-        *b = taps;
-    if (*a > *b)
-        *a = *b;
-}
 
 /* `pixels` neighbours from ox on, vectors of channels from c on, taps [x0, x1) of kernel rows [y0, y1). */
 INLINE void block(const depthwise *d, const int pixels, const int vecs, const int last, int64_t oy, int64_t ox,
@@ -191,19 +179,6 @@ static void row(strips_of *const *by, const depthwise *d, int64_t oy, int64_t c,
             pixels /= 2;
         by[pixels](d, oy, ox, c, end, y0, y1);
     }
-}
-
-static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
-{
-    for (int64_t oy = from; oy < to; oy++)
-        for (int64_t ox = 0; ox < d->ow; ox++) {
-            float *y = d->y + oy * d->yy + ox * d->yx + c;
-            const float *r = d->residual + oy * d->ry + ox * d->rx + c;
-            if (d->f.kind > ACT_CLAMP)
-                act_any(d->f, y, y, end - c);
-            for (int64_t i = 0; d->residual && d->act_first && i < end - c; i++)
-                y[i] += r[i];
-        }
 }
 
 /* Any kernel, and channels that are no whole vector. */

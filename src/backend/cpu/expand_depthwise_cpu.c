@@ -5,15 +5,15 @@
  */
 #include <stdlib.h>
 #include "kernels.h"
+#include "lanes.h"
 #include "packed_product.h"
 
 enum { PANEL_VECS = 2, PANELS = 3 };            /* of a group of channels */
 
 typedef struct state {
     const gemm_vec *v;
-    const depthwise_vec *second;
+    lanes second;
     float *b, *bias, *weights;                  /* one block: packed, padded to whole vectors, [tap][room] and bias */
-    int64_t room;
     int64_t group, groups, band, bands;         /* channels, rows */
     size_t place_bytes, piece_bytes;            /* of scratch, for each thread */
     act f, second_f;
@@ -93,8 +93,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     s->v = gemm_for(c->precision);
-    s->second = VEC_PICK(depthwise_vec);
-    s->room = (n + s->second->width - 1) / s->second->width * s->second->width;
+    s->second = lanes_of(n, 1);
     act_of(a->expand.e.act, a->expand.e.act_attr, &s->f);
     act_of(a->depthwise.e.act, a->depthwise.e.act_attr, &s->second_f);
     divide(s, c);
@@ -104,7 +103,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (prep->sketch)
         return true;
     const int64_t right = gemm_packed(s->v, k, n), filled = gemm_filled(s->v, n);
-    prep->state_bytes = (size_t)(right + filled + (taps + 1) * s->room) * sizeof(float);
+    prep->state_bytes = (size_t)(right + filled + (taps + 1) * s->second.room) * sizeof(float);
     s->b = aligned_bytes(prep->state_bytes);
     if (!s->b)
         return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing the weights of a convolution");
@@ -113,7 +112,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->v->pack(w->data, k, n, w->stride[1], w->stride[0], PANEL_VECS * s->v->width, s->b);
     for (int64_t j = 0; j < filled; j++)
         s->bias[j] = bias && j < n ? ((const float *)bias->data)[j * bias->stride[0]] : 0;
-    depthwise_order(second, second_bias(c), s->room, s->weights);
+    lanes_order(&s->second, second, &(lane_taps){ { second->shape.dim[2], second->shape.dim[3] }, { 0, 0 }, { 1, 1 } }, false, s->weights);
+    lanes_bias(&s->second, second_bias(c), s->weights + taps * s->second.room);
     prep->consumed = (1u << c->n_in) - 2;
     return true;
 }
@@ -140,10 +140,10 @@ static void piece(const tg_call *c, int64_t n, int64_t from, int64_t to, int64_t
     depthwise d = { .h = bottom > top ? bottom - top : 0, .w = width, .oh = to - from, .ow = y->shape.dim[3], .kh = w->shape.dim[2],
                     .kw = w->shape.dim[3], .stride = { a->stride[0], a->stride[1] }, .pad = { top - above, a->pad[1] },
                     .dilation = { a->dilation[0], a->dilation[1] }, .xy = width * channels, .xx = channels, .yy = y->stride[2],
-                    .yx = y->stride[3], .room = s->room, .weights = s->weights + begin,
-                    .bias = s->weights + w->shape.dim[2] * w->shape.dim[3] * s->room + begin, .x = middle,
+                    .yx = y->stride[3], .room = s->second.room, .weights = s->weights + begin,
+                    .bias = s->weights + w->shape.dim[2] * w->shape.dim[3] * s->second.room + begin, .x = middle,
                     .y = (float *)y->data + n * y->stride[0] + from * y->stride[2] + begin, .f = s->second_f };
-    s->second->rows(&d, 0, to - from, 0, channels);
+    s->second.rows(&d, 0, to - from, 0, channels);
 }
 
 static void work(void *arg, int64_t from, int64_t to)

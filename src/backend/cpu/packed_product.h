@@ -14,8 +14,6 @@ static inline const tg_tensor *epilogue_residual(const tg_call *c, const epilogu
  * dense). */
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis);
 bool all_f32(const tg_call *c);
-/* Depthwise weights (c, 1, kh, kw) as [tap][room], then the bias or zeros: depthwise_cpu.c. */
-void depthwise_order(const tg_tensor *w, const tg_tensor *bias, int64_t room, float *to);
 
 /* Right operand: packed once where it is constant, else in each run, in scratch. */
 typedef struct product {

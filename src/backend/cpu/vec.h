@@ -104,6 +104,17 @@ typedef struct depthwise_vec {
 } depthwise_vec;
 VEC_TABLE(depthwise_vec, depthwise_vec)
 
+/* -- convolution in narrow groups: grouped_vec.c ------------------------------------------------------------------- */
+
+enum { GROUP_WIDTHS = 17 };
+typedef struct grouped_vec {
+    int width;
+    /* By channels of a group, in and out; NULL: not these.  As depthwise_vec's, but that weights lie as [block][tap][i][lane]: i of the
+     * group's channels in, blocks of channels out of a group or a vector, whatever is more; c and end are multiples of these. */
+    void (*rows[GROUP_WIDTHS])(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end);
+} grouped_vec;
+VEC_TABLE(grouped_vec, grouped_vec)
+
 /* -- its gradient in the weights: depthwise_grad_vec.c --------------------------------------------------------------- */
 
 typedef struct depthwise_row {
