@@ -257,6 +257,44 @@ TEST(run_errors_resume)
     fails(part, "--batch-size 2 --resume auto", 1, "was saved within an epoch, with --batch-size 1: it can go on with that alone, not with 2\n");
 }
 
+/* Without last.safetensors a folder holds a run still: nothing begins over it, and --resume auto takes the newest checkpoint there is. */
+TEST(run_errors_without_the_last)
+{
+    static const char *const away[] = { "last.safetensors", "last.safetensors checkpoint-2.safetensors", "last.safetensors checkpoint-*",
+                                        "last.safetensors checkpoint-* model_best.safetensors" };
+    static const char *const next[] = { "checkpoint-2.safetensors", "checkpoint-1.safetensors", "model_best.safetensors" };
+    char output[1200], last[1200], kept[1200], text[200], why[4096];
+    const char *data = made_idx(44, 20, 4);
+    snprintf(output, sizeof output, "%s", made_output());
+    run_there(last, kept, output, "--epochs 3 --val-split ''");                 /* the loss falls: the last epoch is the best */
+    for (size_t i = 0; i < COUNT(away); i++) {
+        const char *there = made_output();
+        command_result r = command_run("mkdir -p %s && cp -r %s/r %s/r && cd %s/r && rm %s", there, output, there, there, away[i]);
+        CHECK(r.code == 0, "%s", r.err);
+        command_free(&r);
+        fails(there, "--epochs 3", 2, "/r holds a run; --resume auto goes on with it, another --experiment begins anew\n");
+        r = command_run("cd %s/r && ls | tr '\\n' ' '", there);
+        CHECK(command_has(r.out, "summary.csv") && !command_has(r.out, "last"), "%s: %s", away[i], r.out);
+        command_free(&r);
+        r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 3 --val-split '' --output %s --resume auto", data, there);
+        snprintf(text, sizeof text, "/r/last.safetensors is not there; the newest checkpoint beside it is %s\n", i < COUNT(next) ? next[i] : "");
+        CHECK(r.code == 0 && (i == COUNT(next) || command_has(r.err, text)), "%s: exit %d: %s", away[i], r.code, r.err);
+        command_free(&r);
+        snprintf(last, sizeof last, "%s/r/last.safetensors", there);
+        CHECK(i == 2 || same_tensors(last, kept, why, sizeof why), "%s: %s", away[i], why);      /* there the list of the best is shorter */
+        r = command_run("cut -d, -f1 %s/r/summary.csv | tr '\\n' ' '", there);
+        CHECK(!strcmp(r.out, "epoch 0 1 2 "), "%s: summary.csv has %s", away[i], r.out);
+        command_free(&r);
+    }
+    /* Damaged, and the others whole: checkpoint-2 and model_best are links to it, which a file of its own is not. */
+    command_result r = command_run("cd %s/r && head -c 5000 last.safetensors >x && mv x last.safetensors", output);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    fails(output, "--epochs 4 --resume auto", 1, "; --resume takes another checkpoint of ");
+    fails(output, "--epochs 4 --resume auto", 1, "/r, the newest first: checkpoint-2.safetensors checkpoint-1.safetensors checkpoint-0.safetensors "
+          "model_best.safetensors\n");
+}
+
 /* Two runs into one folder would ruin each other. */
 TEST(run_errors_folder_in_use)
 {

@@ -118,7 +118,7 @@ static const timm_train_option table[] = {
     { "eval-metric", T, NULL, "NAME", "what is best: loss; top1, top5 (top1); multilabel: map, micro_f1, macro_f1, sample_f1 (map); regression: "
       "rmse, mae, r2 (rmse)" },
     { "threshold", N, "0.5", "P", "multilabel: a label is given above this probability" },
-    { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, if there is one" },
+    { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, or the newest there is, if any" },
     { "no-resume-opt", F, "false", NULL, "go on from it with an optimizer that begins anew, and may be another" },
     { "on-nan", T, "stop", "HOW", "a loss that is no number: stop (the last good checkpoint is kept) or skip the batch" },
     { NULL, F, NULL, NULL, NULL }
