@@ -195,6 +195,24 @@ TEST(trainer_in_parts)
     end(&own);
 }
 
+/* Lookahead goes back at every sixth step, and at no epoch's end, where timm's call for it finds no gradients. */
+TEST(trainer_epochs_end_without_lookahead)
+{
+    static const char *const options[] = { "opt", "lookahead_momentum", "lr", "0.1", "warmup-epochs", "0", "sched", "constant", NULL };
+    static float before[8][CLASSES * 64], after[CLASSES * 64];
+    loop l = begin(options);
+    for (int k = 0; k < 7; k++) {
+        timm_param_read(l.m, "head.weight", before[k], CLASSES * 64);
+        step(&l, k, 1);
+        timm_param_read(l.m, "head.weight", before[k + 1], CLASSES * 64);
+        timm_trainer_end_epoch(l.t, 0);
+        timm_param_read(l.m, "head.weight", after, CLASSES * 64);
+        CHECK(!memcmp(before[k + 1], after, sizeof after), "the end of epoch %d moved the weights", k);
+    }
+    CHECK(memcmp(before[6], before[7], sizeof after), "nothing was trained: %s", timm_message(l.ctx));
+    end(&l);
+}
+
 static void says(loop *l, timm_status code, const char *text)
 {
     CHECK(timm_ctx_status(l->ctx) == code && strstr(timm_message(l->ctx), text), "not '%s' but: %s", text, timm_message(l->ctx));

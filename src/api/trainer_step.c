@@ -358,7 +358,6 @@ timm_status timm_trainer_end_epoch(timm_trainer *t, double metric)
     t->batch = 0;
     t->loss_sum = 0;
     t->loss_count = 0;
-    optimizer_sync(t->optimizer);
     schedule_epoch(t->schedule, t->epoch, metric);
     return t->m->ctx->st.code;
 }

@@ -16,7 +16,8 @@ static const named table[] = {
 };
 enum { NAMES = sizeof table / sizeof *table };
 
-/* Lookahead (Zhang et al., 2019): every k-th step the weights go back half way to where they were k steps ago. */
+/* Lookahead (Zhang et al., 2019): every k-th step the weights go back half way to where they were k steps ago.  At an epoch's end
+ * nothing is done: timm's train.py calls sync_lookahead there, which passes over weights without gradients, and those are gone by then. */
 static const double lookahead_alpha = .5;
 enum { LOOKAHEAD_K = 6 };
 
@@ -369,11 +370,5 @@ void optimizer_step(optimizer *o)
     o->shared = o->kind->before ? o->kind->before(o->opt, o->common, o->param, o->n, o->k, o->numbers) : 0;
     pool_run(o->threads, o->bins, 1, run_bins, o);
     if (o->lookahead && o->k % LOOKAHEAD_K == 0)
-        look_back(o);
-}
-
-void optimizer_sync(optimizer *o)
-{
-    if (o->lookahead)
         look_back(o);
 }
