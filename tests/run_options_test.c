@@ -314,6 +314,10 @@ TEST(run_options_rates_and_clipping)
     /* timm leaves the head out of adaptive clipping. */
     static const char agc[] = "--clip-mode agc --clip-grad 1e-4";
     CHECK(update_of(first, agc, "head.weight") == plain && update_of(first, agc, "blocks.0.attn.qkv.weight") < small / 10, "adaptive clipping");
+    /* Frozen or not: then all that is left is clipped.  A norm's weights are 1, 64 of them: the gradient's norm is 8e-4 at most. */
+    a = update_of(first, "--freeze head", "norm.weight");
+    b = update_of(first, "--freeze head --clip-mode agc --clip-grad 1e-4", "norm.weight");
+    CHECK(a > 8e-6 && b > 0 && b <= 8.01e-6, "adaptive clipping without a head: %g of %g", b, a);
 }
 
 /* -- a loss that is no number -------------------------------------------------------------------------------------------------------- */

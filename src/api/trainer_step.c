@@ -294,19 +294,30 @@ static void mean_of(float *sum, int calls, int64_t n)
         sum[i] *= by;
 }
 
+/* timm leaves the head out of adaptive clipping: the last two of all parameters, frozen ones counted.  Where these begin. */
+static int unclipped(const timm_trainer *t)
+{
+    int at = t->params, left = t->clip_mode == CLIP_AGC ? 2 : 0;
+    while (at && left)
+        left -= !t->param[--at]->par.buffer;
+    return at;
+}
+
 /* Sums become means and are clipped; untouched gradients stay where the plan put them. */
 static bool settle_gradients(timm_trainer *t)
 {
     if (t->calls > 1 || t->clip_mode) {
+        int clipped = 0, end = unclipped(t);
         if (!trainer_own_gradients(t))
             return false;
         for (int i = 0; i < t->trained_count; i++) {
             float *g = t->sum[t->trained_param[i]], *h = t->curves ? t->sum[t->params + t->trained_param[i]] : NULL;
             mean_of(g, t->calls, tg_numel(t->trained[i].shape));
             mean_of(h, t->calls, tg_numel(t->trained[i].shape));
-            t->clip[i] = (clip_tensor){ g, t->trained[i].value, t->trained[i].shape };
+            if (t->trained_param[i] < end)
+                t->clip[clipped++] = (clip_tensor){ g, t->trained[i].value, t->trained[i].shape };
         }
-        clip_gradients(t->clip_mode, t->clip_limit, t->clip, t->trained_count);
+        clip_gradients(t->clip_mode, t->clip_limit, t->clip, clipped);
     }
     for (int i = 0; i < t->trained_count; i++) {
         t->trained[i].grad = trainer_gradient(t, t->trained_param[i]);
