@@ -174,6 +174,17 @@ TEST(run_errors_classes_in_another_order)
     r = command_run("timm validate %s -m test_vit --checkpoint %s/r/last.safetensors --class-map %s/map.txt", data, output, data);
     CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
     command_free(&r);
+    /* Other classes; and classes that are only numbers, which are no names. */
+    r = command_run("mkdir -p %s/other/val && cp -r %s/val/cat %s/other/val/ape && cp -r %s/val/dog %s/other/val/dog && "
+                    "%s validate %s/other -m test_vit --checkpoint %s/r/last.safetensors", data, data, data, data, data, TEST_TIMM,
+                    data, output);
+    CHECK(r.code == 1 && !*r.out && command_has(r.err, "class 0 is 'dog' in the weights and 'ape' in the data, which are not of the classes that these "
+          "weights know\n"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    r = command_run("cd %s/other/val && mv ape 0 && mv dog 1 && %s validate %s/other -m test_vit --checkpoint %s/r/last.safetensors", data, TEST_TIMM,
+                    data, output);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
     snprintf(output, sizeof output, "%s/val/cat/3.jpg", data);
     write_text(output, "");
     r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s", data, made_output());

@@ -134,23 +134,31 @@ static bool same_classes(timm_trainer *t)
     return true;
 }
 
-/* To validate weights that name their classes: in another order, every guess would count as wrong. */
+/* 0, 1, 2, ...: classes that nobody named, as idx files have them. */
+static bool only_numbers(const char *const *label, int n)
+{
+    char number[16];
+    int i = 0;
+    while (i < n && snprintf(number, sizeof number, "%d", i) > 0 && !strcmp(label[i], number))
+        i++;
+    return i == n;
+}
+
+/* To validate weights that name their classes: with others, or in another order, every guess would count as wrong. */
 static bool classes_of_weights(timm_trainer *t)
 {
     const timm_model *m = t->m;
-    int other = -1, found = 0;
-    for (int i = 0; i < t->n_labels && i < m->labels; i++) {
-        other = other < 0 && strcmp(t->labels[i], m->label[i]) ? i : other;
+    int n = t->n_labels < m->labels ? t->n_labels : m->labels, other = 0, found = 0;
+    while (other < n && !strcmp(t->labels[other], m->label[other]))
+        other++;
+    if (other == n || only_numbers(t->labels, t->n_labels) || only_numbers(m->label, m->labels))
+        return true;
+    for (int i = 0; i < t->n_labels; i++)
         for (int k = 0; k < m->labels; k++)
             found += !strcmp(t->labels[i], m->label[k]);
-    }
-    if (other < 0)
-        return true;
-    if (found == t->n_labels)
-        return status_fail(&m->ctx->st, TIMM_MISMATCH, "class %d is '%s' in the weights and '%s' in the data, which have them in another order; "
-                           "a --class-map would name them", other, m->label[other], t->labels[other]);
-    ctx_note(m->ctx, "class %d is '%s' in the weights and '%s' in the data", other, m->label[other], t->labels[other]);
-    return true;
+    return status_fail(&m->ctx->st, TIMM_MISMATCH, "class %d is '%s' in the weights and '%s' in the data, which %s", other, m->label[other],
+                       t->labels[other], found == t->n_labels ? "have them in another order; a --class-map would name them"
+                                                              : "are not of the classes that these weights know");
 }
 
 static bool list_labels(timm_trainer *t, const dataset *d)
