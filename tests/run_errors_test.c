@@ -266,6 +266,16 @@ TEST(run_errors_resume)
     }
     CHECK(place > 0, "never stopped within an epoch");
     fails(part, "--batch-size 2 --resume auto", 1, "was saved within an epoch, with --batch-size 1: it can go on with that alone, not with 2\n");
+    /* Nor in another data set: with more images, or with classes of other names.  At an epoch's end more images are told of. */
+    const char *more = made_idx(45, 20, 4);
+    command_result r = command_run("timm train --dataset idx --data-dir %s " RUN "--batch-size 1 --resume auto --output %s", more, part);
+    says(&r, 1, "more images, within an epoch", "was saved within an epoch over 44 images: it can go on with those alone, not with 45; checkpoints of "
+         "whole epochs can\n");
+    command_free(&r);
+    r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 2 --resume auto --output %s", more, output);
+    CHECK(r.code == 0 && command_has(r.err, "last.safetensors was trained on 44 images so far, and from here on there are 45\n"), "exit %d: %s", r.code,
+          r.err);
+    command_free(&r);
 }
 
 /* Without last.safetensors a folder holds a run still: nothing begins over it, and --resume auto takes the newest checkpoint there is. */
