@@ -259,6 +259,22 @@ TEST(trainer_misuse)
     end(&l);
 }
 
+/* One image whose last maps are of one pixel: the statistics of one number are none, as PyTorch says. */
+TEST(trainer_batch_norm_of_one_value)
+{
+    static float pixels[2 * SIDE * SIDE], truth[2 * CLASSES];
+    timm_tensor x, y;
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    l.m = timm_create(l.ctx, "test_resnet", &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE } });
+    l.t = timm_trainer_open(l.m);
+    draw(0, 0, 1, pixels, truth, &x, &y);
+    timm_backward(l.t, &x, &y, NULL);
+    says(&l, TIMM_BAD_ARG, ": expected more than 1 value per channel when training, got input (1, ");
+    draw(0, 0, 2, pixels, truth, &x, &y);
+    CHECK(timm_backward(l.t, &x, &y, NULL) == TIMM_OK, "%s", timm_message(l.ctx));
+    end(&l);
+}
+
 static void count(void *user, const timm_progress *p)
 {
     int *seen = user;

@@ -71,10 +71,13 @@ static tg *train_batch_norm(nn_scope s, tg *x, tg *weight, tg *bias, tg *running
 {
     int64_t c = tg_dim(x, 1);
     double n = (double)tg_numel(tg_shape_of(x)) / (double)c, momentum = .1;
+    if (n < 2)
+        nn_fail(s, "%s: expected more than 1 value per channel when training, got input %s; larger batches or images have more", s.path,
+                tg_str(tg_shape_of(x)));
     tg *moments = channel_moments(x);
     tg *mean = tg_reshape(tg_slice(moments, 0, 0, 1), SHAPE(c)), *var = tg_reshape(tg_slice(moments, 0, 1, 2), SHAPE(c));
     nn_updated(s, running_mean, tg_add(tg_affine(running_mean, 1 - momentum, 0), tg_affine(mean, momentum, 0)));
-    nn_updated(s, running_var, tg_add(tg_affine(running_var, 1 - momentum, 0), tg_affine(var, momentum * n / (n > 1 ? n - 1 : 1), 0)));
+    nn_updated(s, running_var, tg_add(tg_affine(running_var, 1 - momentum, 0), tg_affine(var, momentum * n / (n - 1), 0)));
     return tg_batch_norm(x, weight, bias, mean, var, eps);
 }
 
