@@ -320,6 +320,26 @@ TEST(run_options_rates_and_clipping)
     CHECK(a > 8e-6 && b > 0 && b <= 8.01e-6, "adaptive clipping without a head: %g of %g", b, a);
 }
 
+/* Rates of timm's create_scheduler_v2 at a rate of 0.1: the decay of wsd and rsqrt is a fifth of the run, or a fraction of it. */
+TEST(run_options_decay_of_wsd_and_rsqrt)
+{
+    static const struct { const char *options; double lr[10]; } cases[] = {
+        { "--sched wsd", { .1, .1, .1, .1, .1, .1, .1, .1, .1, .029289321881345243 } },
+        { "--sched rsqrt --warmup-epochs 2", { 1e-05, .050005, .1, .08164965809277261, .07071067811865477, .0632455532033676, .057735026918962574,
+                                               .053452248382484885, .05, .023570226039551584 } },
+        { "--sched wsd --decay-epochs 0.5", { .1, .1, .1, .1, .1, .1, .05527864045000422, .036754446796632416, .02254033307585166, .010557280900008416 } },
+        { "--sched step", { .1, .1, .1, .1, .1, .1, .1, .1, .1, .1 } },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char options[128];
+        snprintf(options, sizeof options, "--epochs 10 --lr 0.1 --val-split '' %s", cases[i].options);
+        trained t = good_train(options);
+        for (int e = 0; e < 10; e++)
+            CHECK(fabs(t.lr[e] - cases[i].lr[e]) < 1e-9, "%s: %.9g in epoch %d, not %.9g", options, t.lr[e], e, cases[i].lr[e]);
+        free(t.err);
+    }
+}
+
 /* -- a loss that is no number -------------------------------------------------------------------------------------------------------- */
 
 TEST(run_options_on_nan)
