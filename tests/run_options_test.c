@@ -558,3 +558,34 @@ TEST(run_options_model_kwargs)
     free(t.err);
     free(words.err);
 }
+
+/* Options of the optimizer with several numbers, as Python and as YAML have them; args.yaml has them as timm's, and is read again. */
+TEST(run_options_opt_kwargs)
+{
+    static const struct { const char *options, *file; } forms[] = {
+        { "--opt-kwargs 'betas=(0.5,0.9)' foreach=true fused=False", NULL },
+        { "--opt-kwargs 'betas=[0.5, 0.9]'", NULL },
+        { "", "opt_kwargs: {betas: [0.5, 0.9], foreach: true}\n" },
+        { "", "opt_kwargs:\n- betas=(0.5, 0.9)\n- fused=true\n" },
+    };
+    char yaml[1200], options[4096], one[1400], last[1400], args[1400], why[4096];
+    trained plain = good_train("--epochs 1 --lr 0.01 --opt adamw --opt-betas 0.5 0.9"), t;
+    path_in(one, &plain, "last.safetensors");
+    snprintf(yaml, sizeof yaml, "%s", test_temp("opt-kwargs.yaml"));
+    for (size_t i = 0; i < 2 * COUNT(forms); i++) {
+        const char *file = forms[i / 2].file ? forms[i / 2].file : "", *config = i % 2 ? args : yaml;      /* then that of the run itself */
+        FILE *f = fopen(yaml, "w");
+        CHECK(f && fputs(file, f) >= 0 && !fclose(f), "cannot write %s", yaml);
+        snprintf(options, sizeof options, "--epochs 1 --lr 0.01 --opt adamw --config %s %s", config, i % 2 ? "" : forms[i / 2].options);
+        t = good_train(options);
+        path_in(last, &t, "last.safetensors");
+        path_in(args, &t, "args.yaml");
+        CHECK(same_tensors(one, last, why, sizeof why), "%s: %s: %s", options, file, why);
+        char *text = command_slurp(args);
+        CHECK(command_has(text, "\nopt_kwargs:\n  betas:\n  - 0.5\n  - 0.9\n"), "%s", text);
+        CHECK(i > 1 || command_has(text, "  foreach: true\n  fused: false\nclip_grad"), "%s", text);
+        free(text);
+        free(t.err);
+    }
+    free(plain.err);
+}

@@ -149,8 +149,16 @@ static void bind(const optim_kind *kind, char *opt, const char *bound)
     }
 }
 
-/* timm passes these to whatever optimizer is asked for and drops them where it has none. */
-static bool dropped(const char *key) { return !strcmp(key, "momentum") || !strcmp(key, "betas") || !strcmp(key, "eps"); }
+/* timm passes the first three to whatever optimizer is asked for and drops them where it has none; the others choose between
+ * PyTorch's implementations of one rule. */
+static bool dropped(const char *key)
+{
+    static const char *const keys[] = { "momentum", "betas", "eps", "foreach", "fused" };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(keys[i], key))
+            return true;
+    return false;
+}
 
 static bool read_options(optimizer *o, const named *which, const optim_arg *arg, int args, status *st)
 {

@@ -64,7 +64,7 @@ static const timm_train_option table[] = {
     { "layer-decay", N, NULL, "D", "rate of a layer over that of the next: 0.65 for fine-tuning transformers" },
     { "layer-decay-min-scale", N, "0", "S", "no layer's rate below S times the rate" },
     { "layer-decay-no-opt-scale", N, NULL, "S", "layers below S times the rate are not trained" },
-    { "opt-kwargs", L, NULL, "K=V...", "its other options: nesterov=false" },
+    { "opt-kwargs", L, NULL, "K=V...", "its other options: nesterov=false betas=[0.9,0.99]; foreach and fused change nothing" },
     { "clip-grad", N, NULL, "V", "clip gradients; 0: do not" },
     { "clip-mode", T, "norm", "MODE", "norm, value, agc" },
     { "grad-accum-steps", I, "1", "N", "batches to an update" },
@@ -295,11 +295,20 @@ int train_numbers(const train_options *o, const char *name, double *out, int roo
     return n;
 }
 
+/* Of the word at p: blanks and commas within brackets are its own, as in betas=(0.9, 0.99). */
+static size_t word_length(const char *p)
+{
+    size_t n = 0;
+    for (int depth = 0; p[n] && (depth > 0 || !strchr(blanks, p[n])); n++)
+        depth += (p[n] == '[' || p[n] == '(') - (p[n] == ']' || p[n] == ')');
+    return n;
+}
+
 bool train_words(const train_options *o, const char *name, bool (*each)(void *user, const char *word), void *user)
 {
     for (const char *p = train_text(o, name); *(p += strspn(p, blanks));) {
         char word[256];
-        size_t n = strcspn(p, blanks);
+        size_t n = word_length(p);
         if (n >= sizeof word)
             return false;
         memcpy(word, p, n);
