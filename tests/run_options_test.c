@@ -563,7 +563,7 @@ TEST(run_options_model_kwargs)
 TEST(run_options_opt_kwargs)
 {
     static const struct { const char *options, *file; } forms[] = {
-        { "--opt-kwargs 'betas=(0.5,0.9)' foreach=true fused=False", NULL },
+        { "--opt-kwargs 'betas=(0.5,0.9)' foreach=true fused=False eps=1e-8", NULL },
         { "--opt-kwargs 'betas=[0.5, 0.9]'", NULL },
         { "", "opt_kwargs: {betas: [0.5, 0.9], foreach: true}\n" },
         { "", "opt_kwargs:\n- betas=(0.5, 0.9)\n- fused=true\n" },
@@ -583,7 +583,7 @@ TEST(run_options_opt_kwargs)
         CHECK(same_tensors(one, last, why, sizeof why), "%s: %s: %s", options, file, why);
         char *text = command_slurp(args);
         CHECK(command_has(text, "\nopt_kwargs:\n  betas:\n  - 0.5\n  - 0.9\n"), "%s", text);
-        CHECK(i > 1 || command_has(text, "  foreach: true\n  fused: false\nclip_grad"), "%s", text);
+        CHECK(i > 1 || command_has(text, "  foreach: true\n  fused: false\n  eps: 1.0e-8\nclip_grad"), "%s", text);
         free(text);
         free(t.err);
     }

@@ -41,15 +41,16 @@ static void yaml_value(FILE *f, const char *s)
     static const char *const words[][2] = { { "True", "true" }, { "False", "false" }, { "None", "null" } };
     char *end;
     (void)strtod(s, &end);
+    size_t digits = strcspn(s, ".eE");                   /* 1e-7 is no number to PyYAML, 1.0e-7 is */
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(s, words[i][0]) || !strcmp(s, words[i][1])) {
             fputs(words[i][1], f);
             return;
         }
-    if (*s && !*end)
-        fputs(s, f);
-    else
+    if (!*s || *end)
         yaml_text(f, s);
+    else
+        fprintf(f, "%.*s%s%s", (int)digits, s, s[digits] == 'e' || s[digits] == 'E' ? ".0" : "", s + digits);
 }
 
 /* "lr=1" and "betas=[0.9, 0.99]" as entries of a mapping. */
