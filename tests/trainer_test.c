@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "api/trainer.h"
 #include "io/safetensors.h"
 #include "made_run.h"
@@ -301,4 +303,41 @@ TEST(trainer_epochs)
           && !strcmp(timm_trainer_class(l.t, 3), "3") && !timm_trainer_class(l.t, 4), "validation");
     CHECK(!*timm_trainer_folder(l.t), "a folder of no run");
     end(&l);
+}
+
+/* h = 31 h + byte over the pixels of the one image, as timm's create_transform makes them of chelsea.png: is_training with no_aug (of
+ * any shape: squashed), and evaluation, of an image of the input's own size too. */
+TEST(trainer_pixels_as_timm)
+{
+    static const struct { int64_t size[2]; bool train; const char *interpolation; uint32_t hash; } cases[] = {
+        { { 32, 48 }, true, "bicubic", 1673782892 }, { { 32, 48 }, true, "bilinear", 803891578 }, { { 300, 451 }, false, "bicubic", 3306112886 },
+    };
+    char dir[1200], folder[1400], image[1500];
+    snprintf(dir, sizeof dir, "%s", test_temp("one-image"));
+    for (int i = 0; i < 3; i++) {
+        snprintf(folder, sizeof folder, "%s%s", dir, i == 0 ? "" : i == 1 ? "/train" : "/train/cat");
+        mkdir(folder, 0777);
+    }
+    snprintf(image, sizeof image, "%s/1.png", folder);
+    CHECK(!symlink(test_data("data/chelsea.png"), image), "%s", image);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+        l.m = timm_create(l.ctx, "test_resnet", &(timm_model_opts){ .classes = 1, .img_size = { cases[i].size[0], cases[i].size[1] } });
+        l.t = timm_trainer_open(l.m);
+        const char *const set[] = { "data-dir", dir, "batch-size", "1", "no-aug", "true", "workers", "0", "interpolation", cases[i].interpolation,
+                                    "crop-pct", "0.875", cases[i].train ? "val-split" : "train-split", "",
+                                    cases[i].train ? "train-split" : "val-split", "train", NULL };
+        for (const char *const *p = set; *p; p += 2)
+            timm_trainer_set(l.t, p[0], p[1]);
+        CHECK(timm_trainer_open_data(l.t) == TIMM_OK, "%s", timm_message(l.ctx));
+        loader *from = cases[i].train ? l.t->train_loader : l.t->eval_loader;
+        status st = { 0 };
+        const batch *b = from && loader_seek(from, 0, 0) ? loader_next(from, &st) : NULL;
+        REQUIRE(b && b->height == cases[i].size[0] && b->width == cases[i].size[1], "%s %s", timm_message(l.ctx), st.text);
+        uint32_t hash = 0;
+        for (int64_t k = 0; k < b->height * b->width * 3; k++)
+            hash = 31 * hash + b->pixels[k];
+        CHECK(hash == cases[i].hash, "case %zu: other pixels", i);
+        end(&l);
+    }
 }

@@ -79,12 +79,17 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
     double scale[2], ratio[2];
     timm_transform tr;
     int64_t size = train_int(&t->opts, "batch-size"), eval_size = train_int(&t->opts, "validation-batch-size");
+    bool plain = train && train_flag(&t->opts, "no-aug");
     if (!eval_transform(t, &tr))
         return NULL;
+    if (plain) {                                         /* timm's transforms_noaug_train: resized to the size, and nothing cropped */
+        tr.crop_pct = 1;
+        tr.crop_mode = "squash";
+    }
     loader_opts o = {
         .batch = (int)(train || !eval_size ? size : eval_size), .threads = (int)train_int(&t->opts, "workers"),
         .seed = (uint64_t)train_int(&t->opts, "seed"), .shuffle = train, .drop_last = train, .transform = tr,
-        .train = train && !train_flag(&t->opts, "no-aug"),
+        .train = train && !plain,
         .augment = { .hflip = train_number(&t->opts, "hflip"), .vflip = train_number(&t->opts, "vflip"),
                      .padding = (int)train_int(&t->opts, "crop-padding"), .interpolation = train_text(&t->opts, "train-interpolation") },
     };

@@ -23,7 +23,7 @@ static const timm_train_option table[] = {
     { "workers", I, "2", "N", "threads that read images; 0: none beside the computing ones" },
 
     { NULL, F, NULL, NULL, "Augmentation:" },
-    { "no-aug", F, "false", NULL, "train on what validation would see" },
+    { "no-aug", F, "false", NULL, "train on the images as they are, resized to the input's height and width" },
     { "scale", L, "0.08 1.0", "A B", "area of the random crop, as parts of the image" },
     { "ratio", L, "0.75 1.3333333333333333", "A B", "shape of the random crop, width over height" },
     { "hflip", N, "0.5", "P", "mirror left and right so often" },
