@@ -277,6 +277,33 @@ TEST(trainer_batch_norm_of_one_value)
     end(&l);
 }
 
+/* As PyTorch counts them: each forward pass of training is one, also of several to an update; and weights bring their count along. */
+TEST(trainer_counts_batches)
+{
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES];
+    char path[1024];
+    float batches = -1;
+    timm_tensor x, y;
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    const timm_model_opts how = { .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE }, .weights = path };
+    snprintf(path, sizeof path, "%s", test_temp("counted.safetensors"));
+    for (int run = 0; run < 2; run++) {
+        l.m = timm_create(l.ctx, "test_resnet", run ? &how : &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE } });
+        l.t = timm_trainer_open(l.m);
+        for (int k = 0; k < 3; k++) {
+            draw(k, 0, N, pixels, truth, &x, &y);
+            timm_backward(l.t, &x, &y, NULL);
+            timm_keep_gradients(l.t);
+            timm_backward(l.t, &x, &y, NULL);
+            timm_optimizer_step(l.t);
+        }
+        timm_param_read(l.m, "bn1.num_batches_tracked", &batches, 1);
+        CHECK(timm_save(l.m, path) == TIMM_OK && batches == 6 * (1 + (float)run), "%g batches: %s", batches, timm_message(l.ctx));
+        timm_trainer_close(l.t);
+    }
+    timm_close(l.ctx);
+}
+
 static void count(void *user, const timm_progress *p)
 {
     int *seen = user;

@@ -227,9 +227,10 @@ static void take(timm_model *m, taking *how, nn_entry *e)
     const safetensors *f = how->file->f;
     size_t i = find(m, f, e->name);
     bool new_head = how->lenient && named_by(m->cfg.classifier, e->name);       /* stays as drawn */
-    if (e->par.integer || new_head)                  /* old files lack the counters of batch norms, as PyTorch allows */
+    bool absent = i == safetensors_count(f);
+    if (new_head || (absent && e->par.integer))      /* old files lack the counters of batch norms, as PyTorch allows */
         return;
-    if (i == safetensors_count(f)) {
+    if (absent) {
         tell(&how->bad, &how->bad.missing, "missing", e->name, e->shape);
         return;
     }
