@@ -277,6 +277,32 @@ TEST(run_options_freeze)
     free(t.err);
 }
 
+/* Batch norms that are frozen keep their statistics, as after timm.utils.freeze; others move theirs. */
+TEST(run_options_frozen_batch_norms)
+{
+    static const char *const stats[] = { "layer1.0.bn1.running_mean", "layer1.0.bn2.running_var", "layer2.0.bn1.running_mean",
+                                         "layer1.0.bn1.num_batches_tracked" };
+    static const struct { const char *options; bool still[COUNT(stats)]; } cases[] = {
+        { "", { false, false, false, false } }, { "--head-only", { true, true, true, true } }, { "--freeze 'layer1*'", { true, true, false, true } },
+        { "--freeze 'layer1.0.bn1.weight'", { false, false, false, false } },
+    };
+    char first[1400], last[1400], options[1600];
+    timm_ctx *ctx = timm_open(NULL);
+    snprintf(first, sizeof first, "%s", test_temp("first.safetensors"));
+    timm_save(timm_create(ctx, "test_resnet", &(timm_model_opts){ .classes = 4, .in_chans = 1 }), first);
+    timm_close(ctx);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(options, sizeof options, "-m test_resnet --initial-checkpoint %s --epochs 1 --lr 0.01 %s", first, cases[i].options);
+        trained t = good_train(options);
+        path_in(last, &t, "last.safetensors");
+        for (size_t k = 0; k < COUNT(stats); k++) {
+            double by = moved(first, last, stats[k]);
+            CHECK(cases[i].still[k] ? by == 0 : by > 0, "%s: %s moved by %g", cases[i].options, stats[k], by);
+        }
+        free(t.err);
+    }
+}
+
 /* One update of SGD without momentum is rate times gradient: the difference of the weights tells rates and clipping. */
 static double update_of(const char *first, const char *options, const char *tensor)
 {

@@ -277,6 +277,24 @@ TEST(trainer_batch_norm_of_one_value)
     end(&l);
 }
 
+/* With the head alone to train a network of batch norms computes what it does in inference. */
+TEST(trainer_head_alone)
+{
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES];
+    timm_tensor x, y;
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    l.m = timm_create(l.ctx, "test_resnet", &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE } });
+    l.t = timm_trainer_open(l.m);
+    timm_trainer_set(l.t, "head-only", "true");
+    draw(0, 0, N, pixels, truth, &x, &y);
+    timm_tensor mine = timm_train_forward(l.t, &x), infer = timm_forward(l.m, &x);
+    REQUIRE(mine.data && infer.data, "%s", timm_message(l.ctx));
+    for (int i = 0; i < N * CLASSES; i++)
+        CHECK(fabsf(mine.data[i] - infer.data[i]) < 1e-5f * (1 + fabsf(infer.data[i])), "logit %d: %g in training, %g", i, mine.data[i],
+              infer.data[i]);
+    end(&l);
+}
+
 /* As PyTorch counts them: each forward pass of training is one, also of several to an update; and weights bring their count along. */
 TEST(trainer_counts_batches)
 {

@@ -46,8 +46,9 @@ static bool is_module(void *user, const char *pattern)
                        t->m->cfg.architecture, t->m->cfg.architecture);
 }
 
-static bool frozen(const timm_trainer *t, const nn_entry *e)
+bool trainer_freezes(void *trainer, const nn_entry *e)
 {
+    const timm_trainer *t = trainer;
     const char *name = e->name;
     train_words(&t->opts, "freeze", match_module, &name);
     return !*name || (train_flag(&t->opts, "head-only") && !of_head(t->m, e->name));
@@ -64,7 +65,7 @@ bool trainer_find_groups(timm_trainer *t)
     if (!train_words(o, "freeze", is_module, t) || !model_param_groups(m, &by, t->group))
         return false;
     for (size_t i = 0; i < m->entries; i++)
-        t->group[i].frozen |= frozen(t, m->entry[i]);
+        t->group[i].frozen |= trainer_freezes(t, m->entry[i]);
     return true;
 }
 

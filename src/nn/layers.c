@@ -83,6 +83,9 @@ static tg *train_batch_norm(nn_scope s, tg *x, tg *weight, tg *bias, tg *running
     return tg_batch_norm(x, weight, bias, mean, var, eps);
 }
 
+static bool is_frozen(const nn_build *b, const tg *p) { return b->frozen && p && p->param && b->frozen(b->user, p->param); }
+
+/* Where weights and biases are frozen the running statistics are as well, as timm.utils.freeze has it: such a norm is that of inference. */
 tg *nn_batch_norm(nn_scope s, tg *x, nn_norm o)
 {
     int64_t c = tg_dim(x, 1);
@@ -92,8 +95,9 @@ tg *nn_batch_norm(nn_scope s, tg *x, nn_norm o)
     tg *var = nn_param(at(s, "running_var"), SHAPE(c), (nn_par){ .value = 1, .buffer = true });
     tg *batches = nn_param(at(s, "num_batches_tracked"), (tg_shape){ 0 }, (nn_par){ .buffer = true, .integer = true });
     tg_where(s.b->graph, s.path);
-    return s.b->training ? train_batch_norm(s, x, weight, bias, mean, var, batches, eps)
-                         : tg_batch_norm(x, weight, bias, mean, var, eps);
+    bool still = is_frozen(s.b, weight) && (!bias || is_frozen(s.b, bias));
+    return s.b->training && !still ? train_batch_norm(s, x, weight, bias, mean, var, batches, eps)
+                                   : tg_batch_norm(x, weight, bias, mean, var, eps);
 }
 
 static tg *layer_norm(nn_scope s, tg *x, int axis, nn_norm o)
