@@ -390,6 +390,10 @@ TEST(run_options_on_nan)
         }
     free(w);
     free(t.err);
+    /* What was left out is counted. */
+    t = train("--epochs 1 --lr 1e38 --sched none --on-nan skip --val-split ''");
+    CHECK(command_has(t.err, "timm: epoch 0: 4 of 5 batches were skipped, whose loss or gradients are no numbers\n"), "%s", t.err);
+    free(t.err);
     /* Pixels out of all measure: every batch is skipped, and the epoch ends the run. */
     t = train("--epochs 2 --on-nan skip --std 1e-40 --lr 0.01");
     CHECK(t.code == 1 && t.epochs == 0 && command_has(t.err, "leads nowhere"), "exit %d: %s", t.code, t.err);

@@ -315,7 +315,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         return status_fail(st, TIMM_BAD_ARG, "no --train-split is named");
     if (!strcmp(train_text(&t->opts, "loss"), "given"))
         return status_fail(st, TIMM_BAD_ARG, "--loss given is for a loop of one's own in C: a data set has targets, no gradients");
-    int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0;
+    int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0, skipped = 0;
     int64_t every = train_int(&t->opts, "recovery-interval");
     bool skip_nan = !strcmp(train_text(&t->opts, "on-nan"), "skip");
     double began = trainer_now();
@@ -343,6 +343,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
             t->loss_count += b->count;
         } else {
             passes = t->calls = 0;                       /* its gradients are none */
+            skipped++;
         }
         t->run_batches++;
         trainer_tell(t, "train", i + 1, batches, loss, t->loss_count ? t->loss_sum / (double)t->loss_count : 0, images, began);
@@ -361,6 +362,9 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
     }
     if (!t->loss_count)
         return status_fail(st, TIMM_DIVERGED, "no batch of epoch %lld has a loss that is a number: skipping them leads nowhere", (long long)t->epoch);
+    if (skipped)
+        ctx_note(t->m->ctx, "epoch %lld: %lld of %lld batches were skipped, whose loss or gradients are no numbers", (long long)t->epoch,
+                 (long long)skipped, (long long)batches);
     double spent = trainer_now() - began;
     if (out)
         *out = (timm_epoch){ .epoch = t->epoch, .lr = timm_trainer_lr(t), .train_loss = t->loss_sum / (double)t->loss_count,
