@@ -21,11 +21,11 @@ static void write_text(const char *path, const char *text)
     }
 }
 
-/* stderr, but for the lines of progress, is this text and nothing else. */
+/* stderr, but for the lines of progress and notes, is this text and nothing else. */
 static void says(const command_result *r, int code, const char *what, const char *text)
 {
     const char *said = r->err;
-    while (!strncmp(said, "Train: ", 7) || !strncmp(said, "epoch ", 6))
+    while (!strncmp(said, "Train: ", 7) || !strncmp(said, "epoch ", 6) || !strncmp(said, "timm: ", 6))
         said += strcspn(said, "\n") + 1;
     size_t n = strlen(said);
     CHECK(r->code == code && n && said[n - 1] == '\n' && !command_crashed(r), "%s: exit %d: %s", what, r->code, r->err);
@@ -79,6 +79,9 @@ TEST(run_errors_options)
         { "--opt adamv", 2, "no optimizer is called 'adamv'; the nearest is 'adam'\n" },
         { "--sched cosin", 2, "Unknown scheduler 'cosin'; the nearest is 'cosine'\n" },
         { "--loss BinaryCrossEntrop", 2, "; the nearest is BinaryCrossEntropy\n" },
+        { "--loss JsdCrossEntropy", 2, "JsdCrossEntropy compares several augmentations of each image, timm's aug_splits, which are not there yet; in C "
+          "a loop of one's own can make them\n" },
+        { "--ttw 0", 2, "no option is called '--ttw'\n" },
         { "--bce-target-thresh 0.2", 2, "--bce-target-thresh is of binary cross entropy, and the loss is ce; see --bce-loss\n" },
         { "--loss asl --bce-pos-weight 2", 2, "--bce-pos-weight is of binary cross entropy, and the loss is asl; see --bce-loss\n" },
         { "--loss poly --bce-sum", 2, "--bce-sum is of binary cross entropy, and the loss is poly; see --bce-loss\n" },

@@ -129,6 +129,9 @@ tg *trainer_loss(timm_trainer *t, tg *logits, tg *target)
         bce_args(t, &a, tg_dim(logits, 1), &weight);
     if (!strcmp(spec.name, "DistributionBalancedLoss"))
         counts = counts_of(t, &a, tg_dim(logits, 1));
+    if (t->train_data && !strcmp(spec.name, "JsdCrossEntropy"))
+        return tg_poison(logits->graph, TIMM_BAD_ARG, "JsdCrossEntropy compares several augmentations of each image, timm's aug_splits, which are not there "
+                         "yet; in C a loop of one's own can make them");
     bool labels = t->task == TIMM_CLASSIFICATION && !t->mixed && strcmp(spec.name, "SoftTargetCrossEntropy") != 0;
     tg *loss = !train_words(o, "loss-kwargs", add_kwarg, &a)
         ? tg_poison(logits->graph, TIMM_BAD_ARG, "--loss-kwargs takes KEY=VALUE, not '%s'", train_text(o, "loss-kwargs")) : NULL;
