@@ -111,7 +111,7 @@ static size_t edits(const char *a, const char *b)
 bool cli_nearer(const char *word, const char *name, size_t *least)
 {
     size_t n = strlen(word), d = n > 2 && !strncmp(word, name, n) ? 1 : edits(word, name);   /* a beginning is near */
-    bool nearer = d < *least;
+    bool nearer = d < *least && 2 * d <= n - strspn(word, "-");
     *least = nearer ? d : *least;
     return nearer;
 }

@@ -234,7 +234,7 @@ static void store_own(const option *p, const char *value)
 static int unknown(const config *c, const yaml_node_t *at, const char *key, const char *name)
 {
     const char *best = NULL;
-    size_t least = SIZE_MAX;
+    size_t least = CLI_NEAR + 1;
     for (const option *o = c->t->option; o->help; o++)
         if (o->name && cli_nearer(name, o->name, &least))
             best = o->name;
@@ -242,7 +242,7 @@ static int unknown(const config *c, const yaml_node_t *at, const char *key, cons
     snprintf(like, sizeof like, "%s", best ? best + 2 : "");
     for (char *p = like; *p; p++)
         *p = *p == '-' ? '_' : *p;
-    return tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like);
+    return best ? tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like) : tell(c, at, "no option is called '%s'", key);
 }
 
 /* An option of timm's that is not there: fine as long as it asks for nothing. */

@@ -233,8 +233,11 @@ TEST(trainer_misuse)
     timm_trainer_stop(NULL);
     timm_trainer_close(NULL);
     loop l = begin(NULL);
-    timm_trainer_set(l.t, "learning-rate", "1");
-    says(&l, TIMM_BAD_ARG, "no training option is called 'learning-rate'; did you mean '");
+    timm_trainer_set(l.t, "wieght-decay", "1");
+    says(&l, TIMM_BAD_ARG, "no training option is called 'wieght-decay'; did you mean 'weight-decay'?");
+    timm_trainer_set(l.t, "tta", "1");                               /* std is as near as its letters are few */
+    CHECK(!strstr(timm_message(l.ctx), "did you mean"), "%s", timm_message(l.ctx));
+    timm_clear(l.ctx);
     timm_trainer_set(l.t, "lr", "much");
     says(&l, TIMM_BAD_ARG, "lr takes a number, not 'much'");
     CHECK(!timm_trainer_set(l.t, "weight_decay", "0.5") && !strcmp(timm_trainer_get(l.t, "weight-decay"), "0.5"), "get");

@@ -225,6 +225,8 @@ static bool unknown(const char *name, status *st)
     for (int i = 0; table[i].help; i++)
         if (table[i].name && (!best || edits(name, table[i].name) < edits(name, best)))
             best = table[i].name;
+    if (!edits_near(name, best))
+        return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'", name);
     return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'; did you mean '%s'?", name, best);
 }
 
