@@ -12,7 +12,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* One option of a command.  A row with help and no name is a heading. */
+/* One option of a command.  A row with help and no name is a heading; one with a name and the help "" is taken, and not shown. */
 typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST, OPT_WORDS } option_kind;
 typedef struct option {
     const char *name;                   /* "--topk" */
