@@ -327,8 +327,10 @@ static bool resume(timm_trainer *t)
         return true;
     in_folder(t, last, "last.safetensors");
     if (!strcmp(from, "auto")) {
-        if (!find_last(t, found))                        /* killed in its first epoch: begun anew */
+        if (!find_last(t, found)) {                      /* perhaps killed in its first epoch: begun anew */
+            tell_given_up(t);
             return summary_trim(in_folder(t, path, "summary.csv"), t->task, 0, st_of(t));
+        }
         from = found;
     }
     if (timm_trainer_load(t, from) != TIMM_OK) {

@@ -70,7 +70,7 @@ static const timm_train_option table[] = {
     { "grad-accum-steps", I, "1", "N", "batches to an update" },
     { "grad-checkpointing", F, "false", NULL, "less memory: what is in the blocks is computed again for the gradients" },
     { "freeze", L, NULL, "GLOB...", "parameters that stay as they are: 'stem*' 'layer1*'; of batch norms, their running statistics too" },
-    { "head-only", F, "false", NULL, "train the classifier alone; likewise" },
+    { "head-only", F, "false", NULL, "train the classifier alone; batch norms work as in inference" },
 
     { NULL, F, NULL, NULL, "Schedule:" },
     { "sched", T, "cosine", "NAME", "cosine, tanh, step, multistep, plateau, poly, wsd, rsqrt, constant, none" },
