@@ -12,7 +12,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* One option of a command.  A row with help and no name is a heading. */
+/* One option of a command.  A row with help and no name is a heading; one with a name and the help "" is taken, and not shown. */
 typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST, OPT_WORDS } option_kind;
 typedef struct option {
     const char *name;                   /* "--topk" */
@@ -45,8 +45,8 @@ const char *cli_joined(const text_list *l);             /* "a b c", for the next
 /* What --input-size, "C H W", --in-chans and --img-size say together: channels, height and width, 0 where none says anything.
  * EXIT_USAGE, told, where they contradict each other. */
 int cli_input_size(const command *c, const text_list *words, int64_t chans, int64_t side, int64_t size[3]);
-/* Is a word nearer to this name than to all before?  *least, then that distance, begins as one more than what is worth
- * suggesting. */
+/* Is a word nearer to this name than to all before, and half of its letters the name's?  *least, then that distance, begins as one
+ * more than what is worth suggesting. */
 enum { CLI_NEAR = 3 };
 bool cli_nearer(const char *word, const char *name, size_t *least);
 /* A context for a command: threads 0 for all; backend NULL for auto; notes go to stderr. */

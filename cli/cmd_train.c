@@ -205,6 +205,8 @@ static int run(int argc, char **argv)
         if (!cli_options(&cmd_train, train_cli_options(t), argc, argv, &operands, &code))
             return code;
     }
+    if ((code = train_cli_absent(t, &cmd_train)))
+        return code;
     if (operands.count > 1)
         return cli_usage(&cmd_train, "one folder of images, not %zu", operands.count);
     int64_t input[3];

@@ -72,6 +72,8 @@ void cli_help(const command *c, const option *options, FILE *f)
             fprintf(f, "\n%s\n", o->help);
             continue;
         }
+        if (!*o->help)
+            continue;
         if (o->letter)
             snprintf(letter, sizeof letter, "-%c, ", o->letter);
         snprintf(left, sizeof left, "%s%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
@@ -111,7 +113,7 @@ static size_t edits(const char *a, const char *b)
 bool cli_nearer(const char *word, const char *name, size_t *least)
 {
     size_t n = strlen(word), d = n > 2 && !strncmp(word, name, n) ? 1 : edits(word, name);   /* a beginning is near */
-    bool nearer = d < *least;
+    bool nearer = d < *least && 2 * d <= n - strspn(word, "-");
     *least = nearer ? d : *least;
     return nearer;
 }
@@ -123,7 +125,7 @@ static int unknown(const command *c, const option *options, const char *arg)
     size_t least = CLI_NEAR + 1;
     snprintf(word, sizeof word, "%.*s", (int)strcspn(arg, "="), arg);
     for (const option *o = options; o->help; o++)
-        if (o->name && cli_nearer(word, o->name, &least))
+        if (o->name && *o->help && cli_nearer(word, o->name, &least))
             best = o;
     return best ? cli_usage(c, "no option is called '%s'; did you mean '%s'?", word, best->name)
                 : cli_usage(c, "no option is called '%s'", word);

@@ -5,9 +5,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <yaml.h>
 
-enum { MOST = 160 };
+enum { MOST = 256 };
 
 struct train_cli {
     option option[MOST];
@@ -18,9 +19,38 @@ struct train_cli {
     const char *file[MOST];             /* what the configuration says; the command line wins */
     const timm_train_option *of[MOST];
     size_t count, first;                /* of option; where the library's begin */
+    size_t absent;                      /* where those begin that are not there */
 };
 
 static train_cli the;
+
+static size_t end_of(const train_cli *t)
+{
+    size_t n = 0;
+    while (t->option[n].help)
+        n++;
+    return n;
+}
+
+/* What t->option[i] writes to. */
+static void *place_of(train_cli *t, size_t i, option_kind kind)
+{
+    return kind == OPT_FLAG ? (void *)&t->flag[i] : kind == OPT_WORDS ? (void *)&t->words[i] : (void *)&t->text[i];
+}
+
+/* Options of timm's that are not there, behind all: scripts may say that they want nothing of them. */
+static void add_absent(train_cli *t)
+{
+    const char *key;
+    option_kind kind;
+    size_t n = t->absent = end_of(t);
+    for (size_t i = 0; (key = train_absent_name(i, &kind)) && n < MOST - 1; i++, n++) {
+        snprintf(t->name[n], sizeof *t->name, "--%s", key);
+        for (char *p = t->name[n]; *p; p++)
+            *p = *p == '_' ? '-' : *p;
+        t->option[n] = (option){ .name = t->name[n], .kind = kind, .value = place_of(t, n, kind), .argument = "X", .help = "" };
+    }
+}
 
 /* timm's other names of the library's options: the letters with them, longer ones behind all, where they are the same values. */
 static void add_aliases(train_cli *t)
@@ -56,7 +86,7 @@ train_cli *train_cli_new(const option *own, size_t count)
         snprintf(the.name[i], sizeof *the.name, "--%s", t->name);
         p->name = the.name[i];
         p->kind = t->kind == TIMM_FLAG ? OPT_FLAG : t->kind == TIMM_LIST ? OPT_WORDS : OPT_TEXT;
-        p->value = t->kind == TIMM_FLAG ? (void *)&the.flag[i] : t->kind == TIMM_LIST ? (void *)&the.words[i] : (void *)&the.text[i];
+        p->value = place_of(&the, i, p->kind);
         if (t->fallback && *t->fallback && t->kind != TIMM_FLAG) {
             static char help[MOST][256];
             snprintf(help[i], sizeof *help, "%s (%s)", t->help, t->fallback);
@@ -64,6 +94,7 @@ train_cli *train_cli_new(const option *own, size_t count)
         }
     }
     add_aliases(&the);
+    add_absent(&the);
     return &the;
 }
 
@@ -72,6 +103,16 @@ const option *train_cli_options(const train_cli *t) { return t->option; }
 static const char *given(const train_cli *t, size_t i)
 {
     return t->flag[i] ? "true" : t->words[i].count ? cli_joined(&t->words[i]) : t->text[i] ? t->text[i] : t->file[i];
+}
+
+int train_cli_absent(const train_cli *t, const command *c)
+{
+    const char *key, *value;
+    option_kind kind;
+    for (size_t i = 0; (key = train_absent_name(i, &kind)); i++)
+        if ((value = given(t, t->absent + i)) && train_absent_option(key, value) == ABSENT_ASKED)
+            return cli_usage(c, "timm's %s is not there yet, and '%s' asks for it", t->name[t->absent + i], value);
+    return EXIT_OK;
 }
 
 static size_t index_of(const train_cli *t, const char *name)
@@ -176,6 +217,17 @@ static bool is_null(const yaml_node_t *n)
     return s && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (!*s || !strcmp(s, "null") || !strcmp(s, "~"));
 }
 
+/* YAML has several words for true and false. */
+static const char *truth(const char *text)
+{
+    static const char *const words[][2] = { { "true", "true" }, { "yes", "true" }, { "on", "true" }, { "false", "false" }, { "no", "false" },
+                                            { "off", "false" } };
+    for (size_t i = 0; text && i < sizeof words / sizeof *words; i++)
+        if (!strcasecmp(text, words[i][0]))
+            return words[i][1];
+    return text;
+}
+
 /* A scalar, or a list of them with `between` between; NULL: neither, or too long. */
 static const char *value_of(config *c, const yaml_node_t *n, const char *between)
 {
@@ -204,6 +256,7 @@ static const char *pairs_of(config *c, const yaml_node_t *n)
         const yaml_node_t *of = yaml_document_get_node(&c->d, p->value);
         bool one = scalar(of);
         value = key ? value_of(c, of, ",") : NULL;
+        value = one && of->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? truth(value) : value;
         if (!value || at + strlen(key) + strlen(value) + 5 > sizeof text)
             return NULL;
         at += (size_t)snprintf(text + at, sizeof text - at, one ? "%s%s=%s" : "%s%s=[%s]", at ? " " : "", key, value);
@@ -234,21 +287,21 @@ static void store_own(const option *p, const char *value)
 static int unknown(const config *c, const yaml_node_t *at, const char *key, const char *name)
 {
     const char *best = NULL;
-    size_t least = SIZE_MAX;
+    size_t least = CLI_NEAR + 1;
     for (const option *o = c->t->option; o->help; o++)
-        if (o->name && cli_nearer(name, o->name, &least))
+        if (o->name && *o->help && cli_nearer(name, o->name, &least))
             best = o->name;
     char like[64] = "";
     snprintf(like, sizeof like, "%s", best ? best + 2 : "");
     for (char *p = like; *p; p++)
         *p = *p == '-' ? '_' : *p;
-    return tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like);
+    return best ? tell(c, at, "no option is called '%s'; did you mean '%s'?", key, like) : tell(c, at, "no option is called '%s'", key);
 }
 
 /* An option of timm's that is not there: fine as long as it asks for nothing. */
 static int take_absent(const config *c, const yaml_node_t *key, const yaml_node_t *value, const char *name)
 {
-    const char *text = scalar(value);
+    const char *text = truth(scalar(value));
     train_absent is = train_absent_option(scalar(key), text);
     if (is == ABSENT_UNKNOWN)
         return unknown(c, key, scalar(key), name);
@@ -280,6 +333,7 @@ static int take(config *c, const yaml_node_t *key, const yaml_node_t *value)
     const char *argument = own ? own->argument : c->t->of[i]->argument;      /* a flag has none */
     bool pairs = value->type == YAML_MAPPING_NODE && argument && !strcmp(argument, "K=V...");
     const char *text = pairs ? pairs_of(c, value) : kind == OPT_WORDS || scalar(value) ? value_of(c, value, " ") : NULL;
+    text = kind == OPT_FLAG ? truth(text) : text;
     if (!text)
         return tell(c, key, "%s takes %s", scalar(key), kind == OPT_WORDS ? "a list" : "one value");
     if (misfit(kind, text))

@@ -19,6 +19,9 @@ void train_cli_apply(const train_cli *t, timm_trainer *trainer, const char *dir)
 /* Options of timm's train.py that are not there, by their keys in args.yaml: does a value (NULL: a list) ask for one? */
 typedef enum train_absent { ABSENT_UNKNOWN, ABSENT_OFF, ABSENT_ASKED } train_absent;
 train_absent train_absent_option(const char *key, const char *value);
+const char *train_absent_name(size_t i, option_kind *kind);              /* the key of number i; NULL: no more */
+/* EXIT_USAGE, told, where the command line asks for one of them. */
+int train_cli_absent(const train_cli *t, const command *c);
 void train_cli_note(void *user, const char *text);
 
 #endif

@@ -21,11 +21,11 @@ static void write_text(const char *path, const char *text)
     }
 }
 
-/* stderr, but for the lines of progress, is this text and nothing else. */
+/* stderr, but for the lines of progress and notes, is this text and nothing else. */
 static void says(const command_result *r, int code, const char *what, const char *text)
 {
     const char *said = r->err;
-    while (!strncmp(said, "Train: ", 7) || !strncmp(said, "epoch ", 6))
+    while (!strncmp(said, "Train: ", 7) || !strncmp(said, "epoch ", 6) || !strncmp(said, "timm: ", 6))
         said += strcspn(said, "\n") + 1;
     size_t n = strlen(said);
     CHECK(r->code == code && n && said[n - 1] == '\n' && !command_crashed(r), "%s: exit %d: %s", what, r->code, r->err);
@@ -79,6 +79,13 @@ TEST(run_errors_options)
         { "--opt adamv", 2, "no optimizer is called 'adamv'; the nearest is 'adam'\n" },
         { "--sched cosin", 2, "Unknown scheduler 'cosin'; the nearest is 'cosine'\n" },
         { "--loss BinaryCrossEntrop", 2, "; the nearest is BinaryCrossEntropy\n" },
+        { "--loss JsdCrossEntropy", 2, "JsdCrossEntropy compares several augmentations of each image, timm's aug_splits, which are not there yet; in C "
+          "a loop of one's own can make them\n" },
+        { "--ttw 0", 2, "no option is called '--ttw'\n" },
+        { "--bce-target-thresh 0.2", 2, "--bce-target-thresh is of binary cross entropy, and the loss is ce; see --bce-loss\n" },
+        { "--loss asl --bce-pos-weight 2", 2, "--bce-pos-weight is of binary cross entropy, and the loss is asl; see --bce-loss\n" },
+        { "--loss poly --bce-sum", 2, "--bce-sum is of binary cross entropy, and the loss is poly; see --bce-loss\n" },
+        { "--loss ce --bce-loss", 2, "--bce-loss asks for one loss, --loss ce for another\n" },
         { "--eval-metric top3", 2, "eval-metric is one of top1, top5, loss, map, micro_f1, macro_f1, sample_f1, rmse, mae, r2, not 'top3'\n" },
         { "--on-nan go", 2, "on-nan is one of stop, skip, not 'go'\n" },
         { "--clip-mode norms", 2, "clip-mode is one of norm, value, agc, not 'norms'\n" },
@@ -174,6 +181,17 @@ TEST(run_errors_classes_in_another_order)
     r = command_run("timm validate %s -m test_vit --checkpoint %s/r/last.safetensors --class-map %s/map.txt", data, output, data);
     CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
     command_free(&r);
+    /* Other classes; and classes that are only numbers, which are no names. */
+    r = command_run("mkdir -p %s/other/val && cp -r %s/val/cat %s/other/val/ape && cp -r %s/val/dog %s/other/val/dog && "
+                    "%s validate %s/other -m test_vit --checkpoint %s/r/last.safetensors", data, data, data, data, data, TEST_TIMM,
+                    data, output);
+    CHECK(r.code == 1 && !*r.out && command_has(r.err, "class 0 is 'dog' in the weights and 'ape' in the data, which are not of the classes that these "
+          "weights know\n"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    r = command_run("cd %s/other/val && mv ape 0 && mv dog 1 && %s validate %s/other -m test_vit --checkpoint %s/r/last.safetensors", data, TEST_TIMM,
+                    data, output);
+    CHECK(r.code == 0, "exit %d: %s", r.code, r.err);
+    command_free(&r);
     snprintf(output, sizeof output, "%s/val/cat/3.jpg", data);
     write_text(output, "");
     r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s", data, made_output());
@@ -255,6 +273,54 @@ TEST(run_errors_resume)
     }
     CHECK(place > 0, "never stopped within an epoch");
     fails(part, "--batch-size 2 --resume auto", 1, "was saved within an epoch, with --batch-size 1: it can go on with that alone, not with 2\n");
+    /* Nor in another data set: with more images, or with classes of other names.  At an epoch's end more images are told of. */
+    const char *more = made_idx(45, 20, 4);
+    command_result r = command_run("timm train --dataset idx --data-dir %s " RUN "--batch-size 1 --resume auto --output %s", more, part);
+    says(&r, 1, "more images, within an epoch", "was saved within an epoch over 44 images: it can go on with those alone, not with 45; checkpoints of "
+         "whole epochs can\n");
+    command_free(&r);
+    r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 2 --resume auto --output %s", more, output);
+    CHECK(r.code == 0 && command_has(r.err, "last.safetensors was trained on 44 images so far, and from here on there are 45\n"), "exit %d: %s", r.code,
+          r.err);
+    command_free(&r);
+}
+
+/* Without last.safetensors a folder holds a run still: nothing begins over it, and --resume auto takes the newest checkpoint there is. */
+TEST(run_errors_without_the_last)
+{
+    static const char *const away[] = { "last.safetensors", "last.safetensors checkpoint-2.safetensors", "last.safetensors checkpoint-*",
+                                        "last.safetensors checkpoint-* model_best.safetensors" };
+    static const char *const next[] = { "checkpoint-2.safetensors", "checkpoint-1.safetensors", "model_best.safetensors" };
+    char output[1200], last[1200], kept[1200], text[200], why[4096];
+    const char *data = made_idx(44, 20, 4);
+    snprintf(output, sizeof output, "%s", made_output());
+    run_there(last, kept, output, "--epochs 3 --val-split ''");                 /* the loss falls: the last epoch is the best */
+    for (size_t i = 0; i < COUNT(away); i++) {
+        const char *there = made_output();
+        command_result r = command_run("mkdir -p %s && cp -r %s/r %s/r && cd %s/r && rm %s", there, output, there, there, away[i]);
+        CHECK(r.code == 0, "%s", r.err);
+        command_free(&r);
+        fails(there, "--epochs 3", 2, "/r holds a run; --resume auto goes on with it, another --experiment begins anew\n");
+        r = command_run("cd %s/r && ls | tr '\\n' ' '", there);
+        CHECK(command_has(r.out, "summary.csv") && !command_has(r.out, "last"), "%s: %s", away[i], r.out);
+        command_free(&r);
+        r = command_run("timm train --dataset idx --data-dir %s " RUN "--epochs 3 --val-split '' --output %s --resume auto", data, there);
+        snprintf(text, sizeof text, "/r/last.safetensors is not there; the newest checkpoint beside it is %s\n", i < COUNT(next) ? next[i] : "");
+        CHECK(r.code == 0 && command_has(r.err, i < COUNT(next) ? text : "epochs 0 to 2 of "), "%s: exit %d: %s", away[i], r.code, r.err);
+        command_free(&r);
+        snprintf(last, sizeof last, "%s/r/last.safetensors", there);
+        CHECK(i == 2 || same_tensors(last, kept, why, sizeof why), "%s: %s", away[i], why);      /* there the list of the best is shorter */
+        r = command_run("cut -d, -f1 %s/r/summary.csv | tr '\\n' ' '", there);
+        CHECK(!strcmp(r.out, "epoch 0 1 2 "), "%s: summary.csv has %s", away[i], r.out);
+        command_free(&r);
+    }
+    /* Damaged, and the others whole: checkpoint-2 and model_best are links to it, which a file of its own is not. */
+    command_result r = command_run("cd %s/r && head -c 5000 last.safetensors >x && mv x last.safetensors", output);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    fails(output, "--epochs 4 --resume auto", 1, "; --resume takes another checkpoint of ");
+    fails(output, "--epochs 4 --resume auto", 1, "/r, the newest first: checkpoint-2.safetensors checkpoint-1.safetensors checkpoint-0.safetensors "
+          "model_best.safetensors\n");
 }
 
 /* Two runs into one folder would ruin each other. */

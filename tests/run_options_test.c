@@ -277,6 +277,32 @@ TEST(run_options_freeze)
     free(t.err);
 }
 
+/* Batch norms that are frozen keep their statistics, as after timm.utils.freeze; others move theirs. */
+TEST(run_options_frozen_batch_norms)
+{
+    static const char *const stats[] = { "layer1.0.bn1.running_mean", "layer1.0.bn2.running_var", "layer2.0.bn1.running_mean",
+                                         "layer1.0.bn1.num_batches_tracked" };
+    static const struct { const char *options; bool still[COUNT(stats)]; } cases[] = {
+        { "", { false, false, false, false } }, { "--head-only", { true, true, true, true } }, { "--freeze 'layer1*'", { true, true, false, true } },
+        { "--freeze 'layer1.0.bn1.weight'", { false, false, false, false } },
+    };
+    char first[1400], last[1400], options[1600];
+    timm_ctx *ctx = timm_open(NULL);
+    snprintf(first, sizeof first, "%s", test_temp("first.safetensors"));
+    timm_save(timm_create(ctx, "test_resnet", &(timm_model_opts){ .classes = 4, .in_chans = 1 }), first);
+    timm_close(ctx);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(options, sizeof options, "-m test_resnet --initial-checkpoint %s --epochs 1 --lr 0.01 %s", first, cases[i].options);
+        trained t = good_train(options);
+        path_in(last, &t, "last.safetensors");
+        for (size_t k = 0; k < COUNT(stats); k++) {
+            double by = moved(first, last, stats[k]);
+            CHECK(cases[i].still[k] ? by == 0 : by > 0, "%s: %s moved by %g", cases[i].options, stats[k], by);
+        }
+        free(t.err);
+    }
+}
+
 /* One update of SGD without momentum is rate times gradient: the difference of the weights tells rates and clipping. */
 static double update_of(const char *first, const char *options, const char *tensor)
 {
@@ -314,6 +340,30 @@ TEST(run_options_rates_and_clipping)
     /* timm leaves the head out of adaptive clipping. */
     static const char agc[] = "--clip-mode agc --clip-grad 1e-4";
     CHECK(update_of(first, agc, "head.weight") == plain && update_of(first, agc, "blocks.0.attn.qkv.weight") < small / 10, "adaptive clipping");
+    /* Frozen or not: then all that is left is clipped.  A norm's weights are 1, 64 of them: the gradient's norm is 8e-4 at most. */
+    a = update_of(first, "--freeze head", "norm.weight");
+    b = update_of(first, "--freeze head --clip-mode agc --clip-grad 1e-4", "norm.weight");
+    CHECK(a > 8e-6 && b > 0 && b <= 8.01e-6, "adaptive clipping without a head: %g of %g", b, a);
+}
+
+/* Rates of timm's create_scheduler_v2 at a rate of 0.1: the decay of wsd and rsqrt is a fifth of the run, or a fraction of it. */
+TEST(run_options_decay_of_wsd_and_rsqrt)
+{
+    static const struct { const char *options; double lr[10]; } cases[] = {
+        { "--sched wsd", { .1, .1, .1, .1, .1, .1, .1, .1, .1, .029289321881345243 } },
+        { "--sched rsqrt --warmup-epochs 2", { 1e-05, .050005, .1, .08164965809277261, .07071067811865477, .0632455532033676, .057735026918962574,
+                                               .053452248382484885, .05, .023570226039551584 } },
+        { "--sched wsd --decay-epochs 0.5", { .1, .1, .1, .1, .1, .1, .05527864045000422, .036754446796632416, .02254033307585166, .010557280900008416 } },
+        { "--sched step", { .1, .1, .1, .1, .1, .1, .1, .1, .1, .1 } },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char options[128];
+        snprintf(options, sizeof options, "--epochs 10 --lr 0.1 --val-split '' %s", cases[i].options);
+        trained t = good_train(options);
+        for (int e = 0; e < 10; e++)
+            CHECK(fabs(t.lr[e] - cases[i].lr[e]) < 1e-9, "%s: %.9g in epoch %d, not %.9g", options, t.lr[e], e, cases[i].lr[e]);
+        free(t.err);
+    }
 }
 
 /* -- a loss that is no number -------------------------------------------------------------------------------------------------------- */
@@ -339,6 +389,10 @@ TEST(run_options_on_nan)
             break;
         }
     free(w);
+    free(t.err);
+    /* What was left out is counted. */
+    t = train("--epochs 1 --lr 1e38 --sched none --on-nan skip --val-split ''");
+    CHECK(command_has(t.err, "timm: epoch 0: 4 of 5 batches were skipped, whose loss or gradients are no numbers\n"), "%s", t.err);
     free(t.err);
     /* Pixels out of all measure: every batch is skipped, and the epoch ends the run. */
     t = train("--epochs 2 --on-nan skip --std 1e-40 --lr 0.01");
@@ -533,4 +587,35 @@ TEST(run_options_model_kwargs)
     timm_close(ctx);
     free(t.err);
     free(words.err);
+}
+
+/* Options of the optimizer with several numbers, as Python and as YAML have them; args.yaml has them as timm's, and is read again. */
+TEST(run_options_opt_kwargs)
+{
+    static const struct { const char *options, *file; } forms[] = {
+        { "--opt-kwargs 'betas=(0.5,0.9)' foreach=true fused=False eps=1e-8", NULL },
+        { "--opt-kwargs 'betas=[0.5, 0.9]'", NULL },
+        { "", "opt_kwargs: {betas: [0.5, 0.9], foreach: true}\n" },
+        { "", "opt_kwargs:\n- betas=(0.5, 0.9)\n- fused=true\n" },
+    };
+    char yaml[1200], options[4096], one[1400], last[1400], args[1400], why[4096];
+    trained plain = good_train("--epochs 1 --lr 0.01 --opt adamw --opt-betas 0.5 0.9"), t;
+    path_in(one, &plain, "last.safetensors");
+    snprintf(yaml, sizeof yaml, "%s", test_temp("opt-kwargs.yaml"));
+    for (size_t i = 0; i < 2 * COUNT(forms); i++) {
+        const char *file = forms[i / 2].file ? forms[i / 2].file : "", *config = i % 2 ? args : yaml;      /* then that of the run itself */
+        FILE *f = fopen(yaml, "w");
+        CHECK(f && fputs(file, f) >= 0 && !fclose(f), "cannot write %s", yaml);
+        snprintf(options, sizeof options, "--epochs 1 --lr 0.01 --opt adamw --config %s %s", config, i % 2 ? "" : forms[i / 2].options);
+        t = good_train(options);
+        path_in(last, &t, "last.safetensors");
+        path_in(args, &t, "args.yaml");
+        CHECK(same_tensors(one, last, why, sizeof why), "%s: %s: %s", options, file, why);
+        char *text = command_slurp(args);
+        CHECK(command_has(text, "\nopt_kwargs:\n  betas:\n  - 0.5\n  - 0.9\n"), "%s", text);
+        CHECK(i > 1 || command_has(text, "  foreach: true\n  fused: false\n  eps: 1.0e-8\nclip_grad"), "%s", text);
+        free(text);
+        free(t.err);
+    }
+    free(plain.err);
 }

@@ -84,6 +84,54 @@ TEST(timm_options_input_size)
     }
 }
 
+/* What asks for nothing of options that are not there may stand on the command line, and is not shown. */
+TEST(timm_options_absent)
+{
+    static const struct { const char *options, *says; } asked[] = {
+        { "--color-jitter 0.4", "timm's --color-jitter is not there yet, and '0.4' asks for it\n" },
+        { "--jsd-loss", "timm's --jsd-loss is not there yet, and 'true' asks for it\n" },
+        { "--train-img-sizes 128 160", "timm's --train-img-sizes is not there yet, and '128 160' asks for it\n" },
+        { "--start-epoch 3", "timm's --start-epoch is not there yet, and '3' asks for it\n" },
+    };
+    char options[1200];
+    const char *data = made_idx(44, 20, 4);
+    snprintf(options, sizeof options, "%s -b 8 --in-chans 1 --img-size 32 --color-jitter 0 --start-epoch 0 --aa '' --channels-last --no-prefetcher "
+             "--device cuda --tta=0", data);
+    char *args = args_of(options, made_output());
+    CHECK(!command_has(args, "color_jitter"), "%s", args);
+    free(args);
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        command_result r = command_run("timm train %s --dataset idx -m test_vit %s", data, asked[i].options);
+        CHECK(r.code == 2 && command_has(r.err, asked[i].says), "%s: exit %d: %s", asked[i].options, r.code, r.err);
+        command_free(&r);
+    }
+    command_result r = command_run("timm train --help");
+    CHECK(!command_has(r.out, "--tta") && !command_has(r.out, "--device"), "%s", r.out);
+    command_free(&r);
+}
+
+/* Booleans in YAML's several words. */
+TEST(timm_options_yaml_booleans)
+{
+    static const struct { const char *text, *flag; } words[] = {
+        { "yes", "true" }, { "On", "true" }, { "TRUE", "true" }, { "no", "false" }, { "Off", "false" }, { "False", "false" },
+    };
+    char yaml[1200], options[2400], want[64];
+    snprintf(yaml, sizeof yaml, "%s", test_temp("words.yaml"));
+    for (size_t i = 0; i < COUNT(words); i++) {
+        FILE *f = fopen(yaml, "w");
+        REQUIRE(f && fprintf(f, "model_ema: %s\npretrained: no\nstart_epoch: 0\nopt_kwargs: {nesterov: %s}\n", words[i].text, words[i].text) > 0
+                && !fclose(f), "cannot write %s", yaml);
+        snprintf(options, sizeof options, "%s -b 8 --in-chans 1 --img-size 32 --config %s", made_idx(44, 20, 4), yaml);
+        char *args = args_of(options, made_output());
+        snprintf(want, sizeof want, "\nmodel_ema: %s\n", words[i].flag);
+        CHECK(command_has(args, want), "%s: %s", words[i].text, args);
+        snprintf(want, sizeof want, "\n  nesterov: %s\n", words[i].flag);
+        CHECK(command_has(args, want), "%s: %s", words[i].text, args);
+        free(args);
+    }
+}
+
 /* What timm 1.0.31 writes into args.yaml of a run without augmentation of colours. */
 static const char timm_args[] =
     "aa: null\namp: false\namp_dtype: float16\naug_repeats: 0\naug_splits: 0\nbatch_size: 8\nbce_loss: false\nbce_pos_weight: null\nbce_sum: false\n"
@@ -111,7 +159,8 @@ TEST(timm_options_args_yaml)
         { "resplit: true", "timm's resplit is not there yet, and 'true' asks for it" },
         { "aug_repeats: 3.0", "timm's aug_repeats is not there yet, and '3.0' asks for it" },
         { "train_img_sizes: [128, 160]", "timm's train_img_sizes is not there yet, and a list asks for it" },
-        { "tta2: 0", "line 1: no option is called 'tta2'; did you mean" },
+        { "tta2: 0", "line 1: no option is called 'tta2'\n" },
+        { "jsd_loss: Yes", "timm's jsd_loss is not there yet, and 'true' asks for it" },
     };
     char yaml[1200], options[4096];
     const char *output = made_output(), *data = made_idx(44, 20, 4);

@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "api/trainer.h"
 #include "io/safetensors.h"
 #include "made_run.h"
@@ -195,6 +197,24 @@ TEST(trainer_in_parts)
     end(&own);
 }
 
+/* Lookahead goes back at every sixth step, and at no epoch's end, where timm's call for it finds no gradients. */
+TEST(trainer_epochs_end_without_lookahead)
+{
+    static const char *const options[] = { "opt", "lookahead_momentum", "lr", "0.1", "warmup-epochs", "0", "sched", "constant", NULL };
+    static float before[8][CLASSES * 64], after[CLASSES * 64];
+    loop l = begin(options);
+    for (int k = 0; k < 7; k++) {
+        timm_param_read(l.m, "head.weight", before[k], CLASSES * 64);
+        step(&l, k, 1);
+        timm_param_read(l.m, "head.weight", before[k + 1], CLASSES * 64);
+        timm_trainer_end_epoch(l.t, 0);
+        timm_param_read(l.m, "head.weight", after, CLASSES * 64);
+        CHECK(!memcmp(before[k + 1], after, sizeof after), "the end of epoch %d moved the weights", k);
+    }
+    CHECK(memcmp(before[6], before[7], sizeof after), "nothing was trained: %s", timm_message(l.ctx));
+    end(&l);
+}
+
 static void says(loop *l, timm_status code, const char *text)
 {
     CHECK(timm_ctx_status(l->ctx) == code && strstr(timm_message(l->ctx), text), "not '%s' but: %s", text, timm_message(l->ctx));
@@ -213,8 +233,11 @@ TEST(trainer_misuse)
     timm_trainer_stop(NULL);
     timm_trainer_close(NULL);
     loop l = begin(NULL);
-    timm_trainer_set(l.t, "learning-rate", "1");
-    says(&l, TIMM_BAD_ARG, "no training option is called 'learning-rate'; did you mean '");
+    timm_trainer_set(l.t, "wieght-decay", "1");
+    says(&l, TIMM_BAD_ARG, "no training option is called 'wieght-decay'; did you mean 'weight-decay'?");
+    timm_trainer_set(l.t, "tta", "1");                               /* std is as near as its letters are few */
+    CHECK(!strstr(timm_message(l.ctx), "did you mean"), "%s", timm_message(l.ctx));
+    timm_clear(l.ctx);
     timm_trainer_set(l.t, "lr", "much");
     says(&l, TIMM_BAD_ARG, "lr takes a number, not 'much'");
     CHECK(!timm_trainer_set(l.t, "weight_decay", "0.5") && !strcmp(timm_trainer_get(l.t, "weight-decay"), "0.5"), "get");
@@ -239,6 +262,67 @@ TEST(trainer_misuse)
     says(&l, TIMM_BAD_ARG, "option lr comes too late: training has begun");
     CHECK(timm_trainer_updates(l.t) == 1 && isfinite(step(&l, 1, 1)), "it cannot go on after a mistake");
     end(&l);
+}
+
+/* One image whose last maps are of one pixel: the statistics of one number are none, as PyTorch says. */
+TEST(trainer_batch_norm_of_one_value)
+{
+    static float pixels[2 * SIDE * SIDE], truth[2 * CLASSES];
+    timm_tensor x, y;
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    l.m = timm_create(l.ctx, "test_resnet", &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE } });
+    l.t = timm_trainer_open(l.m);
+    draw(0, 0, 1, pixels, truth, &x, &y);
+    timm_backward(l.t, &x, &y, NULL);
+    says(&l, TIMM_BAD_ARG, ": expected more than 1 value per channel when training, got input (1, ");
+    draw(0, 0, 2, pixels, truth, &x, &y);
+    CHECK(timm_backward(l.t, &x, &y, NULL) == TIMM_OK, "%s", timm_message(l.ctx));
+    end(&l);
+}
+
+/* With the head alone to train a network of batch norms computes what it does in inference. */
+TEST(trainer_head_alone)
+{
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES];
+    timm_tensor x, y;
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    l.m = timm_create(l.ctx, "test_resnet", &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE } });
+    l.t = timm_trainer_open(l.m);
+    timm_trainer_set(l.t, "head-only", "true");
+    draw(0, 0, N, pixels, truth, &x, &y);
+    timm_tensor mine = timm_train_forward(l.t, &x), infer = timm_forward(l.m, &x);
+    REQUIRE(mine.data && infer.data, "%s", timm_message(l.ctx));
+    for (int i = 0; i < N * CLASSES; i++)
+        CHECK(fabsf(mine.data[i] - infer.data[i]) < 1e-5f * (1 + fabsf(infer.data[i])), "logit %d: %g in training, %g", i, mine.data[i],
+              infer.data[i]);
+    end(&l);
+}
+
+/* As PyTorch counts them: each forward pass of training is one, also of several to an update; and weights bring their count along. */
+TEST(trainer_counts_batches)
+{
+    static float pixels[N * SIDE * SIDE], truth[N * CLASSES];
+    char path[1024];
+    float batches = -1;
+    timm_tensor x, y;
+    loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+    const timm_model_opts how = { .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE }, .weights = path };
+    snprintf(path, sizeof path, "%s", test_temp("counted.safetensors"));
+    for (int run = 0; run < 2; run++) {
+        l.m = timm_create(l.ctx, "test_resnet", run ? &how : &(timm_model_opts){ .classes = CLASSES, .in_chans = 1, .img_size = { SIDE, SIDE } });
+        l.t = timm_trainer_open(l.m);
+        for (int k = 0; k < 3; k++) {
+            draw(k, 0, N, pixels, truth, &x, &y);
+            timm_backward(l.t, &x, &y, NULL);
+            timm_keep_gradients(l.t);
+            timm_backward(l.t, &x, &y, NULL);
+            timm_optimizer_step(l.t);
+        }
+        timm_param_read(l.m, "bn1.num_batches_tracked", &batches, 1);
+        CHECK(timm_save(l.m, path) == TIMM_OK && batches == 6 * (1 + (float)run), "%g batches: %s", batches, timm_message(l.ctx));
+        timm_trainer_close(l.t);
+    }
+    timm_close(l.ctx);
 }
 
 static void count(void *user, const timm_progress *p)
@@ -267,4 +351,41 @@ TEST(trainer_epochs)
           && !strcmp(timm_trainer_class(l.t, 3), "3") && !timm_trainer_class(l.t, 4), "validation");
     CHECK(!*timm_trainer_folder(l.t), "a folder of no run");
     end(&l);
+}
+
+/* h = 31 h + byte over the pixels of the one image, as timm's create_transform makes them of chelsea.png: is_training with no_aug (of
+ * any shape: squashed), and evaluation, of an image of the input's own size too. */
+TEST(trainer_pixels_as_timm)
+{
+    static const struct { int64_t size[2]; bool train; const char *interpolation; uint32_t hash; } cases[] = {
+        { { 32, 48 }, true, "bicubic", 1673782892 }, { { 32, 48 }, true, "bilinear", 803891578 }, { { 300, 451 }, false, "bicubic", 3306112886 },
+    };
+    char dir[1200], folder[1400], image[1500];
+    snprintf(dir, sizeof dir, "%s", test_temp("one-image"));
+    for (int i = 0; i < 3; i++) {
+        snprintf(folder, sizeof folder, "%s%s", dir, i == 0 ? "" : i == 1 ? "/train" : "/train/cat");
+        mkdir(folder, 0777);
+    }
+    snprintf(image, sizeof image, "%s/1.png", folder);
+    CHECK(!symlink(test_data("data/chelsea.png"), image), "%s", image);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        loop l = { .ctx = timm_open(&(timm_open_opts){ .threads = 1 }) };
+        l.m = timm_create(l.ctx, "test_resnet", &(timm_model_opts){ .classes = 1, .img_size = { cases[i].size[0], cases[i].size[1] } });
+        l.t = timm_trainer_open(l.m);
+        const char *const set[] = { "data-dir", dir, "batch-size", "1", "no-aug", "true", "workers", "0", "interpolation", cases[i].interpolation,
+                                    "crop-pct", "0.875", cases[i].train ? "val-split" : "train-split", "",
+                                    cases[i].train ? "train-split" : "val-split", "train", NULL };
+        for (const char *const *p = set; *p; p += 2)
+            timm_trainer_set(l.t, p[0], p[1]);
+        CHECK(timm_trainer_open_data(l.t) == TIMM_OK, "%s", timm_message(l.ctx));
+        loader *from = cases[i].train ? l.t->train_loader : l.t->eval_loader;
+        status st = { 0 };
+        const batch *b = from && loader_seek(from, 0, 0) ? loader_next(from, &st) : NULL;
+        REQUIRE(b && b->height == cases[i].size[0] && b->width == cases[i].size[1], "%s %s", timm_message(l.ctx), st.text);
+        uint32_t hash = 0;
+        for (int64_t k = 0; k < b->height * b->width * 3; k++)
+            hash = 31 * hash + b->pixels[k];
+        CHECK(hash == cases[i].hash, "case %zu: other pixels", i);
+        end(&l);
+    }
 }

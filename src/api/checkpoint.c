@@ -85,14 +85,15 @@ static bool is_of(const timm_model *m, const safetensors *f)
     return of && !strcmp(of, m->cfg.architecture);
 }
 
-/* "F does not fit resnet34", and where the file names another network, that. */
+/* "F does not fit resnet34" and why; where the file names another network, that says all. */
 static void misfit(timm_model *m, const char *path, const safetensors *f, const misfits *bad)
 {
     const char *of = safetensors_metadata(f, "architecture");
-    bool other = of && !is_of(m, f);
-    status_fail(&m->ctx->st, TIMM_MISMATCH, "%s does not fit %s%s%s: %d missing, %d unexpected, %d misshaped tensors%s",
-                path, m->cfg.architecture, other ? ", and says that it is of " : "", other ? json_show(of).text : "",
-                bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
+    if (of && !is_of(m, f))
+        status_fail(&m->ctx->st, TIMM_MISMATCH, "%s is a checkpoint of %s, not of %s", path, json_show(of).text, m->cfg.architecture);
+    else
+        status_fail(&m->ctx->st, TIMM_MISMATCH, "%s does not fit %s: %d missing, %d unexpected, %d misshaped tensors%s", path,
+                    m->cfg.architecture, bad->missing, bad->unexpected, bad->misshaped, bad->text ? bad->text : "");
 }
 
 /* What wrappers of networks put before every name, in the order in which timm's clean_state_dict takes it off. */
@@ -227,9 +228,10 @@ static void take(timm_model *m, taking *how, nn_entry *e)
     const safetensors *f = how->file->f;
     size_t i = find(m, f, e->name);
     bool new_head = how->lenient && named_by(m->cfg.classifier, e->name);       /* stays as drawn */
-    if (e->par.integer || new_head)                  /* old files lack the counters of batch norms, as PyTorch allows */
+    bool absent = i == safetensors_count(f);
+    if (new_head || (absent && e->par.integer))      /* old files lack the counters of batch norms, as PyTorch allows */
         return;
-    if (i == safetensors_count(f)) {
+    if (absent) {
         tell(&how->bad, &how->bad.missing, "missing", e->name, e->shape);
         return;
     }

@@ -172,6 +172,8 @@ static bool build(timm_trainer *t, tg_shape image, tg_shape target)
     if (!find_precision(t) || !trainer_find_groups(t) || !nn_build_open(&b, m->w->store, m->family, &m->opts, &m->ctx->st))
         return false;
     nn_build_train(&b);
+    b.frozen = trainer_freezes;
+    b.user = t;
     tg *x = m->family->body(nn_root(&b), tg_input(b.graph, 0, image), m->variant);
     tg *logits = m->family->head(nn_root(&b), x, m->variant, m->head);
     tg *loss = trainer_loss(t, logits, tg_input(b.graph, IN_TARGET, target));

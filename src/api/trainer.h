@@ -115,6 +115,7 @@ bool trainer_can_mix(timm_trainer *t);                                  /* they 
 bool trainer_mix(timm_trainer *t, int64_t nth, batch *b);               /* batch nth of the epoch: its pixels become mixed ones */
 bool trainer_mix_targets(timm_trainer *t, int64_t n, int64_t classes, float *target);      /* the same with its rows, in place */
 bool trainer_find_groups(timm_trainer *t);                             /* of every parameter, as the options say */
+bool trainer_freezes(void *trainer, const nn_entry *e);                /* --freeze or --head-only leave it as it is */
 const param_group *trainer_group(const timm_trainer *t, const nn_entry *e);
 double trainer_base_lr(const timm_trainer *t);
 bool trainer_finite(const float *v, int64_t n);                         /* no NaN, no infinity among them */

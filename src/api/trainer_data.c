@@ -79,12 +79,17 @@ static loader *open_loader(timm_trainer *t, dataset *d, bool train)
     double scale[2], ratio[2];
     timm_transform tr;
     int64_t size = train_int(&t->opts, "batch-size"), eval_size = train_int(&t->opts, "validation-batch-size");
+    bool plain = train && train_flag(&t->opts, "no-aug");
     if (!eval_transform(t, &tr))
         return NULL;
+    if (plain) {                                         /* timm's transforms_noaug_train: resized to the size, and nothing cropped */
+        tr.crop_pct = 1;
+        tr.crop_mode = "squash";
+    }
     loader_opts o = {
         .batch = (int)(train || !eval_size ? size : eval_size), .threads = (int)train_int(&t->opts, "workers"),
         .seed = (uint64_t)train_int(&t->opts, "seed"), .shuffle = train, .drop_last = train, .transform = tr,
-        .train = train && !train_flag(&t->opts, "no-aug"),
+        .train = train && !plain,
         .augment = { .hflip = train_number(&t->opts, "hflip"), .vflip = train_number(&t->opts, "vflip"),
                      .padding = (int)train_int(&t->opts, "crop-padding"), .interpolation = train_text(&t->opts, "train-interpolation") },
     };
@@ -134,23 +139,31 @@ static bool same_classes(timm_trainer *t)
     return true;
 }
 
-/* To validate weights that name their classes: in another order, every guess would count as wrong. */
+/* 0, 1, 2, ...: classes that nobody named, as idx files have them. */
+static bool only_numbers(const char *const *label, int n)
+{
+    char number[16];
+    int i = 0;
+    while (i < n && snprintf(number, sizeof number, "%d", i) > 0 && !strcmp(label[i], number))
+        i++;
+    return i == n;
+}
+
+/* To validate weights that name their classes: with others, or in another order, every guess would count as wrong. */
 static bool classes_of_weights(timm_trainer *t)
 {
     const timm_model *m = t->m;
-    int other = -1, found = 0;
-    for (int i = 0; i < t->n_labels && i < m->labels; i++) {
-        other = other < 0 && strcmp(t->labels[i], m->label[i]) ? i : other;
+    int n = t->n_labels < m->labels ? t->n_labels : m->labels, other = 0, found = 0;
+    while (other < n && !strcmp(t->labels[other], m->label[other]))
+        other++;
+    if (other == n || only_numbers(t->labels, t->n_labels) || only_numbers(m->label, m->labels))
+        return true;
+    for (int i = 0; i < t->n_labels; i++)
         for (int k = 0; k < m->labels; k++)
             found += !strcmp(t->labels[i], m->label[k]);
-    }
-    if (other < 0)
-        return true;
-    if (found == t->n_labels)
-        return status_fail(&m->ctx->st, TIMM_MISMATCH, "class %d is '%s' in the weights and '%s' in the data, which have them in another order; "
-                           "a --class-map would name them", other, m->label[other], t->labels[other]);
-    ctx_note(m->ctx, "class %d is '%s' in the weights and '%s' in the data", other, m->label[other], t->labels[other]);
-    return true;
+    return status_fail(&m->ctx->st, TIMM_MISMATCH, "class %d is '%s' in the weights and '%s' in the data, which %s", other, m->label[other],
+                       t->labels[other], found == t->n_labels ? "have them in another order; a --class-map would name them"
+                                                              : "are not of the classes that these weights know");
 }
 
 static bool list_labels(timm_trainer *t, const dataset *d)
@@ -302,7 +315,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
         return status_fail(st, TIMM_BAD_ARG, "no --train-split is named");
     if (!strcmp(train_text(&t->opts, "loss"), "given"))
         return status_fail(st, TIMM_BAD_ARG, "--loss given is for a loop of one's own in C: a data set has targets, no gradients");
-    int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0;
+    int64_t batches = loader_batches(t->train_loader), accumulate = train_int(&t->opts, "grad-accum-steps"), images = 0, skipped = 0;
     int64_t every = train_int(&t->opts, "recovery-interval");
     bool skip_nan = !strcmp(train_text(&t->opts, "on-nan"), "skip");
     double began = trainer_now();
@@ -330,6 +343,7 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
             t->loss_count += b->count;
         } else {
             passes = t->calls = 0;                       /* its gradients are none */
+            skipped++;
         }
         t->run_batches++;
         trainer_tell(t, "train", i + 1, batches, loss, t->loss_count ? t->loss_sum / (double)t->loss_count : 0, images, began);
@@ -348,6 +362,9 @@ bool timm_trainer_epoch(timm_trainer *t, timm_epoch *out)
     }
     if (!t->loss_count)
         return status_fail(st, TIMM_DIVERGED, "no batch of epoch %lld has a loss that is a number: skipping them leads nowhere", (long long)t->epoch);
+    if (skipped)
+        ctx_note(t->m->ctx, "epoch %lld: %lld of %lld batches were skipped, whose loss or gradients are no numbers", (long long)t->epoch,
+                 (long long)skipped, (long long)batches);
     double spent = trainer_now() - began;
     if (out)
         *out = (timm_epoch){ .epoch = t->epoch, .lr = timm_trainer_lr(t), .train_loss = t->loss_sum / (double)t->loss_count,

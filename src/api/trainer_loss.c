@@ -95,6 +95,20 @@ static tg *resolve(const timm_trainer *t, const struct short_name *s, tg_graph *
     return NULL;
 }
 
+/* Options of binary cross entropy that would change nothing, as create_classification_loss refuses them; and two losses at once. */
+static tg *stray(const train_options *o, tg_graph *g, const char *named)
+{
+    static const char *const of_bce[] = { "bce-target-thresh", "bce-pos-weight", "bce-sum" };
+    if (!strcmp(named, "bce"))
+        return NULL;
+    if (train_flag(o, "bce-loss"))
+        return tg_poison(g, TIMM_BAD_ARG, "--bce-loss asks for one loss, --loss %s for another", named);
+    for (size_t i = 0; i < sizeof of_bce / sizeof *of_bce; i++)
+        if (*train_text(o, of_bce[i]) && strcmp(train_text(o, of_bce[i]), "false") != 0)
+            return tg_poison(g, TIMM_BAD_ARG, "--%s is of binary cross entropy, and the loss is %s; see --bce-loss", of_bce[i], named);
+    return NULL;
+}
+
 tg *trainer_loss(timm_trainer *t, tg *logits, tg *target)
 {
     const train_options *o = &t->opts;
@@ -105,7 +119,9 @@ tg *trainer_loss(timm_trainer *t, tg *logits, tg *target)
     named = *named ? named : train_flag(o, "bce-loss") ? "bce" : fallback[t->task];
     const struct short_name *s = short_named(named);
     loss_spec spec = { .name = named, .arg = a.arg };
-    tg *bad = s ? resolve(t, s, logits->graph, &a, &spec.name) : NULL;
+    tg *bad = stray(o, logits->graph, named);
+    if (s && !bad)
+        bad = resolve(t, s, logits->graph, &a, &spec.name);
     if (bad)
         return bad;
     float *weight = NULL, *counts = NULL;
@@ -113,6 +129,9 @@ tg *trainer_loss(timm_trainer *t, tg *logits, tg *target)
         bce_args(t, &a, tg_dim(logits, 1), &weight);
     if (!strcmp(spec.name, "DistributionBalancedLoss"))
         counts = counts_of(t, &a, tg_dim(logits, 1));
+    if (t->train_data && !strcmp(spec.name, "JsdCrossEntropy"))
+        return tg_poison(logits->graph, TIMM_BAD_ARG, "JsdCrossEntropy compares several augmentations of each image, timm's aug_splits, which are not there "
+                         "yet; in C a loop of one's own can make them");
     bool labels = t->task == TIMM_CLASSIFICATION && !t->mixed && strcmp(spec.name, "SoftTargetCrossEntropy") != 0;
     tg *loss = !train_words(o, "loss-kwargs", add_kwarg, &a)
         ? tg_poison(logits->graph, TIMM_BAD_ARG, "--loss-kwargs takes KEY=VALUE, not '%s'", train_text(o, "loss-kwargs")) : NULL;

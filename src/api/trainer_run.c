@@ -47,6 +47,27 @@ static bool make_folders(const char *path, status *st)
     return !mkdir(folder, 0777) || errno == EEXIST || status_errno(st, folder, "make the folder");
 }
 
+/* The epoch of "checkpoint-7.safetensors"; -1: another name. */
+static int64_t checkpoint_epoch(const char *name)
+{
+    int64_t epoch;
+    int end = 0;
+    return sscanf(name, "checkpoint-%" SCNd64 ".safetensors%n", &epoch, &end) == 1 && end && !name[end] && epoch >= 0 ? epoch : -1;
+}
+
+/* Anything that a run left and another one would write over. */
+static bool holds_a_run(const timm_trainer *t)
+{
+    DIR *d = opendir(t->folder);
+    bool found = false;
+    for (struct dirent *e; d && !found && (e = readdir(d));)
+        found = !strcmp(e->d_name, "last.safetensors") || !strcmp(e->d_name, "model_best.safetensors") || !strcmp(e->d_name, "summary.csv")
+                || checkpoint_epoch(e->d_name) >= 0;
+    if (d)
+        closedir(d);
+    return found;
+}
+
 /* One run at a time writes to a folder; what a killed one left unfinished goes. */
 static bool take_folder(timm_trainer *t)
 {
@@ -58,7 +79,7 @@ static bool take_folder(timm_trainer *t)
     t->lock = fd + 1;
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
         return status_fail(st, TIMM_IO, "%s: another run is writing there", t->folder);
-    if (!*train_text(&t->opts, "resume") && !access(in_folder(t, path, "last.safetensors"), F_OK))
+    if (!*train_text(&t->opts, "resume") && holds_a_run(t))
         return status_fail(st, TIMM_BAD_ARG, "%s holds a run; --resume auto goes on with it, another --experiment begins anew", t->folder);
     DIR *d = opendir(t->folder);
     for (struct dirent *e; d && (e = readdir(d));) {
@@ -182,9 +203,8 @@ static bool settle_links(timm_trainer *t)
         return false;
     DIR *d = opendir(t->folder);
     for (struct dirent *e; d && (e = readdir(d));) {
-        int64_t epoch;
-        int end = 0;
-        if (sscanf(e->d_name, "checkpoint-%" SCNd64 ".safetensors%n", &epoch, &end) == 1 && end && !e->d_name[end] && !in_list(t, epoch))
+        int64_t epoch = checkpoint_epoch(e->d_name);
+        if (epoch >= 0 && !in_list(t, epoch))
             unlink(in_folder(t, path, e->d_name));
     }
     if (d)
@@ -248,21 +268,76 @@ static void forget_missing(timm_trainer *t)
     t->n_best = kept;
 }
 
+/* The checkpoints in the folder from which a run can go on, the newest first, model_best.safetensors last: their names. */
+static int other_checkpoints(const timm_trainer *t, char name[TRAIN_HISTORY][64])
+{
+    char path[1200], last[1200];
+    int n = 0;
+    in_folder(t, last, "last.safetensors");
+    DIR *d = opendir(t->folder);
+    for (struct dirent *e; d && n < TRAIN_HISTORY && (e = readdir(d));) {
+        int64_t epoch = checkpoint_epoch(e->d_name);
+        bool best = !strcmp(e->d_name, "model_best.safetensors");
+        if ((epoch < 0 && !best) || same_file(in_folder(t, path, e->d_name), last))
+            continue;
+        int at = n++;
+        for (; at && checkpoint_epoch(name[at - 1]) < epoch; at--)
+            memcpy(name[at], name[at - 1], sizeof *name);
+        snprintf(name[at], sizeof *name, "%.63s", e->d_name);
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* What --resume auto means: last.safetensors, or where somebody took that away the newest checkpoint; false: there is nothing. */
+static bool find_last(timm_trainer *t, char from[static 1200])
+{
+    char name[TRAIN_HISTORY][64];
+    if (!access(in_folder(t, from, "last.safetensors"), F_OK))
+        return true;
+    if (!other_checkpoints(t, name))
+        return false;
+    ctx_note(t->m->ctx, "%s is not there; the newest checkpoint beside it is %s", from, name[0]);
+    in_folder(t, from, name[0]);
+    return true;
+}
+
+/* The folder's last.safetensors cannot be read: what else there is. */
+static void tell_others(timm_trainer *t)
+{
+    char name[TRAIN_HISTORY][64], list[512] = "";
+    size_t at = 0;
+    int n = other_checkpoints(t, name);
+    status was = *st_of(t);
+    for (int i = 0; i < n && at + sizeof *name < sizeof list; i++)
+        at += (size_t)snprintf(list + at, sizeof list - at, " %s", name[i]);
+    if (!n)
+        return;
+    *st_of(t) = (status){ 0 };
+    status_fail(st_of(t), was.code, "%s; --resume takes another checkpoint of %s, the newest first:%s", was.text, t->folder, list);
+}
+
 /* From another file than last.safetensors, that becomes it at once: whatever happens now, the folder goes on from there. */
 static bool resume(timm_trainer *t)
 {
-    char path[1200], last[1200];
+    char path[1200], last[1200], found[1200];
     const char *from = train_text(&t->opts, "resume");
     if (!*from)
         return true;
     in_folder(t, last, "last.safetensors");
     if (!strcmp(from, "auto")) {
-        from = last;
-        if (access(from, F_OK))
-            return true;
+        if (!find_last(t, found)) {                      /* perhaps killed in its first epoch: begun anew */
+            tell_given_up(t);
+            return summary_trim(in_folder(t, path, "summary.csv"), t->task, 0, st_of(t));
+        }
+        from = found;
     }
-    if (timm_trainer_load(t, from) != TIMM_OK)
+    if (timm_trainer_load(t, from) != TIMM_OK) {
+        if (st_of(t)->code == TIMM_BAD_FILE && same_file(from, last))
+            tell_others(t);
         return false;
+    }
     ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
     if (!same_file(from, last)) {
         tell_given_up(t);

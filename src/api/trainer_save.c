@@ -2,7 +2,8 @@
  *
  * Parameters and buffers have their own names.  Everything else has a '/' in its name, which no parameter has, so that
  * readers of weights can tell: "ema/NAME", "optimizer/NAME", "schedule/state", "trainer/position" (updates, epoch, batches
- * done in it, losses summed, passes) as float64 or int64.  Options are metadata: "timm.option.NAME".
+ * done in it, losses summed, passes) as float64 or int64.  Options are metadata: "timm.option.NAME"; so are the names of the classes,
+ * "timm.labels", and how many images there were to train on, "timm.train_images".
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
-enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + WEIGHTS_PAIRS + 2 };
+enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + WEIGHTS_PAIRS + 3 };
 
 typedef struct listing {
     safetensors_tensor *t;
@@ -82,7 +83,7 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
         list(l, "trainer/", "best", ST_F64, 2 * t->n_best, t->best);
 
     safetensors_pair pair[MAX_PAIRS];
-    char key[TRAIN_OPTIONS][64];
+    char key[TRAIN_OPTIONS][64], images[32];
     weights_metadata made;
     weights_describe_model(m, &made);
     size_t pairs = made.count;
@@ -91,6 +92,10 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
     pair[pairs++] = (safetensors_pair){ "timm.build", timm_version() };
     if (names && t->n_labels)
         pair[pairs++] = (safetensors_pair){ "timm.labels", names };
+    if (t->train_data) {
+        snprintf(images, sizeof images, "%" PRId64, dataset_count(t->train_data));
+        pair[pairs++] = (safetensors_pair){ "timm.train_images", images };
+    }
     const timm_train_option *o = timm_train_options();
     for (int i = 0; o[i].help; i++)
         if (t->opts.value[i]) {
@@ -253,6 +258,20 @@ static bool same_batches(timm_trainer *t, const safetensors *f, const char *path
     return true;
 }
 
+/* Other images make other batches; from an epoch's beginning they may. */
+static bool same_images(timm_trainer *t, const safetensors *f, const char *path)
+{
+    const char *then = safetensors_metadata(f, "timm.train_images");
+    int64_t was = then ? strtoll(then, NULL, 10) : 0, now = t->train_data ? dataset_count(t->train_data) : 0;
+    if (!was || !now || was == now)
+        return true;
+    if (t->batch)
+        return status_fail(&t->m->ctx->st, TIMM_MISMATCH, "%s was saved within an epoch over %" PRId64 " images: it can go on with those alone, not "
+                           "with %" PRId64 "; checkpoints of whole epochs can", path, was, now);
+    ctx_note(t->m->ctx, "%s was trained on %" PRId64 " images so far, and from here on there are %" PRId64, path, was, now);
+    return true;
+}
+
 /* Output k of the network means the same class. */
 static bool same_labels(timm_trainer *t, const safetensors *f, const char *path)
 {
@@ -285,7 +304,7 @@ timm_status timm_trainer_load(timm_trainer *t, const char *path)
         ok = value && fetch(f, path, "", m->entry[i]->name, ST_DTYPES, tg_numel(m->entry[i]->shape), value, st);
     }
     if (ok)
-        (void)(same_labels(t, f, path) && read_state(t, f, path) && same_batches(t, f, path));
+        (void)(same_labels(t, f, path) && read_state(t, f, path) && same_batches(t, f, path) && same_images(t, f, path));
     safetensors_close(f);
     model_drop_plans(m);
     return st->code;

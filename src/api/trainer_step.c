@@ -46,8 +46,9 @@ static bool is_module(void *user, const char *pattern)
                        t->m->cfg.architecture, t->m->cfg.architecture);
 }
 
-static bool frozen(const timm_trainer *t, const nn_entry *e)
+bool trainer_freezes(void *trainer, const nn_entry *e)
 {
+    const timm_trainer *t = trainer;
     const char *name = e->name;
     train_words(&t->opts, "freeze", match_module, &name);
     return !*name || (train_flag(&t->opts, "head-only") && !of_head(t->m, e->name));
@@ -64,7 +65,7 @@ bool trainer_find_groups(timm_trainer *t)
     if (!train_words(o, "freeze", is_module, t) || !model_param_groups(m, &by, t->group))
         return false;
     for (size_t i = 0; i < m->entries; i++)
-        t->group[i].frozen |= frozen(t, m->entry[i]);
+        t->group[i].frozen |= trainer_freezes(t, m->entry[i]);
     return true;
 }
 
@@ -294,19 +295,30 @@ static void mean_of(float *sum, int calls, int64_t n)
         sum[i] *= by;
 }
 
+/* timm leaves the head out of adaptive clipping: the last two of all parameters, frozen ones counted.  Where these begin. */
+static int unclipped(const timm_trainer *t)
+{
+    int at = t->params, left = t->clip_mode == CLIP_AGC ? 2 : 0;
+    while (at && left)
+        left -= !t->param[--at]->par.buffer;
+    return at;
+}
+
 /* Sums become means and are clipped; untouched gradients stay where the plan put them. */
 static bool settle_gradients(timm_trainer *t)
 {
     if (t->calls > 1 || t->clip_mode) {
+        int clipped = 0, end = unclipped(t);
         if (!trainer_own_gradients(t))
             return false;
         for (int i = 0; i < t->trained_count; i++) {
             float *g = t->sum[t->trained_param[i]], *h = t->curves ? t->sum[t->params + t->trained_param[i]] : NULL;
             mean_of(g, t->calls, tg_numel(t->trained[i].shape));
             mean_of(h, t->calls, tg_numel(t->trained[i].shape));
-            t->clip[i] = (clip_tensor){ g, t->trained[i].value, t->trained[i].shape };
+            if (t->trained_param[i] < end)
+                t->clip[clipped++] = (clip_tensor){ g, t->trained[i].value, t->trained[i].shape };
         }
-        clip_gradients(t->clip_mode, t->clip_limit, t->clip, t->trained_count);
+        clip_gradients(t->clip_mode, t->clip_limit, t->clip, clipped);
     }
     for (int i = 0; i < t->trained_count; i++) {
         t->trained[i].grad = trainer_gradient(t, t->trained_param[i]);
@@ -358,7 +370,6 @@ timm_status timm_trainer_end_epoch(timm_trainer *t, double metric)
     t->batch = 0;
     t->loss_sum = 0;
     t->loss_count = 0;
-    optimizer_sync(t->optimizer);
     schedule_epoch(t->schedule, t->epoch, metric);
     return t->m->ctx->st.code;
 }

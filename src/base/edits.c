@@ -20,3 +20,5 @@ size_t edits(const char *word, const char *name)
     }
     return row[n];
 }
+
+bool edits_near(const char *word, const char *name) { return 2 * edits(word, name) <= strlen(word); }

@@ -66,13 +66,8 @@ static bool make_sample(const loader *l, int64_t epoch, int64_t index, uint8_t *
     if (!dataset_read(l->d, index, &in, st))
         return false;
     uint64_t key = random_bits(random_bits(random_bits(l->o.seed, 3), (uint64_t)epoch + 1), (uint64_t)index + 1);
-    bool as_is = in.width == width && in.height == height && !l->o.train;        /* its own size: nothing to resize, nothing to crop */
-    bool ok = true;
-    if (as_is)
-        memcpy(to, in.pixels, (size_t)l->sample_bytes);
-    else
-        ok = l->o.train ? transform_train(&in, &l->o.augment, width, height, key, &out, st) : transform_eval(&in, &l->o.transform, &out, st);
-    if (ok && !as_is) {
+    bool ok = l->o.train ? transform_train(&in, &l->o.augment, width, height, key, &out, st) : transform_eval(&in, &l->o.transform, &out, st);
+    if (ok) {
         memcpy(to, out.pixels, (size_t)l->sample_bytes);
         image_free(&out);
     }

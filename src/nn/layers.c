@@ -66,18 +66,26 @@ static tg *zeros(nn_scope s, int64_t n, nn_norm o)
     return o.no_affine || o.no_bias ? NULL : nn_param(at(s, "bias"), SHAPE(n), (nn_par){ 0 });
 }
 
-/* In training the statistics are the batch's; the running ones move a tenth of the way to them, the variance unbiased. */
-static tg *train_batch_norm(nn_scope s, tg *x, tg *weight, tg *bias, tg *running_mean, tg *running_var, double eps)
+/* In training the statistics are the batch's; the running ones move a tenth of the way to them, the variance unbiased, and the batches
+ * are counted. */
+static tg *train_batch_norm(nn_scope s, tg *x, tg *weight, tg *bias, tg *running_mean, tg *running_var, tg *batches, double eps)
 {
     int64_t c = tg_dim(x, 1);
     double n = (double)tg_numel(tg_shape_of(x)) / (double)c, momentum = .1;
+    if (n < 2)
+        nn_fail(s, "%s: expected more than 1 value per channel when training, got input %s; larger batches or images have more", s.path,
+                tg_str(tg_shape_of(x)));
     tg *moments = channel_moments(x);
     tg *mean = tg_reshape(tg_slice(moments, 0, 0, 1), SHAPE(c)), *var = tg_reshape(tg_slice(moments, 0, 1, 2), SHAPE(c));
     nn_updated(s, running_mean, tg_add(tg_affine(running_mean, 1 - momentum, 0), tg_affine(mean, momentum, 0)));
-    nn_updated(s, running_var, tg_add(tg_affine(running_var, 1 - momentum, 0), tg_affine(var, momentum * n / (n > 1 ? n - 1 : 1), 0)));
+    nn_updated(s, running_var, tg_add(tg_affine(running_var, 1 - momentum, 0), tg_affine(var, momentum * n / (n - 1), 0)));
+    nn_updated(s, batches, tg_affine(batches, 1, 1));
     return tg_batch_norm(x, weight, bias, mean, var, eps);
 }
 
+static bool is_frozen(const nn_build *b, const tg *p) { return b->frozen && p && p->param && b->frozen(b->user, p->param); }
+
+/* Where weights and biases are frozen the running statistics are as well, as timm.utils.freeze has it: such a norm is that of inference. */
 tg *nn_batch_norm(nn_scope s, tg *x, nn_norm o)
 {
     int64_t c = tg_dim(x, 1);
@@ -85,10 +93,11 @@ tg *nn_batch_norm(nn_scope s, tg *x, nn_norm o)
     tg *weight = ones(s, c, o), *bias = zeros(s, c, o);
     tg *mean = nn_param(at(s, "running_mean"), SHAPE(c), (nn_par){ .buffer = true });
     tg *var = nn_param(at(s, "running_var"), SHAPE(c), (nn_par){ .value = 1, .buffer = true });
-    nn_param(at(s, "num_batches_tracked"), (tg_shape){ 0 }, (nn_par){ .buffer = true, .integer = true });
+    tg *batches = nn_param(at(s, "num_batches_tracked"), (tg_shape){ 0 }, (nn_par){ .buffer = true, .integer = true });
     tg_where(s.b->graph, s.path);
-    return s.b->training ? train_batch_norm(s, x, weight, bias, mean, var, eps)
-                         : tg_batch_norm(x, weight, bias, mean, var, eps);
+    bool still = is_frozen(s.b, weight) && (!bias || is_frozen(s.b, bias));
+    return s.b->training && !still ? train_batch_norm(s, x, weight, bias, mean, var, batches, eps)
+                                   : tg_batch_norm(x, weight, bias, mean, var, eps);
 }
 
 static tg *layer_norm(nn_scope s, tg *x, int axis, nn_norm o)

@@ -71,6 +71,8 @@ struct nn_build {
     nn_tap *tap;
     int taps, tap_room;
     bool training;                      /* statistics of the batch, parameters that vary; nn_build_train */
+    bool (*frozen)(void *user, const nn_entry *e);       /* in training: stays as it is; NULL: nothing does */
+    void *user;
     tg *key;                            /* the plan's input NN_KEY; NULL until something random asks for it */
     nn_update *update;
     int updates, update_room;

@@ -38,7 +38,7 @@ static void by_value(double limit, clip_tensor *t, int n)
 
 static void by_unit(double limit, clip_tensor *t, int n)
 {
-    for (int i = 0; i < n - 2; i++) {
+    for (int i = 0; i < n; i++) {
         int64_t count = tg_numel(t[i].shape), units = t[i].shape.rank > 1 ? t[i].shape.dim[0] : 1, size = units ? count / units : 0;
         for (int64_t u = 0; u < units; u++) {
             float *g = t[i].grad + u * size;

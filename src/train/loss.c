@@ -136,7 +136,8 @@ static tg *unknown(const loss_spec *s, tg_graph *g)
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : "", names[i]);
         best = edits(s->name, names[i]) < edits(s->name, best) ? names[i] : best;
     }
-    return tg_poison(g, TIMM_BAD_ARG, "Unknown loss (%s); there are %s; the nearest is %s", s->name, text, best);
+    bool near = edits_near(s->name, best);
+    return tg_poison(g, TIMM_BAD_ARG, "Unknown loss (%s); there are %s%s%s", s->name, text, near ? "; the nearest is " : "", near ? best : "");
 }
 
 tg *loss_build(const loss_spec *s, tg *logits, tg *target, bool labels)

@@ -16,7 +16,8 @@ static const named table[] = {
 };
 enum { NAMES = sizeof table / sizeof *table };
 
-/* Lookahead (Zhang et al., 2019): every k-th step the weights go back half way to where they were k steps ago. */
+/* Lookahead (Zhang et al., 2019): every k-th step the weights go back half way to where they were k steps ago.  At an epoch's end
+ * nothing is done: timm's train.py calls sync_lookahead there, which passes over weights without gradients, and those are gone by then. */
 static const double lookahead_alpha = .5;
 enum { LOOKAHEAD_K = 6 };
 
@@ -148,8 +149,16 @@ static void bind(const optim_kind *kind, char *opt, const char *bound)
     }
 }
 
-/* timm passes these to whatever optimizer is asked for and drops them where it has none. */
-static bool dropped(const char *key) { return !strcmp(key, "momentum") || !strcmp(key, "betas") || !strcmp(key, "eps"); }
+/* timm passes the first three to whatever optimizer is asked for and drops them where it has none; the others choose between
+ * PyTorch's implementations of one rule. */
+static bool dropped(const char *key)
+{
+    static const char *const keys[] = { "momentum", "betas", "eps", "foreach", "fused" };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(keys[i], key))
+            return true;
+    return false;
+}
 
 static bool read_options(optimizer *o, const named *which, const optim_arg *arg, int args, status *st)
 {
@@ -369,11 +378,5 @@ void optimizer_step(optimizer *o)
     o->shared = o->kind->before ? o->kind->before(o->opt, o->common, o->param, o->n, o->k, o->numbers) : 0;
     pool_run(o->threads, o->bins, 1, run_bins, o);
     if (o->lookahead && o->k % LOOKAHEAD_K == 0)
-        look_back(o);
-}
-
-void optimizer_sync(optimizer *o)
-{
-    if (o->lookahead)
         look_back(o);
 }

@@ -43,7 +43,6 @@ typedef struct optimizer optimizer;
 optimizer *optimizer_new(const char *name, double lr, optim_param *param, int n, const optim_arg *arg, int args, pool *threads, status *st);
 void optimizer_free(optimizer *o);
 void optimizer_step(optimizer *o);                        /* allocates nothing */
-void optimizer_sync(optimizer *o);                        /* lookahead: slow weights into the parameters; others: nothing */
 double optimizer_default_lr(const char *name);            /* NAN: the class has none */
 bool optimizer_wants_hessian(const char *name);           /* false for unknown names */
 int optimizer_state(const optimizer *o, optim_state **state);   /* all of it; the array belongs to the optimizer */

@@ -35,6 +35,43 @@ static bool yaml_item(void *user, const char *word)
     return true;
 }
 
+/* A value of the command line, in Python's words or in YAML's. */
+static void yaml_value(FILE *f, const char *s)
+{
+    static const char *const words[][2] = { { "True", "true" }, { "False", "false" }, { "None", "null" } };
+    char *end;
+    (void)strtod(s, &end);
+    size_t digits = strcspn(s, ".eE");                   /* 1e-7 is no number to PyYAML, 1.0e-7 is */
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(s, words[i][0]) || !strcmp(s, words[i][1])) {
+            fputs(words[i][1], f);
+            return;
+        }
+    if (!*s || *end)
+        yaml_text(f, s);
+    else
+        fprintf(f, "%.*s%s%s", (int)digits, s, s[digits] == 'e' || s[digits] == 'E' ? ".0" : "", s + digits);
+}
+
+/* "lr=1" and "betas=[0.9, 0.99]" as entries of a mapping. */
+static bool yaml_entry(void *user, const char *word)
+{
+    static const char between[] = " ,[]()";
+    char value[256];
+    size_t n = strcspn(word, "=");
+    const char *p = word + n + (word[n] == '=');
+    bool many = *p && strchr("[(", *p);
+    fprintf(user, "\n  %.*s:", (int)n, word);
+    for (p += strspn(p, between); *p; p += strspn(p, between)) {
+        size_t size = many ? strcspn(p, between) : strlen(p);
+        snprintf(value, sizeof value, "%.*s", (int)size, p);
+        fputs(many ? "\n  - " : " ", user);
+        yaml_value(user, value);
+        p += size;
+    }
+    return true;
+}
+
 static void yaml_pair(FILE *f, const char *name, const char *value)
 {
     fprintf(f, "%s: ", name);
@@ -75,10 +112,11 @@ bool write_args(const char *path, const char *model, const char *made, const tra
         for (const char *p = t->name; *p; p++)
             fputc(*p == '-' ? '_' : *p, f);
         fputc(':', f);
+        bool pairs = t->argument && !strcmp(t->argument, "K=V...");
         if (!*value && (t->kind != TIMM_TEXT || !t->fallback)) {
-            fputs(" null", f);
+            fputs(pairs ? " {}" : " null", f);
         } else if (t->kind == TIMM_LIST) {
-            train_words(o, t->name, yaml_item, f);
+            train_words(o, t->name, pairs ? yaml_entry : yaml_item, f);
         } else {
             fputc(' ', f);
             if (t->kind == TIMM_TEXT)

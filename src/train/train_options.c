@@ -23,7 +23,7 @@ static const timm_train_option table[] = {
     { "workers", I, "2", "N", "threads that read images; 0: none beside the computing ones" },
 
     { NULL, F, NULL, NULL, "Augmentation:" },
-    { "no-aug", F, "false", NULL, "train on what validation would see" },
+    { "no-aug", F, "false", NULL, "train on the images as they are, resized to the input's height and width" },
     { "scale", L, "0.08 1.0", "A B", "area of the random crop, as parts of the image" },
     { "ratio", L, "0.75 1.3333333333333333", "A B", "shape of the random crop, width over height" },
     { "hflip", N, "0.5", "P", "mirror left and right so often" },
@@ -64,13 +64,13 @@ static const timm_train_option table[] = {
     { "layer-decay", N, NULL, "D", "rate of a layer over that of the next: 0.65 for fine-tuning transformers" },
     { "layer-decay-min-scale", N, "0", "S", "no layer's rate below S times the rate" },
     { "layer-decay-no-opt-scale", N, NULL, "S", "layers below S times the rate are not trained" },
-    { "opt-kwargs", L, NULL, "K=V...", "its other options: nesterov=false" },
-    { "clip-grad", N, NULL, "V", "clip gradients" },
+    { "opt-kwargs", L, NULL, "K=V...", "its other options: nesterov=false betas=[0.9,0.99]; foreach and fused change nothing" },
+    { "clip-grad", N, NULL, "V", "clip gradients; 0: do not" },
     { "clip-mode", T, "norm", "MODE", "norm, value, agc" },
     { "grad-accum-steps", I, "1", "N", "batches to an update" },
     { "grad-checkpointing", F, "false", NULL, "less memory: what is in the blocks is computed again for the gradients" },
-    { "freeze", L, NULL, "GLOB...", "parameters that stay as they are: 'stem*' 'layer1*'" },
-    { "head-only", F, "false", NULL, "train the classifier alone" },
+    { "freeze", L, NULL, "GLOB...", "parameters that stay as they are: 'stem*' 'layer1*'; of batch norms, their running statistics too" },
+    { "head-only", F, "false", NULL, "train the classifier alone; batch norms work as in inference" },
 
     { NULL, F, NULL, NULL, "Schedule:" },
     { "sched", T, "cosine", "NAME", "cosine, tanh, step, multistep, plateau, poly, wsd, rsqrt, constant, none" },
@@ -90,7 +90,7 @@ static const timm_train_option table[] = {
     { "min-lr", N, "0", "R", "rate at the end" },
     { "epochs", I, "300", "N", "passes over the data" },
     { "decay-milestones", L, "90 180 270", "E...", "of multistep" },
-    { "decay-epochs", N, "90", "E", "of step; wsd, rsqrt: length of the decay" },
+    { "decay-epochs", N, NULL, "E", "of step (90); wsd, rsqrt: length of the decay, below 1 a fraction of the epochs (0.2)" },
     { "warmup-epochs", I, "5", "N", "linear warm-up" },
     { "warmup-prefix", F, "false", NULL, "the warm-up goes before the schedule, not into it" },
     { "cooldown-epochs", I, "0", "N", "epochs at --min-lr after the end" },
@@ -118,7 +118,7 @@ static const timm_train_option table[] = {
     { "eval-metric", T, NULL, "NAME", "what is best: loss; top1, top5 (top1); multilabel: map, micro_f1, macro_f1, sample_f1 (map); regression: "
       "rmse, mae, r2 (rmse)" },
     { "threshold", N, "0.5", "P", "multilabel: a label is given above this probability" },
-    { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, if there is one" },
+    { "resume", T, NULL, "FILE", "go on from a checkpoint; 'auto': from the run's last one, or the newest there is, if any" },
     { "no-resume-opt", F, "false", NULL, "go on from it with an optimizer that begins anew, and may be another" },
     { "on-nan", T, "stop", "HOW", "a loss that is no number: stop (the last good checkpoint is kept) or skip the batch" },
     { NULL, F, NULL, NULL, NULL }
@@ -225,6 +225,8 @@ static bool unknown(const char *name, status *st)
     for (int i = 0; table[i].help; i++)
         if (table[i].name && (!best || edits(name, table[i].name) < edits(name, best)))
             best = table[i].name;
+    if (!edits_near(name, best))
+        return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'", name);
     return status_fail(st, TIMM_BAD_ARG, "no training option is called '%s'; did you mean '%s'?", name, best);
 }
 
@@ -295,11 +297,20 @@ int train_numbers(const train_options *o, const char *name, double *out, int roo
     return n;
 }
 
+/* Of the word at p: blanks and commas within brackets are its own, as in betas=(0.9, 0.99). */
+static size_t word_length(const char *p)
+{
+    size_t n = 0;
+    for (int depth = 0; p[n] && (depth > 0 || !strchr(blanks, p[n])); n++)
+        depth += (p[n] == '[' || p[n] == '(') - (p[n] == ']' || p[n] == ')');
+    return n;
+}
+
 bool train_words(const train_options *o, const char *name, bool (*each)(void *user, const char *word), void *user)
 {
     for (const char *p = train_text(o, name); *(p += strspn(p, blanks));) {
         char word[256];
-        size_t n = strcspn(p, blanks);
+        size_t n = word_length(p);
         if (n >= sizeof word)
             return false;
         memcpy(word, p, n);

@@ -22,7 +22,7 @@ double train_number(const train_options *o, const char *name);    /* NAN where t
 int64_t train_int(const train_options *o, const char *name);
 bool train_flag(const train_options *o, const char *name);
 int train_numbers(const train_options *o, const char *name, double *out, int room);   /* of a list: how many */
-/* Calls `each` for the words of a list, separated by blanks or commas; the word lives during the call. */
+/* Calls `each` for the words of a list, separated by blanks or commas outside of brackets; the word lives during the call. */
 bool train_words(const train_options *o, const char *name, bool (*each)(void *user, const char *word), void *user);
 
 #endif
