@@ -38,17 +38,7 @@ static void ref(const tg_call *c)
         }
 }
 
-/* As layer_norm over (n, groups, the rest). */
-static void grad(tg *y, tg *dy, tg **dx)
-{
-    const norm_attr *o = tg_attr(y);
-    tg_shape folded = SHAPE(tg_dim(y, 0), o->groups, -1), full = y->shape;
-    tg *x = tg_reshape(y->in[0], folded), *centred = tg_sub(x, tg_mean(x, AXIS(2)));
-    tg *r = tg_rsqrt(tg_affine(tg_mean(tg_mul(centred, centred), AXIS(2)), 1, o->eps)), *hat = tg_mul(centred, r);
-    tg *dhat = tg_reshape(norm_affine_grad(y, dy, tg_reshape(hat, full), 1, dx), folded);
-    tg *inner = tg_sub(tg_sub(dhat, tg_mean(dhat, AXIS(2))), tg_mul(hat, tg_mean(tg_mul(dhat, hat), AXIS(2))));
-    dx[0] = tg_reshape(tg_mul(inner, r), full);
-}
+static void grad(tg *y, tg *dy, tg **dx) { tg_group_norm_grad(y, dy, dx); }
 
 static const tg_case cases[] = {
     { .in = { DIMS(2, 6, 4, 3), DIMS(6), DIMS(6) }, .attr = &(const norm_attr){ 1, 3, true, true, 1e-5 } },

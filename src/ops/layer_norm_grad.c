@@ -57,33 +57,19 @@ static void ref(const tg_call *c)
     } while (tg_next(outer, i));
 }
 
-/* The axes with this one last. */
-static void turn(int rank, int axis, int *order, int *back)
-{
-    for (int i = 0; i < rank; i++) {
-        order[i] = i < axis ? i : i < rank - 1 ? i + 1 : axis;
-        back[order[i]] = i;
-    }
-}
-
 /* Once more: through the same in nodes of their own. */
 static void grad(tg *y, tg *dy, tg **dx)
 {
     const norm_attr *o = tg_attr(y);
-    tg *x = y->in[0], *d = y->in[1], *weight = o->weight ? y->in[2] : NULL, *whole[3];
+    tg *x = y->in[0], *d = y->in[1], *weight = o->weight ? y->in[2] : NULL;
     const unsigned axis = AXIS(o->axis), others = ((1u << tg_rank(x)) - 1) & ~axis;
-    const int64_t n = tg_dim(x, o->axis);
-    int order[TG_MAX_RANK], back[TG_MAX_RANK], parts = 0;
+    const tg_shape vector = SHAPE(tg_dim(x, o->axis));
     tg *centred = tg_sub(x, tg_mean(x, axis)), *r = tg_rsqrt(tg_affine(tg_mean(tg_mul(centred, centred), axis), 1, o->eps));
     tg *hat = tg_mul(centred, r), *dhat = weight ? tg_mul(d, norm_along(weight, x, o->axis)) : d;
     tg *inner = tg_sub(tg_sub(dhat, tg_mean(dhat, axis)), tg_mul(hat, tg_mean(tg_mul(dhat, hat), axis)));
-    turn(tg_rank(x), o->axis, order, back);
-    whole[parts++] = tg_reshape(tg_permute(tg_mul(inner, r), order), SHAPE(tg_numel(x->shape)));
-    if (weight)
-        whole[parts++] = tg_reshape(tg_sum(tg_mul(d, hat), others), SHAPE(n));
-    if (o->bias)
-        whole[parts++] = tg_reshape(tg_sum(d, others), SHAPE(n));
-    tg_gradients(tg_concat_all(0, whole, parts), dy, y->in, y->n_in, dx);
+    tg *whole = norm_join_grad(tg_mul(inner, r), weight ? tg_reshape(tg_sum(tg_mul(d, hat), others), vector) : NULL,
+                               o->bias ? tg_reshape(tg_sum(d, others), vector) : NULL, o->axis);
+    tg_gradients(whole, dy, y->in, y->n_in, dx);
 }
 
 static const tg_case cases[] = {
@@ -102,17 +88,6 @@ const tg_op op_layer_norm_grad = {
 void tg_layer_norm_grad(tg *y, tg *dy, tg **dx)
 {
     const norm_attr *o = tg_attr(y);
-    tg *x = y->in[0];
-    const int64_t n = tg_dim(x, o->axis), all = tg_numel(x->shape);
-    int order[TG_MAX_RANK], back[TG_MAX_RANK];
-    tg *flat = tg_apply(&op_layer_norm_grad, (tg *[]){ x, dy, o->weight ? y->in[1] : NULL }, 2 + o->weight, o);
-    tg_shape turned = { .rank = tg_rank(x) };
-    turn(tg_rank(x), o->axis, order, back);
-    for (int i = 0; i < turned.rank; i++)
-        turned.dim[i] = tg_dim(x, order[i]);
-    dx[0] = tg_permute(tg_reshape(tg_slice(flat, 0, 0, all), turned), back);
-    if (o->weight)
-        dx[1] = tg_slice(flat, 0, all, all + n);
-    if (o->bias)
-        dx[1 + o->weight] = tg_slice(flat, 0, all + o->weight * n, all + (o->weight + 1) * n);
+    tg *flat = tg_apply(&op_layer_norm_grad, (tg *[]){ y->in[0], dy, o->weight ? y->in[1] : NULL }, 2 + o->weight, o);
+    norm_split_grad(flat, y, o->axis, dx);
 }

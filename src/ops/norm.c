@@ -72,3 +72,41 @@ tg *norm_affine_grad(tg *y, tg *dy, tg *xhat, int axis, tg **dx)
         dx[1 + o->weight] = tg_reshape(tg_sum(dy, others), SHAPE(n));
     return o->weight ? tg_mul(dy, norm_along(y->in[1], y, axis)) : dy;
 }
+
+/* The axes with this one last. */
+static void turn(int rank, int axis, int *order, int *back)
+{
+    for (int i = 0; i < rank; i++) {
+        order[i] = i < axis ? i : i < rank - 1 ? i + 1 : axis;
+        back[order[i]] = i;
+    }
+}
+
+void norm_split_grad(tg *flat, const tg *y, int axis, tg **dx)
+{
+    const norm_attr *o = y->attr;
+    const tg *x = y->in[0];
+    const int64_t n = tg_dim(x, axis), all = tg_numel(x->shape);
+    int order[TG_MAX_RANK], back[TG_MAX_RANK];
+    tg_shape turned = { .rank = tg_rank(x) };
+    turn(tg_rank(x), axis, order, back);
+    for (int i = 0; i < turned.rank; i++)
+        turned.dim[i] = tg_dim(x, order[i]);
+    dx[0] = tg_permute(tg_reshape(tg_slice(flat, 0, 0, all), turned), back);
+    if (o->weight)
+        dx[1] = tg_slice(flat, 0, all, all + n);
+    if (o->bias)
+        dx[1 + o->weight] = tg_slice(flat, 0, all + o->weight * n, all + (o->weight + 1) * n);
+}
+
+tg *norm_join_grad(tg *dx, tg *dweight, tg *dbias, int axis)
+{
+    int order[TG_MAX_RANK], back[TG_MAX_RANK], parts = 1;
+    turn(tg_rank(dx), axis, order, back);
+    tg *whole[3] = { tg_reshape(tg_permute(dx, order), SHAPE(tg_numel(dx->shape))) };
+    if (dweight)
+        whole[parts++] = dweight;
+    if (dbias)
+        whole[parts++] = dbias;
+    return tg_concat_all(0, whole, parts);
+}

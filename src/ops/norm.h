@@ -12,8 +12,13 @@ void norm_describe(const void *attr, char *text, size_t size);
 tg *norm_apply(const tg_op *op, tg *x, tg *weight, tg *bias, tg *mean, tg *var, norm_attr o);
 /* A vector over one axis, shaped to broadcast over x. */
 tg *norm_along(tg *v, const tg *x, int axis);
-/* All gradients of y = layer_norm(x, weight, bias), as one node. */
+/* All gradients of y = layer_norm(x, weight, bias), as one node; and of group_norm. */
 void tg_layer_norm_grad(tg *y, tg *dy, tg **dx);
+void tg_group_norm_grad(tg *y, tg *dy, tg **dx);
+/* Such a node, flat: the gradient of x with axis last, then those of weight and bias; as dx of y = norm(x, weight, bias). */
+void norm_split_grad(tg *flat, const tg *y, int axis, tg **dx);
+/* The same made of nodes: dx as x lies, dweight, dbias or NULL. */
+tg *norm_join_grad(tg *dx, tg *dweight, tg *dbias, int axis);
 /* dweight and dbias of y = xhat weight + bias along an axis; returns dy weight. */
 tg *norm_affine_grad(tg *y, tg *dy, tg *xhat, int axis, tg **dx);
 

@@ -73,6 +73,17 @@ static void scale_shift(const float *x, const float *scale, const float *shift, 
     }
 }
 
+static void scale_two(const float *x, const float *a, const float *y, const float *b, const float *more, float *to, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(to + i, vload(x + i) * vload(a + i) + (vload(y + i) * vload(b + i) + vload(more + i)));
+    if (i < n) {
+        int last = (int)(n - i);
+        vstore_n(to + i, vload_n(x + i, last) * vload_n(a + i, last) + (vload_n(y + i, last) * vload_n(b + i, last) + vload_n(more + i, last)), last);
+    }
+}
+
 static void transpose(const float *from, int64_t sf, float *to, int64_t st, int64_t n, int64_t m)
 {
     int64_t i = 0;
@@ -91,5 +102,5 @@ static void transpose(const float *from, int64_t sf, float *to, int64_t st, int6
 
 const elementwise_vec VEC(elementwise_vec) = {
     .unary = act_any, .binary = { add, sub, mul, div_, max_, min_, greater },
-    .madd = madd, .scale_shift = scale_shift, .transpose = transpose,
+    .madd = madd, .scale_shift = scale_shift, .scale_two = scale_two, .transpose = transpose,
 };

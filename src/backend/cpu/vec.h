@@ -140,6 +140,8 @@ typedef struct elementwise_vec {
     /* y = a b + c, likewise. */
     void (*madd)(const float *a, int sa, const float *b, int sb, const float *c, int sc, float *y, int64_t n);
     void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, int64_t n);
+    /* to = a x + b y + more */
+    void (*scale_two)(const float *x, const float *a, const float *y, const float *b, const float *more, float *to, int64_t n);
     /* to[i * st + j] = from[j * sf + i], i < n, j < m. */
     void (*transpose)(const float *from, int64_t sf, float *to, int64_t st, int64_t n, int64_t m);
 } elementwise_vec;
