@@ -10,14 +10,7 @@
 static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *attr)
 {
     const norm_attr *o = attr;
-    if (n_in != 2 + o->weight || !tg_same(in[0], in[1]))
-        return tg_reject(c, "x, dy of one shape and a weight are needed");
-    if (o->axis < 0 || o->axis >= in[0].rank)
-        return tg_reject(c, "axis %d of %s", o->axis, tg_str(in[0]));
-    int64_t n = in[0].dim[o->axis];
-    if (o->weight && (in[2].rank != 1 || in[2].dim[0] != n))
-        return tg_reject(c, "the weight is %s, not (%lld,)", tg_str(in[2]), (long long)n);
-    return SHAPE(tg_numel(in[0]) + (o->weight + o->bias) * n);
+    return norm_grad_shape(c, o, in, n_in, o->axis);
 }
 
 static void ref(const tg_call *c)

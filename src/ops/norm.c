@@ -73,6 +73,18 @@ tg *norm_affine_grad(tg *y, tg *dy, tg *xhat, int axis, tg **dx)
     return o->weight ? tg_mul(dy, norm_along(y->in[1], y, axis)) : dy;
 }
 
+tg_shape norm_grad_shape(tg_check *c, const norm_attr *o, const tg_shape *in, int n_in, int axis)
+{
+    if (n_in != 2 + o->weight || !tg_same(in[0], in[1]))
+        return tg_reject(c, "x, dy of one shape and a weight are needed");
+    if (axis < 0 || axis >= in[0].rank)
+        return tg_reject(c, "axis %d of %s", axis, tg_str(in[0]));
+    int64_t n = in[0].dim[axis];
+    if (o->weight && (in[2].rank != 1 || in[2].dim[0] != n))
+        return tg_reject(c, "the weight is %s, not (%lld,)", tg_str(in[2]), (long long)n);
+    return SHAPE(tg_numel(in[0]) + (o->weight + o->bias) * n);
+}
+
 /* The axes with this one last. */
 static void turn(int rank, int axis, int *order, int *back)
 {

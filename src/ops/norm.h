@@ -15,7 +15,9 @@ tg *norm_along(tg *v, const tg *x, int axis);
 /* All gradients of y = layer_norm(x, weight, bias), as one node; and of group_norm. */
 void tg_layer_norm_grad(tg *y, tg *dy, tg **dx);
 void tg_group_norm_grad(tg *y, tg *dy, tg **dx);
-/* Such a node, flat: the gradient of x with axis last, then those of weight and bias; as dx of y = norm(x, weight, bias). */
+/* Of such a node, whose operands are x, dy and the weight, if any. */
+tg_shape norm_grad_shape(tg_check *c, const norm_attr *o, const tg_shape *in, int n_in, int axis);
+/* The node, flat: the gradient of x with axis last, then those of weight and bias; as dx of y = norm(x, weight, bias). */
 void norm_split_grad(tg *flat, const tg *y, int axis, tg **dx);
 /* The same made of nodes: dx as x lies, dweight, dbias or NULL. */
 tg *norm_join_grad(tg *dx, tg *dweight, tg *dbias, int axis);
