@@ -225,6 +225,32 @@ TEST(plan_moments_of_an_outlier)
 
 /* While a step runs, no operand that a later step or the user still reads may be written over: every result is read back
  * after the run from a plan in which each value is an output too. */
+/* Likewise of groups of channels, whose first pixels are far from all others. */
+TEST(plan_group_norm_of_an_outlier)
+{
+    enum { C = 4, PIXELS = 112 * 112 };
+    static float image[C * PIXELS];
+    const float *inputs[] = { image };
+    status st = { 0 };
+    double mean = 0, var = 0;
+    for (int64_t i = 0; i < C * PIXELS; i++)
+        image[i] = i % PIXELS ? 5 + (float)(random_uniform(6, (uint64_t)i + 1) - .5) * 1e-2f : 0;
+    for (int64_t i = 0; i < C * PIXELS; i++)
+        mean += (double)image[i] / (C * PIXELS);
+    for (int64_t i = 0; i < C * PIXELS; i++)
+        var += ((double)image[i] - mean) * ((double)image[i] - mean) / (C * PIXELS);
+    tg_graph *g = tg_graph_new(&st);
+    tg *y = tg_group_norm(tg_input(g, 0, SHAPE(1, C, 112, 112)), NULL, NULL, 1, 0);
+    plan *fast = planned(g, &y, 1, false, "cpu", &st);
+    REQUIRE(fast, "%s", st.text);
+    plan_run(fast, inputs);
+    const tg_tensor *out = plan_output(fast, 0);
+    double got = (double)((const float *)out->data)[0], want = (0 - mean) / sqrt(var);
+    CHECK(fabs(got - want) < 2e-6 * fabs(want), "the outlier is at %.9g, not %.9g", got, want);
+    plan_free(fast);
+    tg_graph_free(g);
+}
+
 TEST(plan_keeps_what_is_still_read)
 {
     float image[2 * 8 * 9 * 7];

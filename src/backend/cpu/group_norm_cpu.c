@@ -1,6 +1,6 @@
 /* group_norm_cpu.c - group_norm and its gradients, channels-last.
  *
- * An image's rows are added up in blocks that do not depend on the threads, each channel's about the image's first pixel p, so that
+ * An image's rows are added up in blocks that do not depend on the threads, each channel's about the mean p of some rows, so that
  * nothing cancels; the channels of a group are put together; then all rows are the same function, channel by channel.
  */
 #include <math.h>
@@ -8,6 +8,7 @@
 #include "channels.h"
 
 enum { BLOCKS = 16, BLOCK = 1 << 14, ROWS = 64 };   /* of an image, at most so many, none smaller than so many numbers; rows that stay near */
+enum { SAMPLES = 16 };                      /* rows whose mean sums are taken about */
 enum { SUM, SQUARES, OF_DY, DOT, SUMS };    /* of x - p, (x - p)^2, dy, dy (x - p) */
 
 typedef struct groups {
@@ -17,6 +18,7 @@ typedef struct groups {
     bool back;                              /* there is a dy */
     int64_t images, channels, rows, blocks;
     float *by;                              /* [image][3][channels]: factors of x and dy, and what is added */
+    float *about;                           /* [image][channels]: p */
     double *sums;                           /* [image][block][SUMS][channels] */
 } groups;
 
@@ -29,13 +31,14 @@ static groups groups_of(const tg_call *c, bool back)
     g.rows = tg_numel(s) / g.images / g.channels;
     int64_t most = g.rows * g.channels / BLOCK;
     g.blocks = most < 1 ? 1 : most > BLOCKS ? BLOCKS : most;
-    g.sums = (double *)(void *)((char *)c->scratch + lines(3 * g.images * g.channels));
+    g.about = g.by + 3 * g.images * g.channels;
+    g.sums = (double *)(void *)((char *)c->scratch + lines(4 * g.images * g.channels));
     return g;
 }
 
 static size_t room(const groups *g)
 {
-    return lines(3 * g->images * g->channels) + (size_t)(SUMS * g->images * g->blocks * g->channels) * sizeof(double);
+    return lines(4 * g->images * g->channels) + (size_t)(SUMS * g->images * g->blocks * g->channels) * sizeof(double);
 }
 
 /* Rows from i on, up to n, that lie one step apart: how many, and where. */
@@ -48,6 +51,24 @@ static int64_t run_of(const rowmap *m, int64_t i, int64_t n, int64_t *offset, in
     return n < run - i % run ? n : run - i % run;
 }
 
+static void sample_mean(void *arg, int64_t from, int64_t to)
+{
+    const groups *g = arg;
+    const tg_tensor *x = &g->c->in[0];
+    const int64_t taken = g->rows < SAMPLES ? g->rows : SAMPLES;
+    for (int64_t image = from; image < to; image++) {
+        float *about = g->about + image * g->channels;
+        memset(about, 0, (size_t)g->channels * sizeof *about);
+        for (int64_t i = 0; i < taken; i++) {
+            int64_t at;
+            rowmap_offsets(&g->x, (2 * i + 1) * g->rows / (2 * taken), 1, &at);
+            const float *row = (const float *)x->data + image * x->stride[0] + at;
+            for (int64_t k = 0; k < g->channels; k++)
+                about[k] += row[k] / (float)taken;
+        }
+    }
+}
+
 static void add_block(void *arg, int64_t from, int64_t to)
 {
     const groups *g = arg;
@@ -56,7 +77,7 @@ static void add_block(void *arg, int64_t from, int64_t to)
     const int64_t c = g->channels;
     for (int64_t k = from; k < to; k++) {
         const int64_t image = k / g->blocks, end = g->rows * (k % g->blocks + 1) / g->blocks;
-        const float *pixels = (const float *)x->data + image * x->stride[0];
+        const float *pixels = (const float *)x->data + image * x->stride[0], *about = g->about + image * c;
         double *sum = g->sums + k * SUMS * c;
         memset(sum, 0, (size_t)(SUMS * c) * sizeof *sum);
         for (int64_t i = g->rows * (k % g->blocks) / g->blocks, n; i < end; i += n) {
@@ -64,19 +85,25 @@ static void add_block(void *arg, int64_t from, int64_t to)
             n = run_of(&g->x, i, end - i < ROWS ? end - i : ROWS, &at, &step);
             if (g->back)
                 n = run_of(&g->dy, i, n, &back, &back_step);
-            v->moments(pixels + at, step, n, pixels, sum + SUM * c, sum + SQUARES * c, c);
+            v->moments(pixels + at, step, n, about, sum + SUM * c, sum + SQUARES * c, c);
             if (g->back)
-                v->dots((const float *)dy->data + image * dy->stride[0] + back, back_step, pixels + at, step, n, pixels, sum + OF_DY * c,
+                v->dots((const float *)dy->data + image * dy->stride[0] + back, back_step, pixels + at, step, n, about, sum + OF_DY * c,
                         sum + DOT * c, c);
         }
     }
+}
+
+static void add_up(groups *g)
+{
+    pool_run(g->c->pool, g->images, 1, sample_mean, g);
+    pool_run(g->c->pool, g->images * g->blocks, 1, add_block, g);
 }
 
 /* The blocks' sums of channels [first, first + width), in the first block's place; then mean and 1 / sqrt(var + eps) of the group:
  * squares about the mean m are s2 - 2 (m - p) s1 + n (m - p)^2. */
 static void statistics(const groups *g, int64_t image, int64_t first, int64_t width, double *mean, double *r)
 {
-    const float *pixel = (const float *)g->c->in[0].data + image * g->c->in[0].stride[0];
+    const float *about = g->about + image * g->channels;
     const double rows = (double)g->rows;
     double *sum = g->sums + image * g->blocks * SUMS * g->channels, all = 0;
     for (int64_t b = 1; b < g->blocks; b++)
@@ -85,9 +112,9 @@ static void statistics(const groups *g, int64_t image, int64_t first, int64_t wi
                 sum[kind * g->channels + i] += sum[(b * SUMS + kind) * g->channels + i];
     *mean = 0;
     for (int64_t i = first; i < first + width; i++)
-        *mean += (sum[i] / rows + (double)pixel[i]) / (double)width;
+        *mean += (sum[i] / rows + (double)about[i]) / (double)width;
     for (int64_t i = first; i < first + width; i++) {
-        double off = *mean - (double)pixel[i];
+        double off = *mean - (double)about[i];
         all += sum[SQUARES * g->channels + i] - 2 * off * sum[i] + rows * off * off;
     }
     *r = 1 / sqrt(fmax(all, 0) / (rows * (double)width) + g->a->eps);
@@ -124,7 +151,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 static void run(const tg_call *c)
 {
     groups g = groups_of(c, false);
-    pool_run(c->pool, g.images * g.blocks, 1, add_block, &g);
+    add_up(&g);
     pool_run(c->pool, g.images * g.a->groups, 1, scales_of_group, &g);
     for (int64_t i = 0; i < g.images; i++)
         scale_channels(c, i, true, g.by + 3 * i * g.channels, g.by + (3 * i + 1) * g.channels);
@@ -164,13 +191,13 @@ static void factors_of_group(void *arg, int64_t from, int64_t to)
     const float *weight = g->a->weight ? g->c->in[2].data : NULL;
     for (int64_t k = from; k < to; k++) {
         const int64_t image = k / g->a->groups, first = k % g->a->groups * width;
-        const float *pixel = (const float *)g->c->in[0].data + image * g->c->in[0].stride[0];
+        const float *about = g->about + image * c;
         const double n = (double)(g->rows * width);
         double *sum = g->sums + image * g->blocks * SUMS * c, mean, r, a = 0, b = 0;
         float *of_x = g->by + 3 * image * c, *of_dy = of_x + c, *more = of_dy + c;
         statistics(g, image, first, width, &mean, &r);
         for (int64_t i = first; i < first + width; i++) {
-            double w = weight ? (double)weight[i] : 1, of_hat = r * (sum[DOT * c + i] - (mean - (double)pixel[i]) * sum[OF_DY * c + i]);
+            double w = weight ? (double)weight[i] : 1, of_hat = r * (sum[DOT * c + i] - (mean - (double)about[i]) * sum[OF_DY * c + i]);
             a += w * sum[OF_DY * c + i] / n;
             b += w * of_hat / n;
             of_dy[i] = (float)(r * w);
@@ -214,7 +241,7 @@ static bool grad_prepare(const tg_call *c, tg_prep *prep)
 static void grad_run(const tg_call *c)
 {
     groups g = groups_of(c, true);
-    pool_run(c->pool, g.images * g.blocks, 1, add_block, &g);
+    add_up(&g);
     pool_run(c->pool, g.images * g.a->groups, 1, factors_of_group, &g);
     pool_run(c->pool, g.images * g.blocks, 1, grad_rows, &g);
     float *to = (float *)c->out.data + tg_numel(c->in[0].shape);
