@@ -16,6 +16,13 @@ lanes lanes_of(int64_t channels, int64_t width)
     return (lanes){ width < GROUP_WIDTHS && channels % block == 0 ? g->rows[width] : NULL, width, block, block, channels };
 }
 
+const char *lanes_narrow(const tg_shape *w, int64_t groups)
+{
+    if (groups == 1 || w->dim[1] == 1 || w->dim[0] != groups * w->dim[1] || !lanes_of(w->dim[0], w->dim[1]).rows)
+        return "not narrow groups of as many channels in as out";
+    return NULL;
+}
+
 static const char *lies_badly(const tg_call *c)
 {
     if (c->in[0].shape.dim[1] > 1 && (c->in[0].stride[1] != 1 || c->out.stride[1] != 1))
@@ -33,10 +40,8 @@ static const char *declines(const tg_call *c)
 
 static const char *grouped_declines(const tg_call *c)
 {
-    const int64_t groups = ((const conv2d_attr *)c->attr)->groups, channels = c->in[1].shape.dim[0], width = c->in[1].shape.dim[1];
-    if (groups == 1 || width == 1 || groups * width != channels || !lanes_of(channels, width).rows)
-        return "not narrow groups of as many channels in as out";
-    return lies_badly(c);
+    const char *why = lanes_narrow(&c->in[1].shape, ((const conv2d_attr *)c->attr)->groups);
+    return why ? why : lies_badly(c);
 }
 
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)

@@ -50,10 +50,8 @@ static const char *input_declines(const tg_call *c) { return is_depthwise(c, &c-
 
 static const char *grouped_input_declines(const tg_call *c)
 {
-    const int64_t groups = conv_of(c)->groups, channels = c->in[1].shape.dim[0], width = c->in[1].shape.dim[1];
-    if (groups == 1 || width == 1 || groups * width != channels || !lanes_of(channels, width).rows)
-        return "not narrow groups of as many channels in as out";
-    return phases_decline(c);
+    const char *why = lanes_narrow(&c->in[1].shape, conv_of(c)->groups);
+    return why ? why : phases_decline(c);
 }
 
 static void input_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)

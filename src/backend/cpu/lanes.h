@@ -11,6 +11,7 @@ typedef struct lanes {
     int64_t block, room;                    /* weights lie as [block][tap][i of a group][lane], channels filled up to room */
 } lanes;
 lanes lanes_of(int64_t channels, int64_t width);
+const char *lanes_narrow(const tg_shape *w, int64_t groups);            /* NULL: weights of narrow groups that rows has; else why not */
 
 /* Rows and columns of taps: the kernel's first, first + step, ... */
 typedef struct lane_taps { int64_t count[2], first[2], step[2]; } lane_taps;
