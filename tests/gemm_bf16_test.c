@@ -18,7 +18,7 @@ static double half_of(double x) { return bfloat_to_float(float_to_bfloat((float)
 
 /* Rows of several taps, from rows of one image: tap t of row i begins at x + i * step + t * apart. */
 struct taps { const float *x; int64_t step, apart, taps; };
-static void rows(const void *ctx, int64_t from, int count, const float **row)
+static void rows(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct taps *m = ctx;
     for (int64_t t = 0; t < m->taps; t++)
@@ -144,7 +144,7 @@ TEST(bf16_instructions_keep_what_is_no_number)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const gemm_vec *v = kinds[i];
         float x[3][5] = { { 1, NAN, 1, 1, 1 }, { 1, INFINITY, 1, 1, 1 }, { 1, 2, 3, 4, 5 } }, w[5] = { 1, 1, 1, 1, 1 }, y[3];
-        struct gemm_rows from = { x[0], 5 };
+        struct gemm_rows from = { x[0], 5, TG_F32 };
         float *right = aligned_bytes((size_t)gemm_packed(v, 5, 1) * sizeof *right);
         gemm g = { .v = v, .m = 3, .n = 1, .taps = 1, .run = 5, .vecs = gemm_panel(v, 3, 1), .b = right, .rows = gemm_rows, .ctx = &from,
                    .out = y, .out_rows = { 1, { 3 }, { 1 } } };

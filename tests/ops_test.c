@@ -165,6 +165,8 @@ static void compare(const setting *s, const tg_kernel *k, const tg_tensor *want,
     double tol = s->precision == TG_BF16 && rounds(k) && !strncmp(s->op->name, "attention", 9) ? 0x1p-8 : s->op->tol + 1e-7;
     if (s->precision == TG_BF16X3 && rounds(k))             /* two roundings of a small part, by 2^-9 of 2^-9 */
         tol += 0x1p-16;
+    if (got->dtype == TG_BFLOAT)                            /* rounded, and by functions as good as that */
+        tol += 0x1p-8;
     double allowed = tol * fmax(largest(want), 1e-3), worst = 0;
     do {
         double d = fabs(tg_get(want, tg_offset(want, i)) - tg_get(got, tg_offset(got, i)));
@@ -251,6 +253,79 @@ static bool define_rounded(const setting *s, const tg_tensor *given, block *want
     return ok;
 }
 
+/* The numbers of t as bfloat16, in memory of its own that lies alike; every other number in it is none. */
+static bool narrowed(const tg_tensor *t, block *b)
+{
+    int64_t at[TG_MAX_RANK] = { 0 }, reach = 1;
+    b->t = *t;
+    for (int i = 0; i < t->shape.rank; i++)
+        reach += (t->shape.dim[i] - 1) * t->stride[i];
+    b->memory = aligned_alloc(64, ((size_t)reach * sizeof(uint16_t) + 127) / 64 * 64);
+    if (!b->memory)
+        return false;
+    memset(b->memory, 255, (size_t)reach * sizeof(uint16_t));
+    b->t.data = b->memory;
+    b->t.dtype = TG_BFLOAT;
+    do
+        tg_put(&b->t, tg_offset(&b->t, at), t->data ? tg_get(t, tg_offset(t, at)) : NAN);
+    while (tg_next(t->shape, at));
+    return true;
+}
+
+/* Operands and result as bfloat16 in memory, as many as the kernel takes and fewer: against the definition on the same numbers. */
+static void try_narrow(const setting *s, const tg_kernel *k, const tg_tensor *given, enum layout how)
+{
+    tg_tensor in[MOST];
+    memcpy(in, given, sizeof in);
+    for (int i = 1; i < s->n; i++)
+        in[i].constant = i < 2 || !tg_same(s->in[i], s->out);
+    tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = { .shape = s->out }, .precision = s->precision };
+    lay_out(&call.out, how == CHANNELS_LAST || (s->op->flags & TG_SPATIAL) ? CHANNELS_LAST : DENSE);
+    if (!k->narrow || (k->declines && k->declines(&call)))
+        return;
+    for (unsigned part = 0; part < 3; part++) {
+        status st = { 0 };
+        tg_prep prep = { .st = &st };
+        block b[MOST] = { 0 }, y = { 0 }, want = { 0 };
+        tg_tensor plain[MOST];
+        memcpy(in, given, sizeof in);
+        for (int i = 1; i < s->n; i++)
+            in[i].constant = i < 2 || !tg_same(s->in[i], s->out);
+        call.out.dtype = TG_F32;
+        call.pool = pool_open(2);
+        bool ok = !k->prepare || k->prepare(&call, &prep);
+        call.state = prep.state;
+        unsigned mask = ok ? k->narrow(&call) & (part == 1 ? ~NARROW_RESULT : part == 2 ? NARROW_RESULT | 0xaaaaaaaau : ~0u) : 0;
+        memcpy(plain, given, sizeof plain);
+        for (int i = 0; i < s->n; i++)
+            if (mask >> i & 1 && !in[i].constant && narrowed(&given[i], &b[i]))
+                plain[i] = in[i] = b[i].t;
+        if (mask & NARROW_RESULT)
+            ok = narrowed(&call.out, &y);
+        else
+            y.memory = aligned_alloc(64, ((size_t)tg_numel(s->out) * sizeof(float) + 127) / 64 * 64);
+        call.out.dtype = mask & NARROW_RESULT ? TG_BFLOAT : TG_F32;
+        call.out.data = y.memory;
+        call.scratch = prep.scratch ? aligned_alloc(64, (prep.scratch + 63) / 64 * 64) : NULL;
+        if (ok && mask && (rounds(k) ? define_rounded(s, plain, &want) : make(&want, s->out, DENSE))) {
+            if (!rounds(k)) {
+                tg_call exact = { .op = s->op, .attr = s->attr, .in = plain, .n_in = s->n, .out = want.t };
+                s->op->ref(&exact);
+            }
+            k->run(&call);
+            compare(s, k, &want.t, &call.out, part == 0 ? "bf16 in memory" : part == 1 ? "operands in bf16" : "result in bf16");
+        }
+        if (k->release)
+            k->release(prep.state);
+        free(call.scratch);
+        free(want.memory);
+        free(y.memory);
+        for (int i = 0; i < s->n; i++)
+            free(b[i].memory);
+        pool_close(call.pool);
+    }
+}
+
 static void check_kernels(const setting *s)
 {
     static const char *const names[] = { "cpu", "onednn" };
@@ -282,6 +357,8 @@ static void check_kernels(const setting *s)
                             const tg_tensor *held_to = s->precision == TG_BF16 && rounds(k) ? &rounded.t : &want.t;
                             try_kernel(s, k, t, true, how, held_to);
                             try_kernel(s, k, t, false, how, held_to);
+                            if (s->precision == TG_BF16 || !rounds(k))
+                                try_narrow(s, k, t, how);
                         }
             }
             free(rounded.memory);

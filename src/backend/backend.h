@@ -8,6 +8,8 @@
 #include "base/threads.h"
 #include "graph/graph.h"
 
+#define NARROW_RESULT (1u << 31)
+
 /* What prepare leaves behind. */
 typedef struct tg_prep {
     void *state;                /* handed to run and release */
@@ -33,6 +35,9 @@ typedef struct tg_kernel {
     /* On this machine it does this precision by instructions for it; then measuring tries single precision, too.  NULL: no. */
     bool (*apart)(tg_precision p);
     bool repack;                /* prepared state depends on constant operands' values */
+    /* Bit i: operand i, NARROW_RESULT: the result, may lie in memory as bfloat16 (TG_BFLOAT) where the plan's precision allows it;
+     * asked once prepared, and the call's dtypes tell when it runs.  NULL: none. */
+    unsigned (*narrow)(const tg_call *c);
 } tg_kernel;
 
 typedef struct tg_backend {

@@ -3,12 +3,15 @@
 #define GRAPH_H
 #include <stdio.h>
 #include "base/arena.h"
+#include "base/half.h"
 #include "base/status.h"
 #include "timm/model.h"
 
 /* -- tensors: what a kernel sees -------------------------------------------------------------------------------------- */
 
-typedef enum tg_dtype { TG_F32, TG_F64 } tg_dtype;      /* F64 only where tests run a definition in double */
+/* Numbers in memory: single precision; where every kernel that touches a value can, bfloat16 (16 bits, plan.c); double where tests
+ * run a definition in it. */
+typedef enum tg_dtype { TG_F32, TG_F64, TG_BFLOAT } tg_dtype;
 typedef struct tg_tensor {
     void *data;
     tg_dtype dtype;
@@ -19,15 +22,21 @@ typedef struct tg_tensor {
 
 static inline double tg_get(const tg_tensor *t, int64_t offset)
 {
+    if (t->dtype == TG_BFLOAT)
+        return (double)bfloat_to_float(((const uint16_t *)t->data)[offset]);
     return t->dtype == TG_F64 ? ((const double *)t->data)[offset] : (double)((const float *)t->data)[offset];
 }
 static inline void tg_put(const tg_tensor *t, int64_t offset, double v)
 {
-    if (t->dtype == TG_F64)
+    if (t->dtype == TG_BFLOAT)
+        ((uint16_t *)t->data)[offset] = float_to_bfloat((float)v);
+    else if (t->dtype == TG_F64)
         ((double *)t->data)[offset] = v;
     else
         ((float *)t->data)[offset] = (float)v;
 }
+static inline int64_t tg_size(tg_dtype d) { return d == TG_F64 ? 8 : d == TG_BFLOAT ? 2 : 4; }      /* bytes of a number */
+static inline void *tg_at(const void *data, tg_dtype d, int64_t offset) { return (char *)(uintptr_t)data + offset * tg_size(d); }
 int64_t tg_numel(tg_shape s);
 int64_t tg_span(tg_shape s, int from, int to);          /* product of dims [from, to) */
 bool tg_same(tg_shape a, tg_shape b);

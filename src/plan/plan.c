@@ -38,7 +38,7 @@ struct plan {
 typedef struct value { tg_tensor t; place p; } value;              /* of a node */
 
 const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_POINTWISE] = "pointwise", [PASS_DOTS] = "dots",
-                                               [PASS_RECOMPUTE] = "recompute", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
+                                               [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
 
 bool plan_without(const char *names, unsigned *without, status *st)
 {
@@ -49,7 +49,7 @@ bool plan_without(const char *names, unsigned *without, status *st)
         while (i < PLAN_PASSES && (strlen(plan_passes[i]) != n || strncmp(plan_passes[i], names, n)))
             i++;
         if (n && i == PLAN_PASSES)
-            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, pointwise, recompute, inplace, slices", (int)n, names);
+            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
         *without |= n ? 1u << i : 0;
         names += n + (names[n] != 0);
     }
@@ -327,6 +327,38 @@ static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
 
 /* -- memory ---------------------------------------------------------------------------------------------------------------- */
 
+static unsigned narrow_in(const plan_step *s) { return s->kernel && s->kernel->narrow ? s->kernel->narrow(&s->call) : 0; }
+
+/* Results that every kernel which touches them can hold as bfloat16 lie so in memory, where products round them anyway. */
+static void narrow_results(plan *p)
+{
+    bool *wide = calloc((size_t)p->bufs + 1, sizeof *wide);
+    if (!wide)
+        return;                                                   /* only time is lost */
+    for (int i = 0; i < p->outputs; i++)
+        if (p->output_place[i].root >= 0)
+            wide[p->output_place[i].root] = true;
+    for (int i = 0; i < p->steps; i++) {
+        const int n = p->step[i].call.n_in;
+        const unsigned can = narrow_in(&p->step[i]);
+        for (int k = 0; k <= n; k++)
+            if (p->from[i][k].root >= 0 && !(k < n ? k < 31 && can >> k & 1 : can & NARROW_RESULT))
+                wide[p->from[i][k].root] = true;
+    }
+    for (int i = 0; i < p->steps; i++) {
+        const int n = p->step[i].call.n_in;
+        for (int k = 0; k <= n; k++) {
+            const int root = p->from[i][k].root;
+            tg_tensor *t = k < n ? &p->step[i].in[k] : &p->step[i].call.out;
+            if (root >= 0 && !wide[root])
+                t->dtype = TG_BFLOAT;
+            if (root >= 0 && !wide[root] && k == n)
+                p->buf[root].bytes /= 2;
+        }
+    }
+    free(wide);
+}
+
 static bool same_memory(const tg_tensor *a, const tg_tensor *b)
 {
     return tg_same(a->shape, b->shape) && !memcmp(a->stride, b->stride, sizeof a->stride);
@@ -381,6 +413,8 @@ static void merge_in_place(plan *p)
 
 static bool place_buffers(plan *p)
 {
+    if (p->o.precision == TG_BF16 && !(p->o.without >> PASS_NARROW & 1))
+        narrow_results(p);
     if (!(p->o.without >> PASS_INPLACE & 1))
         merge_in_place(p);
     size_t need = plan_memory(p->buf, p->bufs, p->st), scratch = 0, patches = 0;
@@ -406,7 +440,7 @@ static bool place_buffers(plan *p)
             place at = p->from[i][k];
             tg_tensor *t = k < c->n_in ? &p->step[i].in[k] : &c->out;
             if (at.root >= 0)
-                t->data = (float *)(void *)(p->arena + p->buf[at.root].offset) + at.offset;
+                t->data = tg_at(p->arena + p->buf[at.root].offset, t->dtype, at.offset);
             else if (at.root != ROOT_CONST)
                 p->patch[p->patches++] = (patch){ .tensor = t, .input = -1 - at.root, .offset = at.offset };
         }
@@ -575,7 +609,7 @@ void plan_print(FILE *f, const plan *p)
         char text[256] = "";
         if (s->call.op->describe && s->call.attr)
             s->call.op->describe(s->call.attr, text, sizeof text);
-        fprintf(f, "%4d  %-12s %-24s %-20s at %9zu  %s%s%s%s\n", i, s->call.op->name, s->kernel ? s->kernel->name : "ref",
-                tg_str(s->shape), p->buf[at->root].offset, s->where, text[0] ? "  [" : "", text, text[0] ? "]" : "");
+        fprintf(f, "%4d  %-12s %-24s %-20s at %9zu%s  %s%s%s%s\n", i, s->call.op->name, s->kernel ? s->kernel->name : "ref", tg_str(s->shape),
+                p->buf[at->root].offset, s->call.out.dtype == TG_BFLOAT ? " bf16" : "", s->where, text[0] ? "  [" : "", text, text[0] ? "]" : "");
     }
 }

@@ -15,7 +15,7 @@ typedef struct plan_source {
 } plan_source;
 
 /* Each may be left out, and the results stay the same but for rounding. */
-typedef enum plan_pass { PASS_FUSE, PASS_EXPAND, PASS_POINTWISE, PASS_DOTS, PASS_RECOMPUTE, PASS_INPLACE, PASS_SLICES, PLAN_PASSES } plan_pass;
+typedef enum plan_pass { PASS_FUSE, PASS_EXPAND, PASS_POINTWISE, PASS_DOTS, PASS_RECOMPUTE, PASS_NARROW, PASS_INPLACE, PASS_SLICES, PLAN_PASSES } plan_pass;
 extern const char *const plan_passes[PLAN_PASSES];           /* "fuse", ... */
 /* Bits of names with commas or blanks between, NULL: none.  False: no such name, with a status that names all. */
 bool plan_without(const char *names, unsigned *without, status *st);

@@ -75,11 +75,13 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 /* -- a block ------------------------------------------------------------------------------------------------------- */
 
 /* m x n results of rows of k numbers. */
-static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, const float *a, int64_t sa,
-                     const float *b, float *y, int64_t sy, char *place)
+static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, const void *a, tg_dtype of, int64_t sa,
+                     const float *b, void *y, tg_dtype out_of, int64_t sy, char *place)
 {
-    struct gemm_rows from = { a, sa };
+    struct gemm_rows from = { a, sa, of };
     gemm g = { .v = s->v,
+               .of = of,
+               .out_of = out_of,
                .m = m,
                .n = n,
                .taps = 1,
@@ -110,16 +112,26 @@ static void block(const struct heads *w, int64_t b, int64_t h, int64_t from, int
     float *keys = (float *)(void *)mine, *values = (float *)(void *)(mine + s->keys);
     float *weights = (float *)(void *)(mine + s->keys + s->values);
     char *place = mine + s->keys + s->values + s->weights;
-    const float *x = (const float *)q->data + b * q->stride[0] + h * q->stride[1] + from * q->stride[2];
-    float *to_y = (float *)y->data + b * y->stride[0] + h * y->stride[1] + from * y->stride[2];
+    const void *x = tg_at(q->data, q->dtype, b * q->stride[0] + h * q->stride[1] + from * q->stride[2]);
+    void *to_y = tg_at(y->data, y->dtype, b * y->stride[0] + h * y->stride[1] + from * y->stride[2]);
 
-    multiply(s, to - from, m, d, s->key_vecs, x, q->stride[2], keys, weights, s->room, place);
+    multiply(s, to - from, m, d, s->key_vecs, x, q->dtype, q->stride[2], keys, weights, TG_F32, s->room, place);
     for (int64_t i = from; i < to; i++) {
         const float *add = bias ? (const float *)bias->data + b % attention_biases(bias->shape) * bias_stride(bias, 4) + h * bias_stride(bias, 3)
                                   + i * bias_stride(bias, 2) : NULL;
         w->v->scaled_softmax(weights + (i - from) * s->room, w->scale, add, m);
     }
-    multiply(s, to - from, e, m, s->value_vecs, weights, s->room, values, to_y, y->stride[2], place);
+    multiply(s, to - from, e, m, s->value_vecs, weights, TG_F32, s->room, values, to_y, y->dtype, y->stride[2], place);
+}
+
+/* One head's keys or values, of which number p of column j lies at p * sp + j * sj. */
+static void pack(const state *s, const tg_tensor *t, int64_t b, int64_t h, int64_t k, int64_t n, int64_t sp, int64_t sj, int vecs, char *to)
+{
+    const void *from = tg_at(t->data, t->dtype, b * t->stride[0] + h * t->stride[1]);
+    if (t->dtype == TG_BFLOAT)
+        s->v->pack_narrow(from, k, n, sp, sj, vecs * s->v->width, (float *)(void *)to);
+    else
+        s->v->pack(from, k, n, sp, sj, vecs * s->v->width, (float *)(void *)to);
 }
 
 static void work(void *arg, int64_t from, int64_t to)
@@ -134,10 +146,8 @@ static void work(void *arg, int64_t from, int64_t to)
     for (int64_t i = from; i < to; i++) {
         int64_t head = i / w->blocks, b = head / heads, h = head % heads, row = i % w->blocks * s->rows;
         if (head != last) {
-            s->v->pack((const float *)k->data + b * k->stride[0] + h * k->stride[1], k->shape.dim[3], k->shape.dim[2],
-                       k->stride[3], k->stride[2], s->key_vecs * s->v->width, (float *)(void *)mine);
-            s->v->pack((const float *)v->data + b * v->stride[0] + h * v->stride[1], v->shape.dim[2], v->shape.dim[3],
-                       v->stride[2], v->stride[3], s->value_vecs * s->v->width, (float *)(void *)(mine + s->keys));
+            pack(s, k, b, h, k->shape.dim[3], k->shape.dim[2], k->stride[3], k->stride[2], s->key_vecs, mine);
+            pack(s, v, b, h, v->shape.dim[2], v->shape.dim[3], v->stride[2], v->stride[3], s->value_vecs, mine + s->keys);
             last = head;
         }
         block(w, b, h, row, row + s->rows < n ? row + s->rows : n, mine);
@@ -158,6 +168,7 @@ static void run(const tg_call *c)
 }
 
 static void release(void *s) { free(s); }
+static unsigned narrow(const tg_call *c) { return c->precision == TG_BF16 && gemm_packs(c->precision) ? NARROW_RESULT | 7 : 0; }
 
 const tg_kernel kernel_attention = { .op = "attention",
                                      .name = "cpu.attention",
@@ -166,4 +177,5 @@ const tg_kernel kernel_attention = { .op = "attention",
                                      .prepare = prepare,
                                      .run = run,
                                      .apart = gemm_packs,
-                                     .release = release };
+                                     .release = release,
+                                     .narrow = narrow };

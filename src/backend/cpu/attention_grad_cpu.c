@@ -134,7 +134,7 @@ static const float *head_of(const tg_tensor *t, int64_t b, int64_t h)
 static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, const float *x, int64_t sx, const float *right,
                      float *y, int64_t sy, char *place)
 {
-    struct gemm_rows from = { x, sx };
+    struct gemm_rows from = { x, sx, TG_F32 };
     gemm g = { .v = s->v, .m = m, .n = n, .taps = 1, .run = k, .vecs = vecs, .b = right, .rows = gemm_rows, .ctx = &from, .out = y,
                .out_rows = { 1, { m }, { sy } } };
     gemm_part(&g, 0, m, 0, (n + vecs * s->v->width - 1) / (vecs * s->v->width), place);

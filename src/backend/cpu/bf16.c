@@ -21,7 +21,7 @@ static bool multiplies(const gemm_vec *v, float left, float right)
     const int64_t room = gemm_packed(v, K, N);
     float *a = calloc((size_t)(M * K + K * N + M * N), sizeof *a), *b = a + M * K, *y = b + K * N;
     float *pack = aligned_bytes((size_t)room * sizeof *pack);
-    struct gemm_rows rows = { a, K };
+    struct gemm_rows rows = { a, K, TG_F32 };
     gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N), .b = pack, .rows = gemm_rows, .ctx = &rows,
                .out = y, .out_rows = { 1, { M }, { N } } };
     char *place = aligned_bytes(gemm_scratch(v, g.vecs, 1, K, 1));

@@ -194,18 +194,19 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 /* -- rows ---------------------------------------------------------------------------------------------------------- */
 
 struct image {
-    const float *x;
-    int64_t stride[3], h, w, oh, ow;        /* of n, h, w */
+    const char *x;
+    int64_t stride[3], h, w, oh, ow;        /* of n, h, w: in bytes */
     int64_t kh, kw, step[2], pad[2], dilation[2];
-    const float *zeros;
+    const void *zeros;
 };
 
-static void rows(const void *ctx, int64_t from, int count, const float **row)
+static void rows(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct image *m = ctx;
     int64_t ox = from % m->ow, oy = from / m->ow % m->oh, n = from / m->ow / m->oh;
     for (int i = 0; i < count; i++) {
-        const float *x = m->x + n * m->stride[0], **p = row + i;
+        const char *x = m->x + n * m->stride[0];
+        const void **p = row + i;
         int64_t y = oy * m->step[0] - m->pad[0], left = ox * m->step[1] - m->pad[1];
         for (int64_t a = 0; a < m->kh; a++, y += m->dilation[0]) {
             bool in_y = y >= 0 && y < m->h;
@@ -222,12 +223,12 @@ static void rows(const void *ctx, int64_t from, int count, const float **row)
 }
 
 /* Of the padded copy of one image: nothing is outside. */
-static void rows_inside(const void *ctx, int64_t from, int count, const float **row)
+static void rows_inside(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct image *m = ctx;
     const int64_t tap = m->dilation[0] * m->stride[1], right = m->step[1] * m->stride[2];
     int64_t ox = from % m->ow, oy = from / m->ow;
-    const float *x = m->x + oy * m->step[0] * m->stride[1] + ox * right;
+    const char *x = m->x + oy * m->step[0] * m->stride[1] + ox * right;
     for (int i = 0; i < count; i++, x += right) {
         for (int64_t a = 0; a < m->kh; a++)
             row[a * count + i] = x + a * tap;
@@ -242,8 +243,9 @@ static struct image image_of(const conv_state *s, const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const int64_t size = tg_size(x->dtype);
     return (struct image){
-        .x = x->data, .stride = { x->stride[0], x->stride[2], x->stride[3] },
+        .x = x->data, .stride = { x->stride[0] * size, x->stride[2] * size, x->stride[3] * size },
         .h = x->shape.dim[2], .w = x->shape.dim[3], .oh = c->out.shape.dim[2], .ow = c->out.shape.dim[3],
         .kh = w->shape.dim[2], .kw = s->rows_joined ? 1 : w->shape.dim[3],
         .step = { a->stride[0], a->stride[1] }, .pad = { a->pad[0], a->pad[1] },
@@ -299,17 +301,17 @@ static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct im
     const conv2d_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *residual = epilogue_residual(c, &a->e);
 
-    m->x = copy;
-    m->stride[1] = s->copy_w * x->shape.dim[1];
-    m->stride[2] = x->shape.dim[1];
+    m->x = (const char *)copy;
+    m->stride[2] = x->shape.dim[1] * (int64_t)sizeof *copy;
+    m->stride[1] = s->copy_w * m->stride[2];
     m->h = s->copy_h, m->w = s->copy_w;
     m->pad[0] = m->pad[1] = 0;
     for (int64_t n = 0; n < x->shape.dim[0]; n++) {
         struct copy k = { (const float *)x->data + n * x->stride[0], x, s, a->pad, copy };
         pool_run(c->pool, s->copy_h, 8, copy_rows, &k);
-        g->out = (float *)c->out.data + n * c->out.stride[0];
+        g->out = tg_at(c->out.data, c->out.dtype, n * c->out.stride[0]);
         if (residual)
-            g->residual = (const float *)residual->data + n * residual->stride[0];
+            g->residual = tg_at(residual->data, residual->dtype, n * residual->stride[0]);
         gemm_run(g, c->pool);
     }
 }
@@ -346,7 +348,7 @@ static void run(const tg_call *c)
         return;
     }
     rowmap pixel = rowmap_nhw(&c->in[0]);
-    struct gemm_rows lines = { m.x, pixel.rank ? pixel.stride[0] : 0 };
+    struct gemm_rows lines = { m.x, pixel.rank ? pixel.stride[0] : 0, c->in[0].dtype };
     if (s->pointwise) {
         g.rows = gemm_rows;
         g.ctx = &lines;
@@ -355,17 +357,23 @@ static void run(const tg_call *c)
         if (i) {
             g.b = s->more[i].b;
             g.bias = s->more[i].bias;
-            m.x += s->run;
-            lines.x += s->run;
-            g.out += s->p.n;
+            m.x = lines.x = tg_at(m.x, g.of, s->run);
+            g.out = tg_at(g.out, g.out_of, s->p.n);
             if (residual)
-                g.residual += s->p.n;
+                g.residual = tg_at(g.residual, g.residual_of, s->p.n);
         }
         gemm_run(&g, c->pool);
     }
 }
 
+static unsigned narrow(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const conv_state *s = c->state;
+    return product_narrow(c, &a->e) & ~(s->padded ? 1u : 0);
+}
+
 const tg_kernel kernel_conv2d = {
     .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = gemm_packs, .release = release, .repack = true
+    .apart = gemm_packs, .release = release, .repack = true, .narrow = narrow
 };

@@ -136,12 +136,13 @@ static void pack_phase(const packing *p)
 
 struct image { const float *dy, *zeros; int64_t stride[3], h, w; phase y, x; };
 
-static void rows(const void *ctx, int64_t from, int count, const float **row)
+static void rows(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct image *m = ctx;
     int64_t x = from % m->x.size, y = from / m->x.size % m->y.size, n = from / m->x.size / m->y.size;
     for (int i = 0; i < count; i++) {
-        const float *image = m->dy + n * m->stride[0], **p = row + i;
+        const float *image = m->dy + n * m->stride[0];
+        const void **p = row + i;
         for (int k = 0; k < m->y.taps; k++) {
             int64_t r = y + m->y.move[k];
             for (int l = 0; l < m->x.taps; l++, p += count) {
@@ -168,7 +169,7 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     struct image m = { dy->data, (float *)(void *)(room + s->packed + s->ordered), { dy->stride[0], dy->stride[2], dy->stride[3] },
                        dy->shape.dim[2], dy->shape.dim[3], p.y, p.x };
     rowmap pixel = rowmap_nhw(dy);
-    struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0 };
+    struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0, TG_F32 };
     gemm g = { .v = s->v, .m = dx->shape.dim[0] * p.y.size * p.x.size, .n = s->in, .taps = p.y.taps * p.x.taps,
                .run = s->out, .vecs = s->vecs, .b = c->scratch, .rows = rows, .ctx = &m, .scratch = room + s->packed + s->ordered + s->zeros,
                .out = (float *)dx->data + at_y * dx->stride[2] + at_x * dx->stride[3] };
@@ -193,9 +194,9 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     for (int i = 0; i < a->groups; i++) {
         gemm_run(&g, c->pool);
         g.b += gemm_packed(s->v, g.taps * s->out, s->in);
-        g.out += s->in;
+        g.out = (float *)g.out + s->in;
         m.dy += s->out;
-        lines_of_dy.x += s->out;
+        lines_of_dy.x = (const float *)lines_of_dy.x + s->out;
     }
 }
 

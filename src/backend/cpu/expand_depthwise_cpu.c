@@ -130,7 +130,7 @@ static void piece(const tg_call *c, int64_t n, int64_t from, int64_t to, int64_t
     float *middle = (float *)(void *)(scratch + s->place_bytes);
 
     if (bottom > top) {
-        struct gemm_rows pixels = { (const float *)x->data + n * x->stride[0] + top * x->stride[2], x->stride[3] };
+        struct gemm_rows pixels = { (const float *)x->data + n * x->stride[0] + top * x->stride[2], x->stride[3], TG_F32 };
         gemm g = { .v = s->v, .m = (bottom - top) * width, .n = channels, .taps = 1, .run = k, .vecs = PANEL_VECS,
                    .b = s->b + gemm_packed(s->v, k, begin), .bias = s->bias + begin, .rows = gemm_rows, .ctx = &pixels, .out = middle,
                    .out_rows = { .rank = 1, .dim = { (bottom - top) * width }, .stride = { channels } }, .f = s->f };

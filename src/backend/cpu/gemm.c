@@ -74,11 +74,11 @@ void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets)
     }
 }
 
-void gemm_rows(const void *ctx, int64_t from, int count, const float **row)
+void gemm_rows(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct gemm_rows *r = ctx;
     for (int i = 0; i < count; i++)
-        row[i] = r->x + (from + i) * r->stride;
+        row[i] = tg_at(r->x, r->of, (from + i) * r->stride);
 }
 
 /* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least. */
@@ -155,16 +155,19 @@ size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int 
 }
 
 /* Packed rows of a tile, and where each begins. */
-static void pack_rows(const gemm *g, int64_t from, int rows, const float **row, const float **begin, char *to)
+static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, const void **begin, char *to)
 {
     const int64_t step = pitch(g->v, g->taps * g->run);
     for (int i = 0; i < rows; i += TILE_ROWS) {
         int count = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
         g->rows(g->ctx, from + i, count, row);
-        g->v->left(row, count, g->taps, g->run, g->step ? g->step : 1, i, step, to);
+        if (g->of == TG_BFLOAT)
+            g->v->left_narrow(row, count, g->taps, g->run, i, to);
+        else
+            g->v->left((const float *const *)row, count, g->taps, g->run, g->step ? g->step : 1, i, step, to);
     }
     for (int i = 0; i < rows; i++)
-        begin[i] = (const float *)(void *)(to + i * step);
+        begin[i] = to + i * step;
 }
 
 /* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already. */
@@ -174,17 +177,16 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     const int panel = g->vecs * g->v->width;
     const int64_t k = g->taps * g->run, step = pitch(g->v, k);
     int64_t *offset = (int64_t *)(void *)place;
-    float **out = (float **)(offset + BLOCK_ROWS);
-    const float **residual = (const float **)(out + BLOCK_ROWS), **begin = residual + BLOCK_ROWS,
-                **row = begin + BLOCK_ROWS;
+    void **out = (void **)(offset + BLOCK_ROWS);
+    const void **residual = (const void **)(out + BLOCK_ROWS), **begin = residual + BLOCK_ROWS, **row = begin + BLOCK_ROWS;
 
     rowmap_offsets(&g->out_rows, from, rows, offset);
     for (int i = 0; i < rows; i++)
-        out[i] = g->out + offset[i];
+        out[i] = tg_at(g->out, g->out_of, offset[i]);
     if (g->residual) {
         rowmap_offsets(&g->residual_rows, from, rows, offset);
         for (int i = 0; i < rows; i++)
-            residual[i] = g->residual + offset[i];
+            residual[i] = tg_at(g->residual, g->residual_of, offset[i]);
     }
     int start[BLOCK_ROWS + 1];
     for (int t = 0; t <= tiles; t++)
@@ -201,7 +203,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     const int64_t rows_piece = (most * (int64_t)sizeof(float) + panels - 1) / panels;
     const int64_t panel_piece = (panel * (int64_t)g->v->bytes + tiles - 1) / tiles;
     gemm_tile tile = { .taps = g->v->left ? 1 : g->taps, .run = g->v->left ? k : g->run, .bias = g->bias,
-                       .act_first = g->act_first, .add = g->add, .f = g->f };
+                       .act_first = g->act_first, .add = g->add, .narrow_out = g->out_of == TG_BFLOAT,
+                       .narrow_residual = g->residual_of == TG_BFLOAT, .f = g->f };
     int64_t p = first;
     if (g->v->begin)
         g->v->begin();
@@ -214,9 +217,9 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             tile.columns = (int)(g->n - tile.column);
             vecs = (tile.columns + g->v->width - 1) / g->v->width;
         }
-        tile.row = g->v->left ? begin + at : row + at * g->taps;
-        tile.out = out + at;
-        tile.residual = g->residual ? residual + at : NULL;
+        tile.row = (const float *const *)(g->v->left ? begin + at : row + at * g->taps);
+        tile.out = (float *const *)(out + at);
+        tile.residual = g->residual ? (const float *const *)(residual + at) : NULL;
         tile.b = g->b + tile.column * column_bytes / (int64_t)sizeof(float);
         tile.ahead = (const char *)tile.b;
         tile.ahead_step = 0;

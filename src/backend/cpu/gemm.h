@@ -2,6 +2,7 @@
 #ifndef GEMM_H
 #define GEMM_H
 #include "base/threads.h"
+#include "graph/graph.h"
 #include "vec.h"
 
 /* Rows numbered in row-major order of some axes: where each begins. */
@@ -16,14 +17,16 @@ typedef struct gemm {
     int64_t m, n, taps, run;    /* k = taps * run */
     int vecs;                   /* width of a panel in vectors: gemm_panel */
     const float *b, *bias;      /* packed; bias filled up to whole vectors, or NULL */
+    /* What the rows, the residual and the result are in memory: floats, or bfloat16 where v packs (gemm_packs). */
+    tg_dtype of, residual_of, out_of;
     /* Where tap t of row from + i lies: row[t * count + i]. */
-    void (*rows)(const void *ctx, int64_t from, int count, const float **row);
+    void (*rows)(const void *ctx, int64_t from, int count, const void **row);
     const void *ctx;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
     bool add;                   /* to what out holds; no bias then */
-    float *out;
+    void *out;
     rowmap out_rows;
-    const float *residual;      /* NULL: none */
+    const void *residual;       /* NULL: none */
     rowmap residual_rows;
     bool act_first;
     act f;
@@ -31,8 +34,8 @@ typedef struct gemm {
 } gemm;
 
 /* Rows for .rows that lie one stride apart. */
-struct gemm_rows { const float *x; int64_t stride; };
-void gemm_rows(const void *ctx, int64_t from, int count, const float **row);
+struct gemm_rows { const void *x; int64_t stride; tg_dtype of; };
+void gemm_rows(const void *ctx, int64_t from, int count, const void **row);
 
 const gemm_vec *gemm_for(tg_precision p);                              /* how this machine does such products: bf16.c */
 const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v);       /* from now on by v, for tests of it; returns what it was */

@@ -3,7 +3,7 @@
  * Compiled once for each (VEC_ISA: amx, dot; see CMakeLists.txt), and for tests once more over instructions written in C.
  * Both take operands packed alike, in slabs of 32 numbers of k, filled up with zeros:
  *   left, of up to 32 rows: [part][slab][row][32]; right, of one or two vectors: [part][slab][vector][16 pairs][16 columns][2]
- * The parts are the number rounded, and for bf16x3 what is left of it, rounded: hi hi + hi lo + lo hi is then as exact as
+ * Rows, residuals and results may be of bfloat16 in memory already.  The parts are the number rounded, and for bf16x3 what is left of it, rounded: hi hi + hi lo + lo hi is then as exact as
  * single precision for networks.  Sums are in single precision.
  */
 #include "simd.h"
@@ -19,6 +19,9 @@ enum { ROWS = 32, DEEP = 32, PAIRS = 16, LEFT = ROWS * DEEP, RIGHT = DEEP * VW }
 _Static_assert(DEEP == 2 * VW, "a row of a slab is two vectors of floats");
 typedef int16_t vh __attribute__((vector_size(VEC_BYTES)));            /* a row of a slab */
 
+/* 2^r for 0 <= r < 1. */
+INLINE vf powers(vf r) { return ((vset(7.896726e-2f) * r + vset(.22469316f)) * r + vset(.69632477f)) * r + vset(.99990029f); }
+
 /* -- packing ---------------------------------------------------------------------------------------------------------- */
 
 #ifdef BF16_EMULATED
@@ -33,6 +36,25 @@ INLINE vh halves(vf a, vf b)
     return r;
 }
 INLINE void put(uint16_t *to, vh v, int n) { memcpy(to, &v, (size_t)n * sizeof *to); }
+INLINE vh get(const uint16_t *from, int n)
+{
+    vh v = { 0 };
+    memcpy(&v, from, (size_t)n * sizeof *from);
+    return v;
+}
+INLINE vf wide(const uint16_t *from, int n)
+{
+    vi v = { 0 };
+    for (int i = 0; i < n; i++)
+        v[i] = (int32_t)((uint32_t)from[i] << 16);
+    return (vf)v;
+}
+INLINE vf power(vf x)
+{
+    vf n = vround(vclamp(x, vset(-126.f), vset(126.f)) - vset(.5f));
+    return powers(x - n) * vpow2(n);
+}
+INLINE vf inverse(vf x) { return vset(1.f) / x; }
 #else
 /* Rounded as vbfloat does, but that subnormal numbers become zero, which the products take them for.  As floats; in turn, one of
  * a and one of b; a's, then b's. */
@@ -44,6 +66,14 @@ INLINE vi pair(vf a, vf b)
     return (vi)_mm512_permutexvar_epi16((__m512i)turns, (__m512i)halves(a, b));
 }
 INLINE void put(uint16_t *to, vh v, int n) { _mm512_mask_storeu_epi16(to, (__mmask32)((UINT64_C(1) << n) - 1), (__m512i)v); }
+INLINE vh get(const uint16_t *from, int n) { return (vh)_mm512_maskz_loadu_epi16((__mmask32)((UINT64_C(1) << n) - 1), from); }
+INLINE vf wide(const uint16_t *from, int n)             /* a vector of bfloat16 as floats */
+{
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), from)), 16);
+}
+/* 2^x and 1 / x, to one part in ten thousand: for results that are rounded to one in three hundred. */
+INLINE vf power(vf x) { return (vf)_mm512_scalef_ps((__m512)powers((vf)_mm512_reduce_ps((__m512)x, 9)), (__m512)x); }
+INLINE vf inverse(vf x) { return (vf)_mm512_rcp14_ps((__m512)x); }
 #endif
 
 /* What rounding leaves; nothing of an infinity. */
@@ -121,6 +151,30 @@ INLINE void left_any(const float *const *row, int count, int64_t taps, int64_t r
     }
 }
 
+/* Rows that are bfloat16 already. */
+static void left_narrow(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed)
+{
+    const int64_t slabs = (taps * run + DEEP - 1) / DEEP;
+    for (int i = 0; i < count; i++) {
+        uint16_t *to = (uint16_t *)packed + (at + i) * DEEP;
+        int64_t place = 0;
+        for (int64_t t = 0; t < taps; t++) {
+            const uint16_t *from = row[t * count + i];
+            int64_t p = 0;
+            if (place % DEEP == 0)
+                for (; p + DEEP <= run; p += DEEP, place += DEEP)
+                    put(to + place / DEEP * LEFT, get(from + p, DEEP), DEEP);
+            for (int64_t n; p < run; p += n, place += n) {
+                int64_t in = place % DEEP;
+                n = DEEP - in < run - p ? DEEP - in : run - p;
+                put(to + place / DEEP * LEFT + in, get(from + p, (int)n), (int)n);
+            }
+        }
+        if (place % DEEP)
+            memset(to + (slabs - 1) * LEFT + place % DEEP, 0, (size_t)(DEEP - place % DEEP) * sizeof *to);
+    }
+}
+
 /* DEEP x VW numbers of b, of which k x n are there, zeros else. */
 static void gather(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, float *to)
 {
@@ -157,6 +211,41 @@ INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t s
                 if (parts > 1)
                     vstore(to + slabs * vecs * RIGHT / 2 + q * VW, (vf)pair(rest(x), rest(y)));
             }
+        }
+    }
+}
+
+/* Pairs of up to VW columns, of which a slab's first `deep` numbers are there, into [16 pairs][16 columns][2]. */
+static void pairs_of(const uint16_t *b, int deep, int across, int64_t sk, int64_t sn, float *to)
+{
+    if (sn == 1)
+        for (int q = 0; q < PAIRS; q++) {
+            vi x = 2 * q < deep ? (vi)wide(b + 2 * q * sk, across) : vseti(0), y = 2 * q + 1 < deep ? (vi)wide(b + (2 * q + 1) * sk, across) : vseti(0);
+            vstore(to + q * VW, (vf)((x >> 16 & vseti(0xffff)) | y));
+        }
+    else if (sk == 1 && sn % 2 == 0 && deep == DEEP && across == VW)         /* pairs lie side by side: as numbers of 32 bits */
+        for (int q = 0; q < PAIRS; q += BLOCK)
+            for (int j = 0; j < VW; j += BLOCK)
+                vtranspose((const float *)(const void *)(b + 2 * q + j * sn), sn / 2, to + q * VW + j, VW);
+    else {
+        uint16_t pair[PAIRS][VW][2] = { 0 };
+        for (int p = 0; p < deep; p++)
+            for (int j = 0; j < across; j++)
+                pair[p / 2][j][p % 2] = b[p * sk + j * sn];
+        memcpy(to, pair, sizeof pair);
+    }
+}
+
+static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
+{
+    const uint16_t *b = from;
+    const int64_t slabs = (k + DEEP - 1) / DEEP;
+    for (int64_t j = 0; j < n; j += panel) {
+        int64_t columns = n - j < panel ? n - j : panel, vecs = (columns + VW - 1) / VW;
+        for (int64_t i = 0; i < slabs * vecs; i++) {
+            int64_t p = i / vecs * DEEP, c = j + i % vecs * VW;
+            pairs_of(b + p * sk + c * sn, k - p < DEEP ? (int)(k - p) : DEEP, n - c < VW ? (int)(n - c) : VW, sk, sn,
+                     packed + j * slabs * DEEP / 2 + i * RIGHT / 2);
         }
     }
 }
@@ -328,7 +417,7 @@ static void leave_ragged(const gemm_tile *t, int rows, int vecs, const float *su
 }
 
 /* From the sums to the results: bias, residual and clamps here, dearer functions after. */
-static void leave(const gemm_tile *t, int rows, int vecs, const float *sum)
+static void leave_wide(const gemm_tile *t, int rows, int vecs, const float *sum)
 {
     const vf lo = vset(t->f.kind == ACT_CLAMP ? t->f.a : -INFINITY), hi = vset(t->f.kind == ACT_CLAMP ? t->f.b : INFINITY);
     float *const *residual = t->act_first ? NULL : (float *const *)t->residual, *const *more = t->add ? t->out : residual;
@@ -346,12 +435,99 @@ static void leave(const gemm_tile *t, int rows, int vecs, const float *sum)
         VEC_PICK(gemm_vec)->finish(t, rows);
 }
 
+/* sigmoid(y), y = x (a + b x^2 + c x^4), and x times it, are what these functions are, or as good as: GELU is fitted, 3e-5 of
+ * itself. */
+typedef struct quick { float a, b, c; bool times; } quick;
+static bool quick_of(act_kind kind, quick *q)
+{
+    const float e = 1.44269504f;                        /* powers are of two */
+    switch (kind) {
+    case ACT_SIGMOID:    *q = (quick){ e, 0, 0, false }; return true;
+    case ACT_SILU:       *q = (quick){ e, 0, 0, true }; return true;
+    case ACT_QUICK_GELU: *q = (quick){ 1.702f * e, 0, 0, true }; return true;
+    case ACT_GELU:       *q = (quick){ 2.30111759f, .106779132f, -1.01481661e-3f, true }; return true;
+    case ACT_GELU_TANH:  *q = (quick){ 1.59576912f * e, .0713548163f * e, 0, true }; return true;
+    default:             return false;
+    }
+}
+
+INLINE vf quickly(const quick *q, vf x, const bool even)
+{
+    vf near = x, slope = vset(-q->a);
+    if (even) {                                         /* beyond 8 the fit turns, and the function is x or nothing */
+        near = vclamp(x, vset(-8.f), vset(8.f));
+        vf s = near * near;
+        slope = (vset(-q->c) * s - vset(q->b)) * s + slope;
+    }
+    vf y = inverse(vset(1.f) + power(near * slope));
+    return q->times ? x * y : y;
+}
+
+/* Rows of results as bfloat16: whole vectors in pairs; `residual`, unless it is NULL, is added before f. */
+INLINE void leave_pairs(const gemm_tile *t, int rows, const float *sum, const bool more, const quick *q, const bool even)
+{
+    const int n = t->columns;
+    const vf lo = vset(t->f.kind == ACT_CLAMP ? t->f.a : -INFINITY), hi = vset(t->f.kind == ACT_CLAMP ? t->f.b : INFINITY);
+    const vf bias[2] = { t->bias ? vload(t->bias + t->column) : vset(0.f), t->bias ? vload(t->bias + t->column + VW) : vset(0.f) };
+    for (int i = 0; i < rows; i++, sum += 2 * VW) {
+        vf v[2];
+        UNROLL for (int j = 0; j < 2; j++) {
+            v[j] = vload(sum + j * VW) + bias[j];
+            if (more)
+                v[j] += wide((const uint16_t *)(const void *)t->residual[i] + t->column + j * VW, j ? n - VW : VW);
+            v[j] = q ? quickly(q, v[j], even) : vclamp(v[j], lo, hi);
+        }
+        put((uint16_t *)(void *)t->out[i] + t->column, halves(v[0], v[1]), n);
+    }
+}
+
+/* Residual or result are bfloat16: what leave_pairs does not do goes through rows of floats. */
+static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows, int vecs, float *sum)
+{
+    quick q;
+    const bool curved = t->f.kind > ACT_CLAMP, pairs = t->narrow_out && vecs > 1 && (!t->residual || (t->narrow_residual && !t->act_first));
+    if (pairs && !curved && t->residual)
+        leave_pairs(t, rows, sum, true, NULL, false);
+    else if (pairs && !curved)
+        leave_pairs(t, rows, sum, false, NULL, false);
+    else if (pairs && !t->residual && quick_of(t->f.kind, &q) && (q.b != 0 || q.c != 0))
+        leave_pairs(t, rows, sum, false, &q, true);
+    else if (pairs && !t->residual && quick_of(t->f.kind, &q))
+        leave_pairs(t, rows, sum, false, &q, false);
+    else {
+        _Alignas(64) float more[ROWS][2 * VW];
+        float *out[ROWS];
+        const float *residual[ROWS];
+        for (int i = 0; i < rows; i++) {
+            out[i] = t->narrow_out ? sum + i * 2 * VW : t->out[i] + t->column;
+            residual[i] = more[i];
+            for (int j = 0; j < vecs && t->residual; j++) {
+                int n = t->columns - j * VW < VW ? t->columns - j * VW : VW;
+                const void *from = t->residual[i];
+                vstore(more[i] + j * VW, t->narrow_residual ? wide((const uint16_t *)from + t->column + j * VW, n)
+                                                            : vload_n((const float *)from + t->column + j * VW, n));
+            }
+        }
+        gemm_tile u = *t;
+        u.column = 0;
+        u.out = out;
+        u.bias = t->bias ? t->bias + t->column : NULL;
+        u.residual = t->residual ? residual : NULL;
+        leave_wide(&u, rows, vecs, sum);
+        for (int i = 0; i < rows && t->narrow_out; i++)
+            put((uint16_t *)(void *)t->out[i] + t->column, halves(vload(out[i]), vecs > 1 ? vload(out[i] + VW) : vset(0.f)), t->columns);
+    }
+}
+
 INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 {
     _Alignas(64) float sum[ROWS * 2 * VW];
     multiply((const uint16_t *)(const void *)t->row[0], (const uint16_t *)(const void *)t->b, (t->run + DEEP - 1) / DEEP, rows, vecs,
              parts, sum);
-    leave(t, rows, vecs, sum);
+    if (t->narrow_out || t->narrow_residual)
+        leave_narrow(t, rows, vecs, sum);
+    else
+        leave_wide(t, rows, vecs, sum);
 }
 
 #define TABLE(name, parts) \
@@ -369,7 +545,7 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs) { tile_any(t, rows, vecs, parts); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

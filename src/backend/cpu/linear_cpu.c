@@ -37,15 +37,15 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     return true;
 }
 
-struct rows { const float *x; const rowmap *map; };
+struct rows { const tg_tensor *x; const rowmap *map; };
 
-static void rows(const void *ctx, int64_t from, int count, const float **row)
+static void rows(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct rows *r = ctx;
     int64_t offset[TILE_ROWS];
     rowmap_offsets(r->map, from, count, offset);
     for (int i = 0; i < count; i++)
-        row[i] = r->x + offset[i];
+        row[i] = tg_at(r->x->data, r->x->dtype, offset[i]);
 }
 
 static void run(const tg_call *c)
@@ -54,7 +54,7 @@ static void run(const tg_call *c)
     const linear_state *s = c->state;
     const tg_tensor *w = &c->in[1], *residual = epilogue_residual(c, &a->e);
     int last = c->out.shape.rank - 1;
-    struct rows from = { c->in[0].data, &s->x };
+    struct rows from = { &c->in[0], &s->x };
     gemm g = { .taps = 1, .run = s->p.k, .rows = rows, .ctx = &from, .out_rows = rowmap_of(&c->out, 0, last) };
 
     if (residual)
@@ -63,6 +63,8 @@ static void run(const tg_call *c)
     gemm_run(&g, c->pool);
 }
 
+static unsigned narrow(const tg_call *c) { return product_narrow(c, &((const linear_attr *)c->attr)->e); }
+
 const tg_kernel kernel_linear = { .op = "linear",
                                   .name = "cpu.linear",
                                   .declines = declines,
@@ -70,4 +72,5 @@ const tg_kernel kernel_linear = { .op = "linear",
                                   .run = run,
                                   .apart = gemm_packs,
                                   .release = product_release,
-                                  .repack = true };
+                                  .repack = true,
+                                  .narrow = narrow };

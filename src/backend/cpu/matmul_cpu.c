@@ -73,7 +73,7 @@ static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_row
     int la = a->shape.rank - 1, lb = b->shape.rank - 1, ly = y->shape.rank - 1;
     int64_t k = a->shape.dim[la], m = y->shape.dim[ly - 1], n = y->shape.dim[ly];
 
-    *from = (struct gemm_rows){ (const float *)a->data + matrix(a, y, i), a->stride[la - 1] };
+    *from = (struct gemm_rows){ (const float *)a->data + matrix(a, y, i), a->stride[la - 1], TG_F32 };
     gemm_pack_right(s->v, k, n, (const float *)b->data + matrix(b, y, i), b->stride[lb - 1], b->stride[lb], s->vecs, room, p);
     return (gemm){ .v = s->v,
                    .m = m,

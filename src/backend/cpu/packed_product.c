@@ -72,8 +72,16 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
         }
     }
     g->scratch = (char *)c->scratch + p->pack_bytes;
+    g->of = c->in[0].dtype;
     g->out = c->out.data;
+    g->out_of = c->out.dtype;
     g->residual = residual ? residual->data : NULL;
+    g->residual_of = residual ? residual->dtype : TG_F32;
+}
+
+unsigned product_narrow(const tg_call *c, const epilogue *e)
+{
+    return gemm_packs(c->precision) && c->precision == TG_BF16 ? NARROW_RESULT | 1u | (e->residual ? 1u << (2 + e->bias) : 0) : 0;
 }
 
 void product_release(void *state)

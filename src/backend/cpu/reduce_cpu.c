@@ -87,8 +87,13 @@ static float result_of(const struct reduce *r, const float *x, int64_t from, int
 }
 
 /* `width` lanes of results; rows of equal distance at once. */
-static void lanes_of(const struct reduce *r, const float *x, float *y, int64_t width)
+static void lanes_of(const struct reduce *r, const void *numbers, float *y, int64_t width)
 {
+    const float *x = numbers;
+    if (r->c->in[0].dtype == TG_BFLOAT) {
+        VEC_PICK(narrow_vec)->reduce_rows(r->kind, numbers, r->reduced.rank ? r->reduced.stride[0] : 0, r->rows, r->scale, y, width);
+        return;
+    }
     if (r->reduced.rank <= 1) {
         r->v->reduce_rows(r->kind, x, r->reduced.rank ? r->reduced.stride[0] : 0, r->rows, r->scale, y, width);
         return;
@@ -119,7 +124,7 @@ static void work(void *arg, int64_t from, int64_t to)
         rowmap_offsets(&r->kept, i / pieces, 1, &in);
         rowmap_offsets(&r->result, i / pieces, 1, &out);
         if (r->lanes_kept)
-            lanes_of(r, x + in + lane, y + out + lane, r->lanes - lane < 64 ? r->lanes - lane : 64);
+            lanes_of(r, tg_at(x, r->c->in[0].dtype, in + lane), y + out + lane, r->lanes - lane < 64 ? r->lanes - lane : 64);
         else
             y[out] = result_of(r, x + in, 0, r->rows) * r->scale;
     }
@@ -147,9 +152,17 @@ static void run_reduce(const tg_call *c)
     pool_run(c->pool, count(&r.kept) * pieces, 8192 / work_each + 1, work, &r);
 }
 
+/* Lanes are kept, and the rows lie at one distance. */
+static unsigned narrow(const tg_call *c)
+{
+    const axes_attr *a = c->attr;
+    const int in = innermost(&c->in[0]);
+    return !(a->axes >> in & 1) && axes_of(&c->in[0], a->axes, in).rank <= 1 ? 1 : 0;
+}
+
 /* -- windows ------------------------------------------------------------------------------------------------------- */
 
-enum { WINDOW = 1024 };
+enum { WINDOW = 1024, NARROW = 4096 };      /* places; channels of a result that may be left as bfloat16 */
 
 static const char *pool_declines(const tg_call *c)
 {
@@ -175,18 +188,26 @@ static void window(const struct windows *w, int64_t n, int64_t oy, int64_t ox)
 {
     const pool_attr *a = w->c->attr;
     const tg_tensor *x = &w->c->in[0], *y = &w->c->out;
-    const float *row[WINDOW];
+    const void *row[WINDOW];
     int rows = 0;
     int64_t h = x->shape.dim[2], width = x->shape.dim[3], top = oy * a->stride - a->pad[0],
             left = ox * a->stride - a->pad[1];
 
     for (int64_t iy = top < 0 ? 0 : top; iy < h && iy < top + a->k; iy++)
         for (int64_t ix = left < 0 ? 0 : left; ix < width && ix < left + a->k; ix++)
-            row[rows++] = (const float *)x->data + n * x->stride[0] + iy * x->stride[2] + ix * x->stride[3];
+            row[rows++] = tg_at(x->data, x->dtype, n * x->stride[0] + iy * x->stride[2] + ix * x->stride[3]);
     int64_t area = a->exclude_pad ? rows : covered(top, a->k, -a->pad[0], h + a->pad[2])
                                            * covered(left, a->k, -a->pad[1], width + a->pad[3]);
-    float *to = (float *)y->data + n * y->stride[0] + oy * y->stride[2] + ox * y->stride[3];
-    w->v->pool(w->max ? REDUCE_MAX : REDUCE_SUM, row, rows, w->max ? 1 : 1 / (float)area, to, y->shape.dim[1]);
+    void *to = tg_at(y->data, y->dtype, n * y->stride[0] + oy * y->stride[2] + ox * y->stride[3]);
+    float wide[NARROW], *result = y->dtype == TG_BFLOAT ? wide : to;
+    const reduce_kind kind = w->max ? REDUCE_MAX : REDUCE_SUM;
+    const float scale = w->max ? 1 : 1 / (float)area;
+    if (x->dtype == TG_BFLOAT)
+        VEC_PICK(narrow_vec)->pool(kind, (const uint16_t *const *)row, rows, scale, result, y->shape.dim[1]);
+    else
+        w->v->pool(kind, (const float *const *)row, rows, scale, result, y->shape.dim[1]);
+    if (result == wide)
+        VEC_PICK(narrow_vec)->narrow(wide, to, y->shape.dim[1]);
 }
 
 static void pool_rows(void *arg, int64_t from, int64_t to)
@@ -198,6 +219,8 @@ static void pool_rows(void *arg, int64_t from, int64_t to)
             window(w, i / y->shape.dim[2], i % y->shape.dim[2], ox);
 }
 
+static unsigned pool_narrow(const tg_call *c) { return c->out.shape.dim[1] <= NARROW ? NARROW_RESULT | 1 : 1; }
+
 static void run_pool(const tg_call *c)
 {
     const tg_tensor *y = &c->out;
@@ -207,10 +230,10 @@ static void run_pool(const tg_call *c)
 
 #define REDUCE(of) \
     const tg_kernel kernel_##of = { \
-        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_reduce \
+        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_reduce, .narrow = narrow \
     };
 #define POOL(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = pool_declines, .run = run_pool };
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = pool_declines, .run = run_pool, .narrow = pool_narrow };
 REDUCE(sum)
 REDUCE(mean)
 REDUCE(amax)

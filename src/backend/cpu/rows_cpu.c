@@ -50,6 +50,8 @@ struct rows {
     float eps;
 };
 
+enum { NARROW = 4096 };                     /* the longest row that may be left as bfloat16 */
+
 static void work(void *arg, int64_t from, int64_t to)
 {
     const struct rows *r = arg;
@@ -59,8 +61,16 @@ static void work(void *arg, int64_t from, int64_t to)
         int count = to - i < CHUNK ? (int)(to - i) : CHUNK;
         rowmap_offsets(&r->x, i, count, x);
         rowmap_offsets(&r->y, i, count, y);
-        for (int k = 0; k < count; k++)
-            r->row(r, (const float *)r->c->in[0].data + x[k], (float *)r->c->out.data + y[k]);
+        for (int k = 0; k < count; k++) {
+            const float *in = (const float *)r->c->in[0].data + x[k];
+            float wide[NARROW];
+            if (r->c->out.dtype == TG_BFLOAT) {
+                r->row(r, in, wide);
+                VEC_PICK(narrow_vec)->narrow(wide, tg_at(r->c->out.data, TG_BFLOAT, y[k]), r->n);
+            } else {
+                r->row(r, in, (float *)r->c->out.data + y[k]);
+            }
+        }
     }
 }
 
@@ -119,9 +129,11 @@ static void run_rms_norm(const tg_call *c)
     maps(&r, axis_of(c));
 }
 
+static unsigned narrow(const tg_call *c) { return c->out.shape.dim[axis_of(c)] <= NARROW ? NARROW_RESULT : 0; }
+
 #define ROWS(of) \
     const tg_kernel kernel_##of = { \
-        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_##of \
+        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_##of, .narrow = narrow \
     };
 ROWS(softmax)
 ROWS(layer_norm)

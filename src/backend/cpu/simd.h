@@ -96,6 +96,26 @@ INLINE vf vbfloat(vf a)
     return vpick(a == a, r, a);
 }
 
+/* bfloat16 in memory, n of them at most a vector. */
+typedef uint16_t vshort __attribute__((vector_size(VEC_BYTES / 2)));
+INLINE vf vwiden(const uint16_t *p, int n)
+{
+    vshort v = { 0 };
+    if (n == VW)
+        memcpy(&v, p, sizeof v);
+    else
+        memcpy(&v, p, (size_t)n * sizeof *p);
+    return (vf)(__builtin_convertvector(v, vi) << 16);
+}
+INLINE void vnarrow(uint16_t *p, vf a, int n)
+{
+    vshort v = __builtin_convertvector((vi)vbfloat(a) >> 16, vshort);
+    if (n == VW)
+        memcpy(p, &v, sizeof v);
+    else
+        memcpy(p, &v, (size_t)n * sizeof *p);
+}
+
 /* Lanes combined: the upper half with the lower, and again. */
 #if defined(__AVX2__) && (VEC_BYTES == 32 || defined(__AVX512F__))
 INLINE __m128 vfold(vf a, bool max)

@@ -23,13 +23,14 @@ typedef struct gemm_tile {
     int64_t taps, run;
     const float *b;
     const float *bias;                      /* padded to whole vectors; NULL: none */
-    float *const *out;                      /* row i's results go to out[i] + column */
-    const float *const *residual;           /* NULL: none */
+    float *const *out;                      /* row i's results go to out[i] + column; bfloat16, if narrow_out */
+    const float *const *residual;           /* NULL: none; bfloat16, if narrow_residual */
     int64_t column;
     int columns;                            /* valid ones, of vecs vectors */
     const char *ahead; /* memory wanted soon: brought to L2, ahead_step bytes each number of the run */
     int64_t ahead_step;
     bool act_first, add;                    /* add: to what out holds, instead of to the bias */
+    bool narrow_out, narrow_residual;       /* where rows are packed for .any */
     act f;
 } gemm_tile;
 typedef struct gemm_vec {
@@ -43,6 +44,8 @@ typedef struct gemm_vec {
      * as rows `at` and on of a tile whose rows lie `pitch` bytes apart.  NULL: they are read where they lie, in single
      * precision and one after the other. */
     void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, void *packed);
+    void (*left_narrow)(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed);     /* of bfloat16 */
+    void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
     /* Packed operands alone: any tile, between begin and end on the same thread.  NULL: see .tile. */
@@ -171,6 +174,16 @@ typedef struct rows_vec {
     void (*pool)(reduce_kind kind, const float *const *row, int rows, float scale, float *y, int64_t n);
 } rows_vec;
 VEC_TABLE(rows_vec, rows_vec)
+
+/* -- bfloat16 in memory: narrow_vec.c -------------------------------------------------------------------------------- */
+
+typedef struct narrow_vec {
+    void (*narrow)(const float *x, uint16_t *y, int64_t n);
+    void (*widen)(const uint16_t *x, float *y, int64_t n);
+    void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
+    void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
+} narrow_vec;
+VEC_TABLE(narrow_vec, narrow_vec)
 
 /* -- pools backwards: pool_grad_vec.c ------------------------------------------------------------------------------ */
 

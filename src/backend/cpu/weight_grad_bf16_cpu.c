@@ -71,7 +71,7 @@ static void run(const tg_call *c)
     const int64_t o = c->out.shape.dim[0], n = c->out.shape.dim[1], all = pixels(c), panel = s->vecs * s->v->width;
     for (int64_t first = 0; first < all; first += LOT) {
         packing p = { s, (const float *)c->in[1].data + first * n, n, all - first < LOT ? all - first : LOT, c->scratch };
-        struct gemm_rows columns = { (const float *)c->in[0].data + first * o, 1 };
+        struct gemm_rows columns = { (const float *)c->in[0].data + first * o, 1, TG_F32 };
         gemm g = { .v = s->v, .m = o, .n = n, .taps = 1, .run = p.lot, .vecs = s->vecs, .b = p.to, .rows = gemm_rows, .ctx = &columns,
                    .step = o, .add = first > 0, .out = c->out.data, .out_rows = { 1, { o }, { n } },
                    .scratch = (char *)c->scratch + s->packed };

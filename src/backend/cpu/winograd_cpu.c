@@ -213,7 +213,7 @@ static void multiply(void *arg, int64_t from, int64_t to)
     int64_t in = s->in, out = s->out, panel = s->vecs * s->g->width;
     char *mine = l->place + (size_t)pool_worker() * gemm_scratch(s->g, s->vecs, 1, in, 1);
     for (int64_t p = from; p < to; p++) {
-        struct gemm_rows rows = { l->inputs + p * (l->tiles * in + APART), in };
+        struct gemm_rows rows = { l->inputs + p * (l->tiles * in + APART), in, TG_F32 };
         gemm g = { .v = s->g,
                    .m = l->tiles,
                    .n = out,

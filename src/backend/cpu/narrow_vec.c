@@ -1,0 +1,61 @@
+/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, and what pools and means do with them. */
+#include "simd.h"
+#include "vec.h"
+
+static int first(int64_t n) { return n < VW ? (int)n : VW; }
+
+static void narrow(const float *x, uint16_t *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vnarrow(y + i, vload(x + i), VW);
+    if (i < n)
+        vnarrow(y + i, vload_n(x + i, (int)(n - i)), (int)(n - i));
+}
+
+static void widen(const uint16_t *x, float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(y + i, vwiden(x + i, VW));
+    if (i < n)
+        vstore_n(y + i, vwiden(x + i, (int)(n - i)), (int)(n - i));
+}
+
+/* Sums of halves of the rows where there are many, so that they stay exact. */
+static vf column(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, int n)
+{
+    if (rows > 64) {
+        vf a = column(kind, x, step, rows / 2, n), b = column(kind, x + rows / 2 * step, step, rows - rows / 2, n);
+        return kind == REDUCE_SUM ? a + b : vmax(a, b);
+    }
+    vf v = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
+    for (int64_t i = 0; i < rows; i++) {
+        vf a = vwiden(x + i * step, n);
+        v = kind == REDUCE_SUM ? v + a : vmax(a, v);
+    }
+    return v;
+}
+
+static void reduce_rows(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VW) {
+        int here = first(n - j);
+        vstore_n(y + j, column(kind, x + j, step, rows, here) * vset(scale), here);
+    }
+}
+
+static void pool(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += VW) {
+        int here = first(n - j);
+        vf v = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
+        for (int i = 0; i < rows; i++) {
+            vf a = vwiden(row[i] + j, here);
+            v = kind == REDUCE_SUM ? v + a : vmax(a, v);
+        }
+        vstore_n(y + j, v * vset(scale), here);
+    }
+}
+
+const narrow_vec VEC(narrow_vec) = { .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool };
