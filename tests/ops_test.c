@@ -140,7 +140,7 @@ static void note_claim(const tg_kernel *k)
 static bool rounds(const tg_kernel *k)
 {
     static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_grad_weight", "cpu.weight_grad_bf16", "cpu.winograd_grad_weight", "cpu.winograd",
-                                         "cpu.winograd_grad_input", "cpu.linear", "cpu.matmul", "cpu.attention",
+                                         "cpu.winograd_grad_input", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul", "cpu.attention",
                                          "cpu.attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))
@@ -295,10 +295,12 @@ static void try_narrow(const setting *s, const tg_kernel *k, const tg_tensor *gi
         call.pool = pool_open(2);
         bool ok = !k->prepare || k->prepare(&call, &prep);
         call.state = prep.state;
-        unsigned mask = ok ? k->narrow(&call) & (part == 1 ? ~NARROW_RESULT : part == 2 ? NARROW_RESULT | 0xaaaaaaaau : ~0u) : 0;
+        const unsigned can = ok ? k->narrow(&call) : 0;
+        const bool alike = can & NARROW_ALIKE;
+        unsigned mask = alike ? can * (part == 0) : can & (part == 1 ? ~NARROW_RESULT : part == 2 ? NARROW_RESULT | 0xaaaaaaaau : ~0u);
         memcpy(plain, given, sizeof plain);
         for (int i = 0; i < s->n; i++)
-            if (mask >> i & 1 && !in[i].constant && narrowed(&given[i], &b[i]))
+            if (mask >> i & 1 && (alike || !in[i].constant) && narrowed(&given[i], &b[i]))
                 plain[i] = in[i] = b[i].t;
         if (mask & NARROW_RESULT)
             ok = narrowed(&call.out, &y);
@@ -543,7 +545,7 @@ TEST(ops_convolutions_at_random)
 
 static void check_products(tg_precision p)
 {
-    static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul", "attention",
+    static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "expand_depthwise", "linear", "matmul", "attention",
                                          "attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         check_product(tg_find_op(names[i]), p);

@@ -329,6 +329,13 @@ static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
 
 static unsigned narrow_in(const plan_step *s) { return s->kernel && s->kernel->narrow ? s->kernel->narrow(&s->call) : 0; }
 
+/* Operand k, or the result that follows them. */
+static bool narrow_can(const plan_step *s, int k)
+{
+    const unsigned can = narrow_in(s);
+    return k == s->call.n_in ? can & NARROW_RESULT : k < NARROW_OPERANDS && can >> k & 1;
+}
+
 /* Results that every kernel which touches them can hold as bfloat16 lie so in memory, where products round them anyway. */
 static void narrow_results(plan *p)
 {
@@ -338,12 +345,22 @@ static void narrow_results(plan *p)
     for (int i = 0; i < p->outputs; i++)
         if (p->output_place[i].root >= 0)
             wide[p->output_place[i].root] = true;
-    for (int i = 0; i < p->steps; i++) {
-        const int n = p->step[i].call.n_in;
-        const unsigned can = narrow_in(&p->step[i]);
-        for (int k = 0; k <= n; k++)
-            if (p->from[i][k].root >= 0 && !(k < n ? k < 31 && can >> k & 1 : can & NARROW_RESULT))
+    for (int i = 0; i < p->steps; i++)
+        for (int k = 0; k <= p->step[i].call.n_in; k++)
+            if (p->from[i][k].root >= 0 && !narrow_can(&p->step[i], k))
                 wide[p->from[i][k].root] = true;
+    for (bool more = true; more;) {                               /* what must be alike is as wide as its widest */
+        more = false;
+        for (int i = 0; i < p->steps; i++) {
+            const place *from = p->from[i];
+            const int n = p->step[i].call.n_in;
+            bool any = false;
+            for (int k = 0; k <= n; k++)
+                any = any || from[k].root < 0 || wide[from[k].root];
+            for (int k = 0; k <= n && any && narrow_in(&p->step[i]) & NARROW_ALIKE; k++)
+                if (from[k].root >= 0 && !wide[from[k].root])
+                    more = wide[from[k].root] = true;
+        }
     }
     for (int i = 0; i < p->steps; i++) {
         const int n = p->step[i].call.n_in;

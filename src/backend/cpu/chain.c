@@ -135,16 +135,22 @@ static void gather(const chain_walk *w, int k, int64_t at, int64_t n, float *to)
 {
     const loops *l = &w->l;
     const int inner = l->rank - 1;
-    const float *x = w->in[k].data;
+    const tg_dtype of = w->in[k].dtype;
     int64_t step = l->stride[k + 1][inner], length = l->dim[inner];
     while (n > 0) {
         int64_t rest = at / length, from = at % length, some = length - from < n ? length - from : n;
-        const float *p = x + from * step;
+        int64_t offset = from * step;
         for (int a = inner - 1; a >= 0; a--) {
-            p += rest % l->dim[a] * l->stride[k + 1][a];
+            offset += rest % l->dim[a] * l->stride[k + 1][a];
             rest /= l->dim[a];
         }
-        if (step == 1)
+        const float *p = tg_at(w->in[k].data, of, offset);
+        if (of == TG_BFLOAT && step == 1)
+            VEC_PICK(narrow_vec)->widen(tg_at(p, of, 0), to, some);
+        else if (of == TG_BFLOAT)
+            for (int64_t i = 0; i < some; i++)
+                to[i] = bfloat_to_float(((const uint16_t *)p)[i * step]);
+        else if (step == 1)
             memcpy(to, p, (size_t)some * sizeof *to);
         else
             for (int64_t i = 0; i < some; i++)
@@ -215,7 +221,7 @@ chain_walk chain_begin(const chain *p, const tg_tensor *in, int n_in, const tg_t
     const int64_t row = w.l.dim[w.l.rank - 1];
     w.tile = row <= TILE ? TILE / row * row : TILE;      /* whole rows, so that what repeats with them is laid out once */
     for (int k = 0; k < n_in; k++)
-        w.how[k] = how_of(&w.l, k + 1, w.tile);
+        w.how[k] = in[k].dtype == TG_BFLOAT ? CHAIN_GATHERED : how_of(&w.l, k + 1, w.tile);
     return w;
 }
 

@@ -4,15 +4,18 @@
 #include "loops.h"
 #include "packed_product.h"
 
-struct copy { const elementwise_vec *v; const float *from; float *to; int64_t sf, st, across, across_st; };
+struct copy { const elementwise_vec *v; const void *from; void *to; tg_dtype of; int64_t sf, st, across, across_st; };
 
 static void copy_row(const void *arg, const int64_t *offset, int64_t n)
 {
     const struct copy *k = arg;
-    const float *from = k->from + offset[1];
-    float *to = k->to + offset[0];
+    const float *from = tg_at(k->from, k->of, offset[1]);
+    float *to = tg_at(k->to, k->of, offset[0]);
     if (k->sf == 1 && k->st == 1)
-        memcpy(to, from, (size_t)n * sizeof *to);
+        memcpy(to, from, (size_t)(n * tg_size(k->of)));
+    else if (k->of == TG_BFLOAT)
+        for (int64_t i = 0; i < n; i++)
+            ((uint16_t *)to)[i * k->st] = ((const uint16_t *)from)[i * k->sf];
     else
         for (int64_t i = 0; i < n; i++)
             to[i * k->st] = from[i * k->sf];
@@ -22,7 +25,7 @@ static void copy_row(const void *arg, const int64_t *offset, int64_t n)
 static void transpose_row(const void *arg, const int64_t *offset, int64_t n)
 {
     const struct copy *k = arg;
-    k->v->transpose(k->from + offset[1], k->sf, k->to + offset[0], k->across_st, k->across, n);
+    k->v->transpose((const float *)k->from + offset[1], k->sf, (float *)k->to + offset[0], k->across_st, k->across, n);
 }
 
 /* An axis that is innermost in `from` but not in `to` is taken out of the loops and walked by transpose_row. */
@@ -44,15 +47,15 @@ static bool take_across(loops *l, struct copy *k)
     return false;
 }
 
-/* to and from have one shape; from's size-1 axes are repeated. */
+/* to and from have one shape, and numbers of one kind; from's size-1 axes are repeated. */
 static void copy(const tg_tensor *to, const tg_tensor *from, pool *p)
 {
     const tg_tensor *t[] = { to, from };
     loops l = loops_of(t, 2);
     int last = l.rank - 1;
-    struct copy k = { .v = VEC_PICK(elementwise_vec), .from = from->data, .to = to->data,
+    struct copy k = { .v = VEC_PICK(elementwise_vec), .from = from->data, .to = to->data, .of = to->dtype,
                       .sf = l.stride[1][last], .st = l.stride[0][last] };
-    if (k.st == 1 && k.sf > 1 && take_across(&l, &k))
+    if (k.st == 1 && k.sf > 1 && k.of == TG_F32 && take_across(&l, &k))
         loops_run(&l, p, k.across, transpose_row, &k);
     else
         loops_run(&l, p, 1, copy_row, &k);
@@ -61,7 +64,7 @@ static void copy(const tg_tensor *to, const tg_tensor *from, pool *p)
 static tg_tensor shifted(const tg_tensor *t, int axis, int64_t by, int64_t size)
 {
     tg_tensor part = *t;
-    part.data = (float *)t->data + by * t->stride[axis];
+    part.data = tg_at(t->data, t->dtype, by * t->stride[axis]);
     part.shape.dim[axis] = size;
     return part;
 }
@@ -94,7 +97,7 @@ static void run_slice(const tg_call *c)
 /* Row-major order is kept: the result, which is dense, seen in the operand's shape. */
 static void run_reshape(const tg_call *c)
 {
-    tg_tensor to = { .data = c->out.data, .shape = c->in[0].shape };
+    tg_tensor to = { .data = c->out.data, .dtype = c->out.dtype, .shape = c->in[0].shape };
     tg_dense(&to);
     copy(&to, &c->in[0], c->pool);
 }
@@ -199,16 +202,22 @@ static void run_gather(const tg_call *c)
     pool_run(c->pool, tg_numel(c->in[1].shape), 64, gather_rows, &call);
 }
 
-#define COPY(op_name, why, want) \
+static unsigned narrow(const tg_call *c)
+{
+    (void)c;
+    return ~0u;                             /* numbers of either kind, but all of one */
+}
+
+#define COPY(op_name, why, want, kinds) \
     const tg_kernel kernel_##op_name = { \
-        .op = #op_name, .name = "cpu." #op_name, .declines = why, .prefers = want, .run = run_##op_name };
+        .op = #op_name, .name = "cpu." #op_name, .declines = why, .prefers = want, .run = run_##op_name, .narrow = kinds };
 #define run_expand run_copy
-COPY(copy, declines, NULL)
-COPY(expand, declines, NULL)
-COPY(permute, declines, NULL)
-COPY(slice, declines, NULL)
-COPY(reshape, reshape_declines, reshape_prefers)
-COPY(concat, declines, NULL)
-COPY(roll, declines, NULL)
-COPY(pad, pad_declines, NULL)
-COPY(gather, gather_declines, NULL)
+COPY(copy, declines, NULL, narrow)
+COPY(expand, declines, NULL, narrow)
+COPY(permute, declines, NULL, narrow)
+COPY(slice, declines, NULL, narrow)
+COPY(reshape, reshape_declines, reshape_prefers, narrow)
+COPY(concat, declines, NULL, narrow)
+COPY(roll, declines, NULL, narrow)
+COPY(pad, pad_declines, NULL, NULL)
+COPY(gather, gather_declines, NULL, NULL)

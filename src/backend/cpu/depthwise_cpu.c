@@ -1,10 +1,18 @@
 /* depthwise_cpu.c - convolution in as many groups as channels, and in narrow groups, channels-last. */
 #include <stdlib.h>
+#include <string.h>
 #include "kernels.h"
 #include "lanes.h"
 #include "packed_product.h"
 
-typedef struct state { lanes l; float *weights; act f; size_t bytes; } state;
+typedef struct state {
+    lanes l;
+    float *weights;
+    act f;
+    size_t bytes, piece;        /* of weights; of a thread's piece of image and result, where these may be bfloat16 */
+} state;
+
+enum { GROUP = 64, PIECE = 128 << 10 };     /* channels and bytes of such a piece, which stays in the cache */
 
 lanes lanes_of(int64_t channels, int64_t width)
 {
@@ -90,6 +98,34 @@ static void release(void *p)
     free(s);
 }
 
+/* Rows of the image that so many of the result read. */
+static int64_t read_rows(const tg_call *c, int64_t rows)
+{
+    const conv2d_attr *a = c->attr;
+    return (rows - 1) * a->stride[0] + (c->in[1].shape.dim[2] - 1) * a->dilation[0] + 1;
+}
+
+static int64_t row_numbers(const tg_call *c, int64_t rows)         /* of a piece: image, then result */
+{
+    return (read_rows(c, rows) * c->in[0].shape.dim[3] + rows * c->out.shape.dim[3]) * GROUP;
+}
+
+static int64_t piece_rows(const tg_call *c)
+{
+    int64_t rows = 1;
+    while (rows < c->out.shape.dim[2] && row_numbers(c, rows + 1) * (int64_t)sizeof(float) <= PIECE)
+        rows++;
+    return rows;
+}
+
+static bool may_narrow(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    return c->precision == TG_BF16 && gemm_packs(TG_BF16) && c->in[1].shape.dim[1] == 1 && !a->e.residual;
+}
+
+static unsigned narrow(const tg_call *c) { return may_narrow(c) ? NARROW_RESULT | 1 : 0; }
+
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
@@ -109,6 +145,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         prep->state_bytes = s->bytes;
     } else if (!w->constant)
         prep->scratch = s->bytes;
+    s->piece = may_narrow(c) ? lines(row_numbers(c, piece_rows(c))) : 0;
+    prep->scratch += s->piece * (size_t)pool_threads(c->pool);
     prep->state = s;
     return true;
 }
@@ -122,6 +160,50 @@ struct deal {
     int64_t bands, groups, per_band, per_group;
 };
 
+/* Image n, rows [from, to) and channels [c, end) of the result, piece by piece through floats. */
+static void in_pieces(const struct deal *k, int64_t n, int64_t from, int64_t to, int64_t c, int64_t end)
+{
+    const tg_tensor *x = &k->c->in[0], *y = &k->c->out;
+    const state *s = k->c->state;
+    const narrow_vec *v = VEC_PICK(narrow_vec);
+    const int64_t most = piece_rows(k->c), w = x->shape.dim[3], ow = y->shape.dim[3];
+    float *image = (float *)(void *)((char *)k->c->scratch + (s->weights ? 0 : s->bytes) + s->piece * (size_t)pool_worker());
+    for (; c < end; c += GROUP) {
+        const int64_t group = end - c < GROUP ? end - c : GROUP;
+        for (int64_t row = from; row < to; row += most) {
+            const int64_t rows = to - row < most ? to - row : most, above = row * k->d.stride[0] - k->d.pad[0], below = above + read_rows(k->c, rows);
+            const int64_t top = above < 0 ? 0 : above, bottom = below > k->d.h ? k->d.h : below;
+            float *result = image + read_rows(k->c, most) * w * GROUP;
+            for (int64_t i = top; i < bottom; i++)
+                for (int64_t j = 0; j < w; j++) {
+                    const void *at = tg_at(x->data, x->dtype, n * x->stride[0] + i * x->stride[2] + j * x->stride[3] + c);
+                    float *to_piece = image + ((i - top) * w + j) * GROUP;
+                    if (x->dtype == TG_BFLOAT)
+                        v->widen(at, to_piece, group);
+                    else
+                        memcpy(to_piece, at, (size_t)group * sizeof *to_piece);
+                }
+            depthwise d = k->d;
+            d.h = bottom > top ? bottom - top : 0;
+            d.oh = rows;
+            d.pad[0] = top - above;
+            d.xy = w * GROUP, d.xx = GROUP, d.yy = ow * GROUP, d.yx = GROUP;
+            d.weights += c;
+            d.bias = d.bias ? d.bias + c : NULL;
+            d.x = image, d.y = result;
+            k->l->rows(&d, 0, rows, 0, group);
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < ow; j++) {
+                    void *at = tg_at(y->data, y->dtype, n * y->stride[0] + (row + i) * y->stride[2] + j * y->stride[3] + c);
+                    if (y->dtype == TG_BFLOAT)
+                        v->narrow(result + (i * ow + j) * GROUP, at, group);
+                    else
+                        memcpy(at, result + (i * ow + j) * GROUP, (size_t)group * sizeof *result);
+                }
+        }
+    }
+}
+
 static void work(void *arg, int64_t from, int64_t to)
 {
     const struct deal *k = arg;
@@ -133,6 +215,10 @@ static void work(void *arg, int64_t from, int64_t to)
                 first = i % k->groups * k->per_group;
         int64_t end = row + k->per_band < k->d.oh ? row + k->per_band : k->d.oh;
         int64_t last = first + k->per_group < channels ? first + k->per_group : channels;
+        if (c->in[0].dtype == TG_BFLOAT || c->out.dtype == TG_BFLOAT) {
+            in_pieces(k, n, row, end, first, last);
+            continue;
+        }
         depthwise d = k->d;
         d.x += n * c->in[0].stride[0];
         d.y += n * c->out.stride[0];
@@ -172,7 +258,7 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_depthwise = {
     .op = "conv2d", .name = "cpu.depthwise", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release, .repack = true
+    .release = release, .repack = true, .narrow = narrow
 };
 
 const tg_kernel kernel_grouped = {

@@ -14,8 +14,15 @@ static const char *declines(const tg_call *c)
 }
 
 /* n numbers `step` apart, side by side: where they already are, or in `room`. */
-static const float *gathered(const float *x, int64_t step, int64_t n, float *room)
+static const float *gathered(const void *numbers, tg_dtype of, int64_t step, int64_t n, float *room)
 {
+    const float *x = numbers;
+    if (of == TG_BFLOAT && step == 1)
+        VEC_PICK(narrow_vec)->widen(numbers, room, n);
+    for (int64_t i = 0; i < n && of == TG_BFLOAT && step != 1; i++)
+        room[i] = bfloat_to_float(((const uint16_t *)numbers)[i * step]);
+    if (of == TG_BFLOAT)
+        return room;
     if (step == 1)
         return x;
     for (int64_t i = 0; i < n; i++)
@@ -23,8 +30,15 @@ static const float *gathered(const float *x, int64_t step, int64_t n, float *roo
     return room;
 }
 
-static void scatter(const float *from, float *y, int64_t step, int64_t n)
+static void scatter(const float *from, void *to, tg_dtype of, int64_t step, int64_t n)
 {
+    float *y = to;
+    if (of == TG_BFLOAT && step == 1)
+        VEC_PICK(narrow_vec)->narrow(from, to, n);
+    for (int64_t i = 0; i < n && of == TG_BFLOAT && step != 1; i++)
+        ((uint16_t *)to)[i * step] = float_to_bfloat(from[i]);
+    if (of == TG_BFLOAT)
+        return;
     for (int64_t i = 0; i < n; i++)
         y[i * step] = from[i];
 }
@@ -42,8 +56,8 @@ static void unary_row(const void *arg, const int64_t *offset, int64_t n)
     }
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = n - i < CHUNK ? n - i : CHUNK;
-        u->v->unary(u->f, gathered(x + i * u->sx, u->sx, m, in), out, m);
-        scatter(out, y + i * u->sy, u->sy, m);
+        u->v->unary(u->f, gathered(x + i * u->sx, TG_F32, u->sx, m, in), out, m);
+        scatter(out, y + i * u->sy, TG_F32, u->sy, m);
     }
 }
 
@@ -59,27 +73,27 @@ static void run_unary(const tg_call *c)
 
 struct binary {
     void (*f)(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
-    const float *a, *b;
-    float *y;
+    const tg_tensor *a, *b, *y;
     int64_t sa, sb, sy;
 };
 
 static void binary_row(const void *arg, const int64_t *offset, int64_t n)
 {
     const struct binary *k = arg;
-    const float *a = k->a + offset[1], *b = k->b + offset[2];
-    float *y = k->y + offset[0], in[2][CHUNK], out[CHUNK];
+    const tg_dtype of_a = k->a->dtype, of_b = k->b->dtype, of_y = k->y->dtype;
+    float *a = tg_at(k->a->data, of_a, offset[1]), *b = tg_at(k->b->data, of_b, offset[2]), *y = tg_at(k->y->data, of_y, offset[0]);
+    float in[2][CHUNK], out[CHUNK];
     bool plain = k->sy == 1 && (k->sa == 0 || k->sa == 1) && (k->sb == 0 || k->sb == 1);
-    if (plain) {
+    if (plain && of_a == TG_F32 && of_b == TG_F32 && of_y == TG_F32) {
         k->f(a, (int)k->sa, b, (int)k->sb, y, n);
         return;
     }
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = n - i < CHUNK ? n - i : CHUNK;
-        const float *x0 = k->sa ? gathered(a + i * k->sa, k->sa, m, in[0]) : a;
-        const float *x1 = k->sb ? gathered(b + i * k->sb, k->sb, m, in[1]) : b;
+        const float *x0 = gathered(tg_at(a, of_a, i * k->sa), of_a, k->sa ? k->sa : 1, k->sa ? m : 1, in[0]);
+        const float *x1 = gathered(tg_at(b, of_b, i * k->sb), of_b, k->sb ? k->sb : 1, k->sb ? m : 1, in[1]);
         k->f(x0, k->sa != 0, x1, k->sb != 0, out, m);
-        scatter(out, y + i * k->sy, k->sy, m);
+        scatter(out, tg_at(y, of_y, i * k->sy), of_y, k->sy, m);
     }
 }
 
@@ -91,19 +105,27 @@ static void run_binary(const tg_call *c)
     binary_kind kind = BIN_ADD;
     binary_of(c->op, &kind);
     struct binary k = { .f = VEC_PICK(elementwise_vec)->binary[kind],
-                        .a = c->in[0].data,
-                        .b = c->in[1].data,
-                        .y = c->out.data,
+                        .a = &c->in[0],
+                        .b = &c->in[1],
+                        .y = &c->out,
                         .sy = l.stride[0][last],
                         .sa = l.stride[1][last],
                         .sb = l.stride[2][last] };
     loops_run(&l, c->pool, 1, binary_row, &k);
 }
 
+/* Sums stay in single precision: they are residuals of many layers. */
+static unsigned narrow(const tg_call *c)
+{
+    binary_kind kind = BIN_ADD;
+    binary_of(c->op, &kind);
+    return kind == BIN_ADD || kind == BIN_SUB ? 3 : NARROW_RESULT | 3;
+}
+
 #define UNARY(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_unary };
 #define BINARY(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_binary };
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_binary, .narrow = narrow };
 UNARY(relu) UNARY(relu6) UNARY(clamp) UNARY(affine) UNARY(leaky_relu) UNARY(elu) UNARY(abs) UNARY(sqrt) UNARY(rsqrt)
 UNARY(exp) UNARY(erf) UNARY(tanh) UNARY(sigmoid) UNARY(silu) UNARY(gelu) UNARY(gelu_tanh) UNARY(quick_gelu)
 UNARY(hard_swish) UNARY(hard_sigmoid) UNARY(silu_slope) UNARY(gelu_slope) UNARY(hard_swish_slope)

@@ -63,7 +63,12 @@ static void run(const tg_call *c)
     gemm_run(&g, c->pool);
 }
 
-static unsigned narrow(const tg_call *c) { return product_narrow(c, &((const linear_attr *)c->attr)->e); }
+/* A residual, and what it is added to, stay in single precision: of many layers' sums each would be rounded again. */
+static unsigned narrow(const tg_call *c)
+{
+    const epilogue *e = &((const linear_attr *)c->attr)->e;
+    return product_narrow(c, e) & (e->residual ? 1u : ~0u);
+}
 
 const tg_kernel kernel_linear = { .op = "linear",
                                   .name = "cpu.linear",

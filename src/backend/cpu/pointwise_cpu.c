@@ -46,5 +46,7 @@ static void run(const tg_call *c)
     pool_run(c->pool, (t.w.n + t.w.tile - 1) / t.w.tile, 16, work, &t);
 }
 
+static unsigned narrow(const tg_call *c) { return (1u << c->n_in) - 1; }         /* operands: a sum is a residual of many layers */
+
 const tg_kernel kernel_pointwise = { .op = "pointwise", .name = "cpu.pointwise", .declines = declines, .prepare = prepare, .run = run,
-                                     .release = free };
+                                     .release = free, .narrow = narrow };

@@ -50,7 +50,7 @@ struct rows {
     float eps;
 };
 
-enum { NARROW = 4096 };                     /* the longest row that may be left as bfloat16 */
+enum { NARROW = 4096 };                     /* the longest row that may be bfloat16 */
 
 static void work(void *arg, int64_t from, int64_t to)
 {
@@ -62,14 +62,15 @@ static void work(void *arg, int64_t from, int64_t to)
         rowmap_offsets(&r->x, i, count, x);
         rowmap_offsets(&r->y, i, count, y);
         for (int k = 0; k < count; k++) {
-            const float *in = (const float *)r->c->in[0].data + x[k];
-            float wide[NARROW];
-            if (r->c->out.dtype == TG_BFLOAT) {
-                r->row(r, in, wide);
-                VEC_PICK(narrow_vec)->narrow(wide, tg_at(r->c->out.data, TG_BFLOAT, y[k]), r->n);
-            } else {
-                r->row(r, in, (float *)r->c->out.data + y[k]);
-            }
+            const tg_tensor *in = &r->c->in[0], *out = &r->c->out;
+            float wide[2][NARROW], *numbers = tg_at(in->data, in->dtype, x[k]), *result = tg_at(out->data, out->dtype, y[k]);
+            if (in->dtype == TG_BFLOAT)
+                VEC_PICK(narrow_vec)->widen(tg_at(in->data, TG_BFLOAT, x[k]), numbers = wide[0], r->n);
+            if (out->dtype == TG_BFLOAT)
+                result = wide[1];
+            r->row(r, numbers, result);
+            if (out->dtype == TG_BFLOAT)
+                VEC_PICK(narrow_vec)->narrow(result, tg_at(out->data, TG_BFLOAT, y[k]), r->n);
         }
     }
 }
@@ -129,7 +130,7 @@ static void run_rms_norm(const tg_call *c)
     maps(&r, axis_of(c));
 }
 
-static unsigned narrow(const tg_call *c) { return c->out.shape.dim[axis_of(c)] <= NARROW ? NARROW_RESULT : 0; }
+static unsigned narrow(const tg_call *c) { return c->out.shape.dim[axis_of(c)] <= NARROW ? NARROW_RESULT | 1 : 0; }
 
 #define ROWS(of) \
     const tg_kernel kernel_##of = { \
