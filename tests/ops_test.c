@@ -473,6 +473,7 @@ TEST(ops_products_with_odd_shapes)
         { 1, 1, 1, 1, 1, 1, 1 },   { 1, 3, 9, 7, 5, 3, 1 },    { 2, 17, 6, 5, 9, 3, 2 },  { 1, 8, 13, 13, 16, 5, 1 }, { 3, 33, 4, 4, 31, 1, 1 },
         { 1, 16, 12, 20, 24, 3, 1 }, { 1, 64, 14, 14, 64, 3, 1 }, { 2, 12, 7, 9, 20, 1, 2 }, { 1, 3, 16, 16, 8, 7, 2 },  { 1, 40, 1, 9, 7, 1, 1 },
         { 1, 24, 10, 10, 48, 2, 2 }, { 1, 72, 8, 8, 72, 7, 1 },  { 2, 15, 11, 6, 15, 5, 2 },
+        { 2, 3, 37, 35, 40, 3, 2 }, { 1, 3, 21, 33, 9, 7, 2 }, { 2, 32, 17, 18, 40, 3, 2 }, { 1, 16, 40, 8, 24, 4, 4 }, { 1, 2, 19, 40, 17, 5, 1 },
     };
     static const tg_case plain = { .note = "odd shape" };
     for (size_t i = 0; i < sizeof conv / sizeof *conv; i++) {
@@ -484,11 +485,25 @@ TEST(ops_products_with_odd_shapes)
         s.in[1] = SHAPE(d[4], d[1], d[5], d[5]);
         if (shape_of(&op_conv2d, &plain, &a, 2, s.in, &s.out))
             check_kernels(&s);
+        const gemm_vec *was = gemm_exchange(TG_BF16, i % 2 ? &gemm_bf16_emulated_dot : &gemm_bf16_emulated_amx);
+        s.precision = TG_BF16;
+        check_kernels(&s);
+        gemm_exchange(TG_BF16, was);
+        s.precision = TG_FP32;
         a.groups = (int)d[1];
         s.in[1] = SHAPE(d[1], 1, d[5], d[5]);
         s.what = "depthwise conv2d";
         if (shape_of(&op_conv2d, &plain, &a, 2, s.in, &s.out))
             check_kernels(&s);
+    }
+    for (int64_t m = 1; m < 80; m += 13) {                  /* rows of whole slabs are read as they lie */
+        linear_attr a = { .e = { .bias = true } };
+        setting s = { .op = &op_linear, .c = &plain, .attr = &a, .n = 3, .what = "linear", .precision = TG_BF16,
+                      .in = { SHAPE(m, 64), SHAPE(40 + m, 64), SHAPE(40 + m) } };
+        const gemm_vec *was = gemm_exchange(TG_BF16, m % 2 ? &gemm_bf16_emulated_dot : &gemm_bf16_emulated_amx);
+        if (shape_of(&op_linear, &plain, &a, 3, s.in, &s.out))
+            check_kernels(&s);
+        gemm_exchange(TG_BF16, was);
     }
     for (int64_t m = 1; m < 40; m += 6)
         for (int64_t n = 1; n < 80; n += 13)

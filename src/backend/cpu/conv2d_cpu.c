@@ -3,7 +3,8 @@
  * Nothing is unfolded: a row of the left operand is a list of pointers into the image, one per tap, to a row of
  * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
  * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
- * for them. Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is
+ * for them. Where products have their own instructions for bfloat16, the copy is of such numbers, for images of more channels too
+ * where the filters are few, and rows are read as they lie in it. Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is
  * full.
  */
 #include <stdlib.h>
@@ -12,17 +13,19 @@
 #include "kernels.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 8 };
+enum { FEW_CHANNELS = 8, MOST_TAPS = 16, BEYOND = 31 };      /* BEYOND: rows after the last that may be read of a copy */
 
 typedef struct conv_state {
     product p;                  /* of one joined group */
     int joined, blocks;         /* groups to a product; products */
     bool padded;                /* the image is copied first */
+    bool direct;                /* as bfloat16, taps of a kernel row as one run filled up to whole slabs */
+    int64_t tap[MOST_TAPS];     /* then: bytes from the first to each kernel row's */
     bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;
     int64_t copy_h, copy_w;     /* of the padded copy */
-    size_t weight_bytes, copy_bytes;        /* of scratch */
+    size_t weight_bytes, copy_bytes, row_bytes;         /* of scratch; the last of each thread: a row on its way to bfloat16 */
     packed *more;               /* of groups after the first */
     float *zeros;
 } conv_state;
@@ -72,17 +75,17 @@ static void order_rows(void *arg, int64_t begin, int64_t end)
     const conv2d_attr *a = d->c->attr;
     const tg_tensor *w = &d->c->in[1];
     int64_t per = out_channels(d->c) / a->groups, ci = group_in(d->c), taps = w->shape.dim[2] * w->shape.dim[3];
-    int64_t width = ci * d->s->joined, kw = w->shape.dim[3];
+    int64_t width = ci * d->s->joined, kw = w->shape.dim[3], fill = d->s->direct ? d->s->run - kw * width : 0;     /* after a kernel row */
 
     for (int64_t o = begin; o < end; o++) {
         const float *from = (const float *)w->data + (d->first * per + o) * w->stride[0];
-        float *row = d->to + o * taps * width;
+        float *row = d->to + o * d->s->p.k;
         int64_t shift = o / per * ci;
-        if (d->s->joined > 1)
-            memset(row, 0, (size_t)(taps * width) * sizeof *row);
+        if (d->s->joined > 1 || fill)
+            memset(row, 0, (size_t)d->s->p.k * sizeof *row);
         for (int64_t t = 0; t < taps; t++)
             for (int64_t i = 0; i < ci; i++)
-                row[t * width + shift + i] = from[i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3]];
+                row[t * width + t / kw * fill + shift + i] = from[i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3]];
     }
 }
 
@@ -96,7 +99,7 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *all = &c->in[1];
-    if (one_tap(c) && a->groups == 1)       /* in order as they lie */
+    if (one_tap(c) && a->groups == 1 && !s->direct)         /* in order as they lie */
         return product_prepare(&s->p, c, &a->e, s->taps, all->data, all->stride[1], all->stride[0], prep);
     float *w = room_alloc((size_t)(s->p.n * s->p.k) * sizeof *w);
     bool ok = w != NULL;
@@ -142,6 +145,20 @@ static int join(int64_t groups, int64_t per)
     return n;
 }
 
+/* Worth a copy: what packing each row for each tap costs, of few channels or for few filters, against what is computed in vain of tiles
+ * at the ends of lines and of runs. */
+static bool worth_direct(const tg_call *c, const gemm_vec *v)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const int64_t run = w->shape.dim[3] * x->shape.dim[1], ow = c->out.shape.dim[3], n = w->shape.dim[0];
+    const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((ow + 15) / 16 * 16)) / (double)(run * ow) - 1;
+    if (c->precision != TG_BF16 || !gemm_packs(TG_BF16) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
+        || !c->in[1].constant)
+        return false;
+    return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
+}
+
 static void plan_runs(conv_state *s, const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
@@ -158,7 +175,17 @@ static void plan_runs(conv_state *s, const tg_call *c)
     rowmap pixels = rowmap_nhw(x);
     s->pointwise = !s->padded && kh == 1 && kw == 1 && a->stride[0] == 1 && a->stride[1] == 1 && pixels.rank <= 1
                    && !a->pad[0] && !a->pad[1] && !a->pad[2] && !a->pad[3];
-    if (s->padded)
+    s->direct = worth_direct(c, gemm_for(c->precision));
+    if (s->direct) {
+        const int64_t deep = gemm_for(c->precision)->deep;
+        s->padded = s->rows_joined = true;
+        s->taps = kh;
+        s->run = (kw * ci + deep - 1) / deep * deep;
+        for (int64_t t = 0; t < kh; t++)
+            s->tap[t] = t * a->dilation[0] * s->copy_w * ci * (int64_t)sizeof(uint16_t);
+        s->row_bytes = lines(x->shape.dim[3] * ci);
+        s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run) * sizeof(uint16_t) + 63) / 64 * 64;
+    } else if (s->padded)
         s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
 }
 
@@ -175,7 +202,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     plan_runs(s, c);
     s->p.m = c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded ? 1 : c->out.shape.dim[0]);
     s->p.n = per * s->joined;
-    s->p.k = group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
+    s->p.k = s->direct ? s->taps * s->run : group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
     s->zeros = calloc((size_t)s->run, sizeof *s->zeros);
     bool ok = s->zeros || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     if (ok && w->constant && !prep->sketch)
@@ -184,7 +211,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         s->weight_bytes = w->constant || one_tap(c) ? 0 : ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
         ok = product_prepare(&s->p, c, &a->e, s->taps, NULL, 1, s->p.k, prep);
     }
-    prep->scratch += s->weight_bytes + s->copy_bytes;
+    prep->scratch += s->weight_bytes + s->copy_bytes + s->row_bytes * (size_t)pool_threads(c->pool);
     if (!ok)
         return release(s), false;
     prep->state = s;
@@ -255,7 +282,7 @@ static struct image image_of(const conv_state *s, const tg_call *c)
 
 /* -- the padded copy ----------------------------------------------------------------------------------------------- */
 
-struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; };
+struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; char *rooms; };
 
 /* A line of pixels, channels innermost; those of a colour image at once. */
 static void interleave(const float *x, int64_t channel, int64_t pixel, int64_t channels, int64_t count, float *to)
@@ -295,20 +322,62 @@ static void copy_rows(void *arg, int64_t from, int64_t to)
     }
 }
 
+/* The same as bfloat16; what is beyond the last row is nothing, too. */
+static void copy_narrow(void *arg, int64_t from, int64_t to)
+{
+    const struct copy *k = arg;
+    const tg_tensor *t = k->t;
+    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = k->pad[1] * channels;
+    float *room = (float *)(void *)(k->rooms + (size_t)pool_worker() * k->s->row_bytes);
+
+    for (int64_t y = from; y < to; y++) {
+        uint16_t *row = (uint16_t *)(void *)k->to + y * width;
+        const int64_t at = y - k->pad[0];
+        const bool inside = at >= 0 && at < t->shape.dim[2];
+        memset(row, 0, (size_t)(inside ? before : width) * sizeof *row);
+        if (!inside)
+            continue;
+        memset(row + before + within, 0, (size_t)(width - before - within) * sizeof *row);
+        const void *x = tg_at(k->x, t->dtype, at * t->stride[2]);
+        const bool dense = t->stride[1] == 1 && t->stride[3] == channels;
+        if (t->dtype == TG_BFLOAT && dense)
+            memcpy(row + before, x, (size_t)within * sizeof *row);
+        else if (t->dtype == TG_BFLOAT)
+            for (int64_t i = 0; i < t->shape.dim[3]; i++)
+                memcpy(row + before + i * channels, tg_at(x, TG_BFLOAT, i * t->stride[3]), (size_t)channels * sizeof *row);
+        else {
+            if (!dense)
+                interleave(x, t->stride[1], t->stride[3], channels, t->shape.dim[3], room);
+            VEC_PICK(narrow_vec)->narrow(dense ? x : room, row + before, within);
+        }
+    }
+    if (to == k->s->copy_h)
+        memset((uint16_t *)(void *)k->to + to * width, 0, k->s->copy_bytes - (size_t)(to * width) * sizeof(uint16_t));
+}
+
 /* One image after the other: its copy, then its product. */
 static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct image *m, float *copy)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *residual = epilogue_residual(c, &a->e);
 
+    if (s->direct) {
+        g->of = TG_BFLOAT;
+        g->direct = copy;
+        g->tap = s->tap;
+        g->pitch = a->stride[1] * x->shape.dim[1] * (int64_t)sizeof(uint16_t);
+        g->line_rows = c->out.shape.dim[3];
+        g->line_bytes = a->stride[0] * s->copy_w * x->shape.dim[1] * (int64_t)sizeof(uint16_t);
+        g->beyond = true;
+    }
     m->x = (const char *)copy;
     m->stride[2] = x->shape.dim[1] * (int64_t)sizeof *copy;
     m->stride[1] = s->copy_w * m->stride[2];
     m->h = s->copy_h, m->w = s->copy_w;
     m->pad[0] = m->pad[1] = 0;
     for (int64_t n = 0; n < x->shape.dim[0]; n++) {
-        struct copy k = { (const float *)x->data + n * x->stride[0], x, s, a->pad, copy };
-        pool_run(c->pool, s->copy_h, 8, copy_rows, &k);
+        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), x, s, a->pad, copy, (char *)copy + s->copy_bytes };
+        pool_run(c->pool, s->copy_h, 8, s->direct ? copy_narrow : copy_rows, &k);
         g->out = tg_at(c->out.data, c->out.dtype, n * c->out.stride[0]);
         if (residual)
             g->residual = tg_at(residual->data, residual->dtype, n * residual->stride[0]);
@@ -362,6 +431,8 @@ static void run(const tg_call *c)
             if (residual)
                 g.residual = tg_at(g.residual, g.residual_of, s->p.n);
         }
+        if (s->pointwise)
+            product_direct(&g, lines.x, lines.stride);
         gemm_run(&g, c->pool);
     }
 }
@@ -370,7 +441,7 @@ static unsigned narrow(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const conv_state *s = c->state;
-    return product_narrow(c, &a->e) & ~(s->padded ? 1u : 0);
+    return product_narrow(c, &a->e) & ~(s->padded && (!s->direct || any_layout(c)) ? 1u : 0);
 }
 
 const tg_kernel kernel_conv2d = {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include "base/room.h"
 
-enum { BLOCK_ROWS = 192, WORTH = 10000000 };        /* rows at once; multiply-adds that are worth a piece of their own */
+enum { BLOCK_ROWS = 192, HALF = 16, WORTH = 10000000 };         /* rows at once; of half a tile; multiply-adds that are worth a piece of their own */
 
 void *aligned_bytes(size_t bytes)
 {
@@ -170,10 +170,38 @@ static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, c
         begin[i] = to + i * step;
 }
 
+/* A tile of so many rows is read as it lies: not where that would go beyond the last one's line. */
+static bool lies(const gemm *g, int rows) { return g->direct && (g->beyond || rows % HALF == 0); }
+static const void *line_row(const gemm *g, int64_t i)
+{
+    return (const char *)g->direct + i / g->line_rows * g->line_bytes + i % g->line_rows * g->pitch;
+}
+
+/* Tiles of rows [from, to): within lines; by instructions for tiles full ones, else of one height.  How many. */
+static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
+{
+    int tiles = 0;
+    if (!g->v->any) {
+        const int rows = (int)(to - from);
+        tiles = (rows + most - 1) / most;
+        for (int t = 0; t <= tiles; t++)
+            start[t] = rows * t / tiles;
+        return tiles;
+    }
+    for (int64_t i = from; i < to; tiles++) {
+        int64_t end = g->direct ? (i / g->line_rows + 1) * g->line_rows : to;
+        start[tiles] = (int)(i - from);
+        end = end < to ? end : to;
+        i = i + most < end ? i + most : g->direct && !g->beyond && i + HALF < end && (end - i) % HALF ? i + HALF : end;
+    }
+    start[tiles] = (int)(to - from);
+    return tiles;
+}
+
 /* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already. */
 static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place, bool ready)
 {
-    const int rows = (int)(to - from), most = g->v->rows[g->vecs], tiles = (rows + most - 1) / most;
+    const int rows = (int)(to - from), most = g->v->rows[g->vecs];
     const int panel = g->vecs * g->v->width;
     const int64_t k = g->taps * g->run, step = pitch(g->v, k);
     int64_t *offset = (int64_t *)(void *)place;
@@ -189,20 +217,23 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             residual[i] = tg_at(g->residual, g->residual_of, offset[i]);
     }
     int start[BLOCK_ROWS + 1];
-    for (int t = 0; t <= tiles; t++)
-        start[t] = rows * t / tiles;
-    for (int t = 0; t < tiles && !ready; t++)
-        if (g->v->left)
-            pack_rows(g, from + start[t], start[t + 1] - start[t], row, begin + start[t], place + pointers(g->taps) + t * most * step);
-        else
-            g->rows(g->ctx, from + start[t], start[t + 1] - start[t], row + start[t] * g->taps);
+    const int tiles = cut(g, from, to, most, start);
+    for (int t = 0; t < tiles; t++) {
+        const int here = start[t + 1] - start[t];
+        if (lies(g, here))
+            begin[start[t]] = line_row(g, from + start[t]);
+        else if (g->v->left && !ready)
+            pack_rows(g, from + start[t], here, row, begin + start[t], place + pointers(g->taps) + (g->direct ? 0 : t * most * step));
+        else if (!ready)
+            g->rows(g->ctx, from + start[t], here, row + start[t] * g->taps);
+    }
     const int64_t column_bytes = depth(g->v, k) * g->v->bytes, panels = last - first;     /* of the right operand */
     const bool resident = (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
     /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
     const int64_t rows_piece = (most * (int64_t)sizeof(float) + panels - 1) / panels;
     const int64_t panel_piece = (panel * (int64_t)g->v->bytes + tiles - 1) / tiles;
-    gemm_tile tile = { .taps = g->v->left ? 1 : g->taps, .run = g->v->left ? k : g->run, .bias = g->bias,
+    gemm_tile tile = { .bias = g->bias,
                        .act_first = g->act_first, .add = g->add, .narrow_out = g->out_of == TG_BFLOAT,
                        .narrow_residual = g->residual_of == TG_BFLOAT, .f = g->f };
     int64_t p = first;
@@ -217,7 +248,12 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             tile.columns = (int)(g->n - tile.column);
             vecs = (tile.columns + g->v->width - 1) / g->v->width;
         }
+        const bool turned = g->v->left && !lies(g, end - at);       /* into slabs */
         tile.row = (const float *const *)(g->v->left ? begin + at : row + at * g->taps);
+        tile.tap = turned ? NULL : g->tap;
+        tile.pitch = g->pitch;
+        tile.taps = turned ? 1 : g->taps;
+        tile.run = turned ? k : g->run;
         tile.out = (float *const *)(out + at);
         tile.residual = g->residual ? (const float *const *)(residual + at) : NULL;
         tile.b = g->b + tile.column * column_bytes / (int64_t)sizeof(float);
@@ -291,6 +327,8 @@ void gemm_run(const gemm *g, pool *p)
         blocks = (g->m + d.rows - 1) / d.rows;
     } else if (blocks > 1)
         d.rows = (int)(((g->m + blocks - 1) / blocks + most - 1) / most * most);
+    if (g->direct && d.rows > g->line_rows)
+        d.rows = (int)(d.rows / g->line_rows * g->line_rows);      /* whole lines */
     blocks = (g->m + d.rows - 1) / d.rows;
     d.groups = blocks >= wanted ? 1 : (wanted + blocks - 1) / blocks;
     if (d.groups > d.panels)

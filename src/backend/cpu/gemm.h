@@ -22,6 +22,12 @@ typedef struct gemm {
     /* Where tap t of row from + i lies: row[t * count + i]. */
     void (*rows)(const void *ctx, int64_t from, int count, const void **row);
     const void *ctx;
+    /* Rows of bfloat16 that are read as they lie (run is a multiple of v->deep): in lines of line_rows, line_bytes apart, rows `pitch`
+     * bytes apart and tap t `tap[t]` bytes on.  NULL: packed.  beyond: what lies after a line may be read, 31 rows of it. */
+    const void *direct;
+    const int64_t *tap;
+    int64_t pitch, line_rows, line_bytes;
+    bool beyond;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
     bool add;                   /* to what out holds; no bias then */
     void *out;

@@ -252,6 +252,9 @@ static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int6
 
 /* -- up to 32 x 2 vectors of sums: sum[ROWS][2 VW] ---------------------------------------------------------------------- */
 
+/* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
+typedef struct operand { const char *a; int64_t pitch, step, taps, slabs; const int64_t *tap; } operand;
+
 #if BF16_TILES
 
 /* Tiles 0 to 3 hold the sums, 4 what is read of the left, 5 of the right: no more, although there are eight.  Where another thread
@@ -268,17 +271,18 @@ static void begin(void)
 
 static void end(void) { _tile_release(); }
 
-INLINE void slab(const uint16_t *a, const uint16_t *b, const bool low, const bool right)
+/* Rows of a are `pitch` bytes apart. */
+INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low, const bool right)
 {
     _tile_loadd(5, b, 64);
-    _tile_loadd(4, a, 2 * DEEP);
+    _tile_loadd(4, a, pitch);
     _tile_dpbf16ps(0, 4, 5);
     if (right) {
         _tile_loadd(5, b + RIGHT, 64);
         _tile_dpbf16ps(1, 4, 5);
     }
     if (low)
-        _tile_loadd(4, a + LEFT / 2, 2 * DEEP);
+        _tile_loadd(4, a + ROWS / 2 * pitch, pitch);
     if (low && right) {
         _tile_dpbf16ps(3, 4, 5);
         _tile_loadd(5, b, 64);
@@ -287,9 +291,9 @@ INLINE void slab(const uint16_t *a, const uint16_t *b, const bool low, const boo
         _tile_dpbf16ps(2, 4, 5);
 }
 
-INLINE void sums(const uint16_t *a, const uint16_t *b, int64_t slabs, const bool low, const bool right, const int parts, float *sum)
+INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, float *sum)
 {
-    const int64_t rest_a = slabs * LEFT, rest_b = slabs * RIGHT * (1 + right);
+    const int64_t rest_a = l->slabs * LEFT * (int64_t)sizeof *b, rest_b = l->slabs * RIGHT * (1 + right);
     _tile_zero(0);
     if (right)
         _tile_zero(1);
@@ -297,11 +301,14 @@ INLINE void sums(const uint16_t *a, const uint16_t *b, int64_t slabs, const bool
         _tile_zero(2);
     if (low && right)
         _tile_zero(3);
-    for (int64_t s = 0; s < slabs; s++, a += LEFT, b += RIGHT * (1 + right)) {
-        slab(a, b, low, right);
-        if (parts > 1) {
-            slab(a, b + rest_b, low, right);
-            slab(a + rest_a, b, low, right);
+    for (int64_t t = 0; t < l->taps; t++) {
+        const char *a = l->a + (l->tap ? l->tap[t] : 0);
+        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * (1 + right)) {
+            slab(a, l->pitch, b, low, right);
+            if (parts > 1) {
+                slab(a, l->pitch, b + rest_b, low, right);
+                slab(a + rest_a, l->pitch, b, low, right);
+            }
         }
     }
     _tile_stored(0, sum, 2 * VEC_BYTES);
@@ -313,16 +320,16 @@ INLINE void sums(const uint16_t *a, const uint16_t *b, int64_t slabs, const bool
         _tile_stored(3, sum + ROWS * VW + VW, 2 * VEC_BYTES);
 }
 
-INLINE void multiply(const uint16_t *a, const uint16_t *b, int64_t slabs, int rows, int vecs, const int parts, float *sum)
+INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *sum)
 {
     if (rows > ROWS / 2 && vecs > 1)
-        sums(a, b, slabs, true, true, parts, sum);
+        sums(l, b, true, true, parts, sum);
     else if (rows > ROWS / 2)
-        sums(a, b, slabs, true, false, parts, sum);
+        sums(l, b, true, false, parts, sum);
     else if (vecs > 1)
-        sums(a, b, slabs, false, true, parts, sum);
+        sums(l, b, false, true, parts, sum);
     else
-        sums(a, b, slabs, false, false, parts, sum);
+        sums(l, b, false, false, parts, sum);
 }
 
 #else
@@ -335,7 +342,7 @@ static void end(void) {}
 INLINE vf bf16_dot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 #endif
 
-INLINE vi two(const uint16_t *p)
+INLINE vi two(const char *p)
 {
     int32_t x;
     memcpy(&x, p, sizeof x);
@@ -343,36 +350,39 @@ INLINE vi two(const uint16_t *p)
 }
 
 /* STRIP rows; those beyond the last are computed of what lies there, and not looked at. */
-INLINE void sums(const uint16_t *a, const uint16_t *b, int64_t slabs, const int vecs, float *sum)
+INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs, float *sum)
 {
     vf acc[STRIP][2];
     UNROLL for (int i = 0; i < STRIP; i++)
         UNROLL for (int j = 0; j < vecs; j++)
             acc[i][j] = vset(0.f);
-    for (int64_t s = 0; s < slabs; s++, a += LEFT, b += RIGHT * vecs)
-        for (int q = 0; q < PAIRS; q++) {
-            vi right[2];
-            UNROLL for (int j = 0; j < vecs; j++)
-                memcpy(&right[j], b + j * RIGHT + q * 2 * VW, sizeof *right);
-            UNROLL for (int i = 0; i < STRIP; i++) {
-                vi x = two(a + i * DEEP + 2 * q);
+    for (int64_t t = 0; t < l->taps; t++) {
+        const char *a = l->a + (l->tap ? l->tap[t] : 0) + first * l->pitch;
+        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * vecs)
+            for (int q = 0; q < PAIRS; q++) {
+                vi right[2];
                 UNROLL for (int j = 0; j < vecs; j++)
-                    acc[i][j] = bf16_dot(acc[i][j], x, right[j]);
+                    memcpy(&right[j], b + j * RIGHT + q * 2 * VW, sizeof *right);
+                UNROLL for (int i = 0; i < STRIP; i++) {
+                    vi x = two(a + i * l->pitch + 2 * q * (int64_t)sizeof *b);
+                    UNROLL for (int j = 0; j < vecs; j++)
+                        acc[i][j] = bf16_dot(acc[i][j], x, right[j]);
+                }
             }
-        }
+    }
     UNROLL for (int i = 0; i < STRIP; i++)
         UNROLL for (int j = 0; j < vecs; j++)
             vstore(sum + (2 * i + j) * VW, acc[i][j]);
 }
 
-INLINE void multiply(const uint16_t *a, const uint16_t *b, int64_t slabs, int rows, int vecs, const int parts, float *sum)
+INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *sum)
 {
     (void)parts;                                        /* three products would be slower than single precision */
     for (int i = 0; i < rows; i += STRIP)
         if (vecs > 1)
-            sums(a + i * DEEP, b, slabs, 2, sum + i * 2 * VW);
+            sums(l, i, b, 2, sum + i * 2 * VW);
         else
-            sums(a + i * DEEP, b, slabs, 1, sum + i * 2 * VW);
+            sums(l, i, b, 1, sum + i * 2 * VW);
 }
 
 #endif
@@ -522,8 +532,9 @@ static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows,
 INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 {
     _Alignas(64) float sum[ROWS * 2 * VW];
-    multiply((const uint16_t *)(const void *)t->row[0], (const uint16_t *)(const void *)t->b, (t->run + DEEP - 1) / DEEP, rows, vecs,
-             parts, sum);
+    const int64_t size = sizeof(uint16_t), row = DEEP * size;
+    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->taps, (t->run + DEEP - 1) / DEEP, t->tap };
+    multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, sum);
     if (t->narrow_out || t->narrow_residual)
         leave_narrow(t, rows, vecs, sum);
     else

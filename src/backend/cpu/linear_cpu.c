@@ -60,6 +60,8 @@ static void run(const tg_call *c)
     if (residual)
         g.residual_rows = rowmap_of(residual, 0, last);
     product_begin(&s->p, c, &a->e, w->data, w->stride[1], w->stride[0], &g);
+    if (s->x.rank <= 1)
+        product_direct(&g, c->in[0].data, s->x.rank ? s->x.stride[0] : 0);
     gemm_run(&g, c->pool);
 }
 

@@ -79,6 +79,17 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
     g->residual_of = residual ? residual->dtype : TG_F32;
 }
 
+void product_direct(gemm *g, const void *x, int64_t stride)
+{
+    static const int64_t none = 0;
+    if (g->of != TG_BFLOAT || g->run % g->v->deep || g->taps != 1)
+        return;
+    g->direct = x;
+    g->tap = &none;
+    g->pitch = stride * tg_size(g->of);
+    g->line_rows = g->m;
+}
+
 unsigned product_narrow(const tg_call *c, const epilogue *e)
 {
     return gemm_packs(c->precision) && c->precision == TG_BF16 ? NARROW_RESULT | 1u | (e->residual ? 1u << (2 + e->bias) : 0) : 0;

@@ -31,6 +31,8 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
 /* Fills in the packed operand (packing w now if need be), the function and the residual. */
 void product_begin(const product *p, const tg_call *c, const epilogue *e, const float *w, int64_t sk, int64_t sn,
                    gemm *g);
+/* Rows at one distance are not packed, if they are of bfloat16 in whole slabs: then g->direct is set. */
+void product_direct(gemm *g, const void *x, int64_t stride);
 /* What of such a call may be bfloat16 in memory (tg_kernel.narrow). */
 unsigned product_narrow(const tg_call *c, const epilogue *e);
 void product_release(void *state);          /* a state that begins with a product */

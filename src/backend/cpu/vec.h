@@ -31,6 +31,10 @@ typedef struct gemm_tile {
     int64_t ahead_step;
     bool act_first, add;                    /* add: to what out holds, instead of to the bias */
     bool narrow_out, narrow_residual;       /* where rows are packed for .any */
+    /* .any: rows of bfloat16 as they lie, the first at row[0], `pitch` bytes apart, tap t `tap[t]` bytes on; run is a multiple of deep.
+     * NULL: packed. */
+    const int64_t *tap;
+    int64_t pitch;
     act f;
 } gemm_tile;
 typedef struct gemm_vec {
