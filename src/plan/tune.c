@@ -9,6 +9,7 @@
 
 enum { LINES = 1 << 16, ROUNDS = 12 };
 static const double patience = 0.05;        /* seconds for the rounds of one call */
+#define WIDER .8                            /* of the time of a kernel that holds bfloat16, by one that makes its neighbours hold floats */
 
 typedef struct line { uint64_t hash; char *call, *kernel; } line;      /* one block, at call */
 struct tune {
@@ -208,14 +209,34 @@ static float *made_up(const tg_tensor *t)
 {
     size_t n = numbers(t);
     float *x = room_alloc(n * sizeof *x);
-    for (size_t i = 0; x && i < n; i++)
+    for (size_t i = 0; x && i < n; i++) {               /* both halves of a number are that number, nearly, as bfloat16 */
         x[i] = (float)((int)(i * 7919 % 2001) - 1000) * 1e-3f;
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits = (bits & 0xffff0000) | bits >> 16;
+        memcpy(&x[i], &bits, sizeof bits);
+    }
     return x;
 }
 
 /* The call of kernel k of `of`, once; its time. */
+static unsigned narrow_of(tg_call c, const choice *of)
+{
+    c.precision = of->precision;
+    c.state = of->prep.state;
+    return c.precision == TG_BF16 && of->kernel->narrow ? of->kernel->narrow(&c) : 0;
+}
+
+/* In memory as narrow as the kernel can take. */
 static double once(tg_call c, const choice *of, void *scratch)
 {
+    const unsigned narrow = narrow_of(c, of);
+    tg_tensor operand[64];
+    memcpy(operand, c.in, (size_t)c.n_in * sizeof *operand);
+    for (int k = 0; k < c.n_in; k++)
+        operand[k].dtype = k < NARROW_OPERANDS && narrow >> k & 1 && !operand[k].constant ? TG_BFLOAT : TG_F32;
+    c.out.dtype = narrow & NARROW_RESULT ? TG_BFLOAT : TG_F32;
+    c.in = operand;
     c.precision = of->precision;
     c.state = of->prep.state;
     c.scratch = scratch;
@@ -251,8 +272,9 @@ int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
                 us[i] = took < us[i] ? took : us[i];
             }
         best = 0;
+        const bool narrow = narrow_of(call, &of[0]);
         for (int i = 1; i < n; i++)
-            if (us[i] < us[best] && us[i] < TUNE_CLEARLY * us[0])
+            if (us[i] < us[best] && us[i] < (narrow && !narrow_of(call, &of[i]) ? WIDER : TUNE_CLEARLY) * us[0])
                 best = i;
         t->measured++;
     }

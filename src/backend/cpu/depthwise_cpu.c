@@ -12,7 +12,7 @@ typedef struct state {
     size_t bytes, piece;        /* of weights; of a thread's piece of image and result, where these may be bfloat16 */
 } state;
 
-enum { GROUP = 64, PIECE = 128 << 10 };     /* channels and bytes of such a piece, which stays in the cache */
+enum { GROUP = 256, PIECE = 192 << 10 };    /* most channels, and bytes, of such a piece, which stays in the cache */
 
 lanes lanes_of(int64_t channels, int64_t width)
 {
@@ -105,9 +105,11 @@ static int64_t read_rows(const tg_call *c, int64_t rows)
     return (rows - 1) * a->stride[0] + (c->in[1].shape.dim[2] - 1) * a->dilation[0] + 1;
 }
 
+static int64_t piece_channels(const tg_call *c) { return c->out.shape.dim[1] < GROUP ? c->out.shape.dim[1] : GROUP; }
+
 static int64_t row_numbers(const tg_call *c, int64_t rows)         /* of a piece: image, then result */
 {
-    return (read_rows(c, rows) * c->in[0].shape.dim[3] + rows * c->out.shape.dim[3]) * GROUP;
+    return (read_rows(c, rows) * c->in[0].shape.dim[3] + rows * c->out.shape.dim[3]) * piece_channels(c);
 }
 
 static int64_t piece_rows(const tg_call *c)
@@ -160,46 +162,56 @@ struct deal {
     int64_t bands, groups, per_band, per_group;
 };
 
+/* A row of `count` pixels, `group` channels of each, between memory and a piece of floats. */
+static void bring(const tg_tensor *t, int64_t at, int64_t count, int64_t group, float *to)
+{
+    const bool whole = t->stride[3] == group;
+    const int64_t pieces = whole ? 1 : count, n = whole ? count * group : group;
+    for (int64_t j = 0; j < pieces; j++)
+        if (t->dtype == TG_BFLOAT)
+            VEC_PICK(narrow_vec)->widen(tg_at(t->data, TG_BFLOAT, at + j * t->stride[3]), to + j * group, n);
+        else
+            memcpy(to + j * group, tg_at(t->data, t->dtype, at + j * t->stride[3]), (size_t)n * sizeof *to);
+}
+
+static void leave(act f, const float *from, int64_t count, int64_t group, const tg_tensor *t, int64_t at)
+{
+    const bool whole = t->stride[3] == group;
+    const int64_t pieces = whole ? 1 : count, n = whole ? count * group : group;
+    for (int64_t j = 0; j < pieces; j++)
+        if (t->dtype == TG_BFLOAT)
+            gemm_for(TG_BF16)->settle(f, from + j * group, tg_at(t->data, TG_BFLOAT, at + j * t->stride[3]), n);
+        else
+            VEC_PICK(elementwise_vec)->unary(f, from + j * group, tg_at(t->data, t->dtype, at + j * t->stride[3]), n);
+}
+
 /* Image n, rows [from, to) and channels [c, end) of the result, piece by piece through floats. */
 static void in_pieces(const struct deal *k, int64_t n, int64_t from, int64_t to, int64_t c, int64_t end)
 {
     const tg_tensor *x = &k->c->in[0], *y = &k->c->out;
     const state *s = k->c->state;
-    const narrow_vec *v = VEC_PICK(narrow_vec);
-    const int64_t most = piece_rows(k->c), w = x->shape.dim[3], ow = y->shape.dim[3];
+    const int64_t most = piece_rows(k->c), widest = piece_channels(k->c), w = x->shape.dim[3], ow = y->shape.dim[3];
     float *image = (float *)(void *)((char *)k->c->scratch + (s->weights ? 0 : s->bytes) + s->piece * (size_t)pool_worker());
-    for (; c < end; c += GROUP) {
-        const int64_t group = end - c < GROUP ? end - c : GROUP;
+    for (; c < end; c += widest) {
+        const int64_t group = end - c < widest ? end - c : widest;
         for (int64_t row = from; row < to; row += most) {
             const int64_t rows = to - row < most ? to - row : most, above = row * k->d.stride[0] - k->d.pad[0], below = above + read_rows(k->c, rows);
             const int64_t top = above < 0 ? 0 : above, bottom = below > k->d.h ? k->d.h : below;
-            float *result = image + read_rows(k->c, most) * w * GROUP;
+            float *result = image + read_rows(k->c, most) * w * group;
             for (int64_t i = top; i < bottom; i++)
-                for (int64_t j = 0; j < w; j++) {
-                    const void *at = tg_at(x->data, x->dtype, n * x->stride[0] + i * x->stride[2] + j * x->stride[3] + c);
-                    float *to_piece = image + ((i - top) * w + j) * GROUP;
-                    if (x->dtype == TG_BFLOAT)
-                        v->widen(at, to_piece, group);
-                    else
-                        memcpy(to_piece, at, (size_t)group * sizeof *to_piece);
-                }
+                bring(x, n * x->stride[0] + i * x->stride[2] + c, w, group, image + (i - top) * w * group);
             depthwise d = k->d;
             d.h = bottom > top ? bottom - top : 0;
             d.oh = rows;
             d.pad[0] = top - above;
-            d.xy = w * GROUP, d.xx = GROUP, d.yy = ow * GROUP, d.yx = GROUP;
+            d.xy = w * group, d.xx = group, d.yy = ow * group, d.yx = group;
+            d.f = (act){ 0 };
             d.weights += c;
             d.bias = d.bias ? d.bias + c : NULL;
             d.x = image, d.y = result;
             k->l->rows(&d, 0, rows, 0, group);
             for (int64_t i = 0; i < rows; i++)
-                for (int64_t j = 0; j < ow; j++) {
-                    void *at = tg_at(y->data, y->dtype, n * y->stride[0] + (row + i) * y->stride[2] + j * y->stride[3] + c);
-                    if (y->dtype == TG_BFLOAT)
-                        v->narrow(result + (i * ow + j) * GROUP, at, group);
-                    else
-                        memcpy(at, result + (i * ow + j) * GROUP, (size_t)group * sizeof *result);
-                }
+                leave(k->d.f, result + i * ow * group, ow, group, y, n * y->stride[0] + (row + i) * y->stride[2] + c);
         }
     }
 }

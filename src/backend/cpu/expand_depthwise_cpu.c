@@ -152,12 +152,12 @@ static void piece(const tg_call *c, int64_t n, int64_t from, int64_t to, int64_t
         return;
     }
     float *result = (float *)(void *)(scratch + s->place_bytes + s->piece_bytes);        /* a row at a time */
-    d.y = result, d.yy = 0, d.yx = channels;
+    d.y = result, d.yy = 0, d.yx = channels, d.f = (act){ 0 };
     for (int64_t i = from; i < to; i++) {
         s->second.rows(&d, i - from, i - from + 1, 0, channels);
         for (int64_t j = 0; j < y->shape.dim[3]; j++)
-            VEC_PICK(narrow_vec)->narrow(result + j * channels,
-                                         tg_at(y->data, y->dtype, n * y->stride[0] + i * y->stride[2] + j * y->stride[3] + begin), channels);
+            s->v->settle(s->second_f, result + j * channels,
+                         tg_at(y->data, y->dtype, n * y->stride[0] + i * y->stride[2] + j * y->stride[3] + begin), channels);
     }
 }
 

@@ -529,6 +529,37 @@ static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows,
     }
 }
 
+INLINE void settle_as(act f, const quick *q, const bool even, const float *x, uint16_t *y, int64_t n)
+{
+    const vf lo = vset(f.kind == ACT_CLAMP ? f.a : -INFINITY), hi = vset(f.kind == ACT_CLAMP ? f.b : INFINITY);
+    for (int64_t i = 0; i < n; i += DEEP) {
+        const int here = n - i < DEEP ? (int)(n - i) : DEEP, second = here > VW ? here - VW : 0;
+        vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = second == VW ? vload(x + i + VW) : second ? vload_n(x + i + VW, second) : vset(0.f);
+        a = q ? quickly(q, a, even) : vclamp(a, lo, hi);
+        b = q ? quickly(q, b, even) : vclamp(b, lo, hi);
+        put(y + i, halves(a, b), here);
+    }
+}
+
+static void settle(act f, const float *x, uint16_t *y, int64_t n)
+{
+    enum { PIECE = 512 };
+    quick q;
+    if (f.kind <= ACT_CLAMP)
+        settle_as(f, NULL, false, x, y, n);
+    else if (quick_of(f.kind, &q) && (q.b != 0 || q.c != 0))
+        settle_as(f, &q, true, x, y, n);
+    else if (quick_of(f.kind, &q))
+        settle_as(f, &q, false, x, y, n);
+    else
+        for (int64_t i = 0; i < n; i += PIECE) {
+            float piece[PIECE];
+            const int64_t here = n - i < PIECE ? n - i : PIECE;
+            VEC_PICK(elementwise_vec)->unary(f, x + i, piece, here);
+            settle_as((act){ 0 }, NULL, false, piece, y + i, here);
+        }
+}
+
 INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 {
     _Alignas(64) float sum[ROWS * 2 * VW];
@@ -556,7 +587,7 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs) { tile_any(t, rows, vecs, parts); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES
