@@ -51,7 +51,8 @@ INLINE vf wide(const uint16_t *from, int n)
 }
 INLINE vf power(vf x)
 {
-    vf n = vround(vclamp(x, vset(-126.f), vset(126.f)) - vset(.5f));
+    x = vclamp(x, vset(-126.f), vset(126.f));
+    vf n = vround(x - vset(.5f));
     return powers(x - n) * vpow2(n);
 }
 INLINE vf inverse(vf x) { return vset(1.f) / x; }
@@ -532,11 +533,12 @@ static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows,
 INLINE void settle_as(act f, const quick *q, const bool even, const float *x, uint16_t *y, int64_t n)
 {
     const vf lo = vset(f.kind == ACT_CLAMP ? f.a : -INFINITY), hi = vset(f.kind == ACT_CLAMP ? f.b : INFINITY);
+    const vf times = vset(f.kind == ACT_AFFINE ? f.a : 1.f), more = vset(f.kind == ACT_AFFINE ? f.b : 0.f);
     for (int64_t i = 0; i < n; i += DEEP) {
         const int here = n - i < DEEP ? (int)(n - i) : DEEP, second = here > VW ? here - VW : 0;
         vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = second == VW ? vload(x + i + VW) : second ? vload_n(x + i + VW, second) : vset(0.f);
-        a = q ? quickly(q, a, even) : vclamp(a, lo, hi);
-        b = q ? quickly(q, b, even) : vclamp(b, lo, hi);
+        a = q ? quickly(q, a, even) : vclamp(a * times + more, lo, hi);
+        b = q ? quickly(q, b, even) : vclamp(b * times + more, lo, hi);
         put(y + i, halves(a, b), here);
     }
 }
@@ -545,7 +547,7 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
 {
     enum { PIECE = 512 };
     quick q;
-    if (f.kind <= ACT_CLAMP)
+    if (f.kind <= ACT_CLAMP || f.kind == ACT_AFFINE)
         settle_as(f, NULL, false, x, y, n);
     else if (quick_of(f.kind, &q) && (q.b != 0 || q.c != 0))
         settle_as(f, &q, true, x, y, n);
@@ -558,6 +560,33 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
             VEC_PICK(elementwise_vec)->unary(f, x + i, piece, here);
             settle_as((act){ 0 }, NULL, false, piece, y + i, here);
         }
+}
+
+/* y = e^(scale x + bias - the largest), zeros from n up to whole slabs; bias may be NULL.  The sum of y before it is rounded. */
+static float weigh(float *x, float scale, const float *bias, int64_t n, uint16_t *y)
+{
+    const float e = 1.44269504f;
+    vf most = vset(-INFINITY), sum = vset(0.f);
+    for (int64_t i = 0; i < n; i += VW) {
+        const int here = n - i < VW ? (int)(n - i) : VW;
+        vf v = vload_fill(x + i, here, vset(-INFINITY)) * vset(scale * e);
+        if (bias)
+            v += vload_n(bias + i, here) * vset(e);
+        vstore_n(x + i, v, here);
+        most = vmax(most, v);
+    }
+    most = vset(vmaximum(most));
+    for (int64_t i = 0; i < n; i += DEEP, y += DEEP) {
+        vf part[2];
+        UNROLL for (int j = 0; j < 2; j++) {
+            const int64_t left = n - i - j * VW;
+            part[j] = left >= VW ? power(vload(x + i + j * VW) - most) : left > 0 ? power(vload_fill(x + i + j * VW, (int)left, vset(-INFINITY)) - most)
+                                                                               : vset(0.f);
+            sum += part[j];
+        }
+        put(y, halves(part[0], part[1]), DEEP);
+    }
+    return vsum(sum);
 }
 
 INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
@@ -587,7 +616,7 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs) { tile_any(t, rows, vecs, parts); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, .weigh = weigh, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

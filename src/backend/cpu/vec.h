@@ -51,6 +51,9 @@ typedef struct gemm_vec {
     void (*left_narrow)(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed);     /* of bfloat16 */
     void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
+    /* Of a row of attention: y = e^(scale x + bias - the largest), filled up with zeros to a multiple of deep, and its sum; x is written
+     * over.  Likewise. */
+    float (*weigh)(float *x, float scale, const float *bias, int64_t n, uint16_t *y);
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
     /* Packed operands alone: any tile, between begin and end on the same thread.  NULL: see .tile. */
