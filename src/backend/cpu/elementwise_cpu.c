@@ -75,6 +75,7 @@ struct binary {
     void (*f)(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
     const tg_tensor *a, *b, *y;
     int64_t sa, sb, sy;
+    bool multiplies;
 };
 
 static void binary_row(const void *arg, const int64_t *offset, int64_t n)
@@ -86,6 +87,10 @@ static void binary_row(const void *arg, const int64_t *offset, int64_t n)
     bool plain = k->sy == 1 && (k->sa == 0 || k->sa == 1) && (k->sb == 0 || k->sb == 1);
     if (plain && of_a == TG_F32 && of_b == TG_F32 && of_y == TG_F32) {
         k->f(a, (int)k->sa, b, (int)k->sb, y, n);
+        return;
+    }
+    if (k->sa == 1 && k->sb == 1 && k->sy == 1 && k->multiplies && of_a == TG_BFLOAT && of_b == TG_F32 && of_y == TG_BFLOAT) {
+        VEC_PICK(narrow_vec)->multiply((const uint16_t *)(const void *)a, b, (uint16_t *)(void *)y, n);        /* a gate for each channel */
         return;
     }
     for (int64_t i = 0; i < n; i += CHUNK) {
@@ -110,16 +115,18 @@ static void run_binary(const tg_call *c)
                         .y = &c->out,
                         .sy = l.stride[0][last],
                         .sa = l.stride[1][last],
-                        .sb = l.stride[2][last] };
+                        .sb = l.stride[2][last],
+                        .multiplies = kind == BIN_MUL };
     loops_run(&l, c->pool, 1, binary_row, &k);
 }
 
-/* Sums stay in single precision: they are residuals of many layers. */
+/* Sums stay in single precision, as they are residuals of many layers; so do operands that are repeated. */
 static unsigned narrow(const tg_call *c)
 {
     binary_kind kind = BIN_ADD;
     binary_of(c->op, &kind);
-    return kind == BIN_ADD || kind == BIN_SUB ? 3 : NARROW_RESULT | 3;
+    unsigned operands = tg_same(c->in[0].shape, c->out.shape) | (unsigned)tg_same(c->in[1].shape, c->out.shape) << 1;
+    return kind == BIN_ADD || kind == BIN_SUB ? operands : NARROW_RESULT | operands;
 }
 
 #define UNARY(of) \

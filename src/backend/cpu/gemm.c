@@ -265,6 +265,9 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         } else if (!resident && p + 1 < last) {
             tile.ahead_step = panel_piece;
             tile.ahead += vecs * g->v->width * column_bytes + t * k * panel_piece;
+        } else if (g->v->any && t == 0 && p + 1 < last) {
+            tile.ahead_step = panel * (int64_t)g->v->bytes;
+            tile.ahead += vecs * g->v->width * column_bytes;
         }
         if (g->v->any)
             g->v->any(&tile, end - at, vecs);

@@ -254,7 +254,13 @@ static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int6
 /* -- up to 32 x 2 vectors of sums: sum[ROWS][2 VW] ---------------------------------------------------------------------- */
 
 /* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
-typedef struct operand { const char *a; int64_t pitch, step, taps, slabs; const int64_t *tap; } operand;
+typedef struct operand {
+    const char *a;
+    int64_t pitch, step, taps, slabs;
+    const int64_t *tap;
+    const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
+    int64_t ahead_step;
+} operand;
 
 #if BF16_TILES
 
@@ -302,9 +308,12 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
         _tile_zero(2);
     if (low && right)
         _tile_zero(3);
+    const char *ahead = l->ahead;
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0);
-        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * (1 + right)) {
+        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * (1 + right), ahead += l->ahead_step) {
+            for (int64_t i = 0; i < l->ahead_step; i += 64)
+                __builtin_prefetch(ahead + i, 0, 2);
             slab(a, l->pitch, b, low, right);
             if (parts > 1) {
                 slab(a, l->pitch, b + rest_b, low, right);
@@ -593,7 +602,8 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 {
     _Alignas(64) float sum[ROWS * 2 * VW];
     const int64_t size = sizeof(uint16_t), row = DEEP * size;
-    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->taps, (t->run + DEEP - 1) / DEEP, t->tap };
+    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->taps, (t->run + DEEP - 1) / DEEP, t->tap,
+                        t->ahead, t->ahead_step * DEEP };
     multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, sum);
     if (t->narrow_out || t->narrow_residual)
         leave_narrow(t, rows, vecs, sum);

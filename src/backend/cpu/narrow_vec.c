@@ -1,4 +1,4 @@
-/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, and what pools and means do with them. */
+/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, and what pools, means and gates do with them. */
 #include "simd.h"
 #include "vec.h"
 
@@ -58,4 +58,12 @@ static void pool(reduce_kind kind, const uint16_t *const *row, int rows, float s
     }
 }
 
-const narrow_vec VEC(narrow_vec) = { .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool };
+static void multiply(const uint16_t *a, const float *b, uint16_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VW) {
+        int here = first(n - i);
+        vnarrow(y + i, vwiden(a + i, here) * vload_n(b + i, here), here);
+    }
+}
+
+const narrow_vec VEC(narrow_vec) = { .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .multiply = multiply };

@@ -189,6 +189,7 @@ typedef struct narrow_vec {
     void (*narrow)(const float *x, uint16_t *y, int64_t n);
     void (*widen)(const uint16_t *x, float *y, int64_t n);
     void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
+    void (*multiply)(const uint16_t *a, const float *b, uint16_t *y, int64_t n);
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
 } narrow_vec;
 VEC_TABLE(narrow_vec, narrow_vec)
