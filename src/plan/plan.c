@@ -336,9 +336,15 @@ static bool narrow_can(const plan_step *s, int k)
     return k == s->call.n_in ? can & NARROW_RESULT : k < NARROW_OPERANDS && can >> k & 1;
 }
 
-/* Results that every kernel which touches them can hold as bfloat16 lie so in memory, where products round them anyway. */
+/* Results that every kernel which touches them can hold as bfloat16 lie so in memory, if there are instructions for products of such
+ * numbers, which round them anyway. */
 static void narrow_results(plan *p)
 {
+    bool apart = false;
+    for (int i = 0; i < p->steps && !apart; i++)
+        apart = p->step[i].kernel && p->step[i].kernel->apart && p->step[i].kernel->apart(p->o.precision);
+    if (!apart)
+        return;
     bool *wide = calloc((size_t)p->bufs + 1, sizeof *wide);
     if (!wide)
         return;                                                   /* only time is lost */

@@ -319,17 +319,17 @@ static int64_t tasks(const gemm *g, int threads)
 void gemm_run(const gemm *g, pool *p)
 {
     struct deal d = { .g = g, .rows = block_rows(g->v, g->vecs, g->taps, g->run) };
-    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
+    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs], unit = g->v->any ? HALF : most;
     const int64_t wanted = tasks(g, pool_threads(p));
 
     d.panels = (g->n + panel - 1) / panel;
     int64_t blocks = (g->m + d.rows - 1) / d.rows;
     if (blocks * d.panels < wanted && g->m > most) {        /* few panels: smaller blocks */
         int64_t rows = (g->m * d.panels + wanted - 1) / wanted;
-        d.rows = (int)((rows + most - 1) / most * most);
+        d.rows = (int)((rows + unit - 1) / unit * unit);
         blocks = (g->m + d.rows - 1) / d.rows;
     } else if (blocks > 1)
-        d.rows = (int)(((g->m + blocks - 1) / blocks + most - 1) / most * most);
+        d.rows = (int)(((g->m + blocks - 1) / blocks + unit - 1) / unit * unit);
     if (g->direct && d.rows > g->line_rows)
         d.rows = (int)(d.rows / g->line_rows * g->line_rows);      /* whole lines */
     blocks = (g->m + d.rows - 1) / d.rows;

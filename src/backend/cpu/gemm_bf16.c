@@ -598,9 +598,22 @@ static float weigh(float *x, float scale, const float *bias, int64_t n, uint16_t
     return vsum(sum);
 }
 
+/* Where the sums will go, and what is added to them: it comes while they are made. */
+INLINE void fetch(const gemm_tile *t, int rows)
+{
+    const int64_t size = t->narrow_out ? sizeof(uint16_t) : sizeof(float), more = t->narrow_residual ? sizeof(uint16_t) : sizeof(float);
+    for (int i = 0; i < rows; i++)
+        for (int64_t at = 0; at < t->columns * size; at += 64)
+            __builtin_prefetch((const char *)t->out[i] + t->column * size + at, 1, 3);
+    for (int i = 0; i < rows && t->residual; i++)
+        for (int64_t at = 0; at < t->columns * more; at += 64)
+            __builtin_prefetch((const char *)t->residual[i] + t->column * more + at, 0, 3);
+}
+
 INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 {
     _Alignas(64) float sum[ROWS * 2 * VW];
+    fetch(t, rows);
     const int64_t size = sizeof(uint16_t), row = DEEP * size;
     const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->taps, (t->run + DEEP - 1) / DEEP, t->tap,
                         t->ahead, t->ahead_step * DEEP };
