@@ -136,15 +136,14 @@ static void note_claim(const tg_kernel *k)
     claims[i].times++;
 }
 
-/* Kernels that round their operands where the plan allows it; the others stay exact. */
-static bool rounds(const tg_kernel *k)
+/* Kernels that round their operands where the plan allows it and there are instructions for it; the others stay exact. */
+static bool rounds(const tg_kernel *k, tg_precision p)
 {
-    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_grad_weight", "cpu.weight_grad_bf16", "cpu.winograd_grad_weight", "cpu.winograd",
-                                         "cpu.winograd_grad_input", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul", "cpu.attention",
-                                         "cpu.attention_grad" };
+    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
+                                         "cpu.attention", "cpu.attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))
-            return true;
+            return gemm_packs(p);
     return false;
 }
 
@@ -162,8 +161,8 @@ static void compare(const setting *s, const tg_kernel *k, const tg_tensor *want,
 {
     int64_t i[TG_MAX_RANK] = { 0 };
     /* The weights of attention and their gradient are rounded too: by 2^-9 each. */
-    double tol = s->precision == TG_BF16 && rounds(k) && !strncmp(s->op->name, "attention", 9) ? 0x1p-8 : s->op->tol + 1e-7;
-    if (s->precision == TG_BF16X3 && rounds(k))             /* two roundings of a small part, by 2^-9 of 2^-9 */
+    double tol = s->precision == TG_BF16 && rounds(k, s->precision) && !strncmp(s->op->name, "attention", 9) ? 0x1p-8 : s->op->tol + 1e-7;
+    if (s->precision == TG_BF16X3 && rounds(k, s->precision))             /* two roundings of a small part, by 2^-9 of 2^-9 */
         tol += 0x1p-16;
     if (got->dtype == TG_BFLOAT)                            /* rounded, and by functions as good as that */
         tol += 0x1p-8;
@@ -309,8 +308,8 @@ static void try_narrow(const setting *s, const tg_kernel *k, const tg_tensor *gi
         call.out.dtype = mask & NARROW_RESULT ? TG_BFLOAT : TG_F32;
         call.out.data = y.memory;
         call.scratch = prep.scratch ? aligned_alloc(64, (prep.scratch + 63) / 64 * 64) : NULL;
-        if (ok && mask && (rounds(k) ? define_rounded(s, plain, &want) : make(&want, s->out, DENSE))) {
-            if (!rounds(k)) {
+        if (ok && mask && (rounds(k, s->precision) ? define_rounded(s, plain, &want) : make(&want, s->out, DENSE))) {
+            if (!rounds(k, s->precision)) {
                 tg_call exact = { .op = s->op, .attr = s->attr, .in = plain, .n_in = s->n, .out = want.t };
                 s->op->ref(&exact);
             }
@@ -356,10 +355,10 @@ static void check_kernels(const setting *s)
                     for (size_t i = 0; i < list[l]->count; i++)
                         if (!strcmp(list[l]->kernels[i].op, s->op->name)) {
                             const tg_kernel *k = &list[l]->kernels[i];
-                            const tg_tensor *held_to = s->precision == TG_BF16 && rounds(k) ? &rounded.t : &want.t;
+                            const tg_tensor *held_to = s->precision == TG_BF16 && rounds(k, s->precision) ? &rounded.t : &want.t;
                             try_kernel(s, k, t, true, how, held_to);
                             try_kernel(s, k, t, false, how, held_to);
-                            if (s->precision == TG_BF16 || !rounds(k))
+                            if (s->precision == TG_BF16 || !k->apart)
                                 try_narrow(s, k, t, how);
                         }
             }

@@ -153,9 +153,10 @@ typedef struct timm_model_opts {
     int output_stride;          /* 0: the file's, or 32; 16 or 8 put dilation in place of stride where timm can */
     float drop_rate, drop_path, drop_block, proj_drop, attn_drop, pos_drop, patch_drop;  /* rates; 0: the model's own; below 0: none */
     bool dynamic_img_size;      /* accept other sizes than img_size at run time (ViT position grids are resampled) */
-    /* Of products; memory, sums and all else are single.  "fp32" (NULL); "bf16": of operands rounded to bfloat16; "bf16x3": of
-     * both as two bfloat16 numbers each, as exact as single for networks, where the processor is faster with it.  Kernels that were
-     * measured (timm_open_opts.tuning) are in single where that is faster than the processor's instructions for it. */
+    /* Of products; sums and what is returned are single.  "fp32" (NULL); "bf16": of operands rounded to bfloat16, results in
+     * between in memory as such, too; "bf16x3": of both as two bfloat16 numbers each, as exact as single for networks.  Where the
+     * processor has no instructions for it (timm doctor tells), and of kernels that were measured (timm_open_opts.tuning) where single
+     * is faster, single. */
     const char *precision;
     const char *kwargs;         /* timm's model_kwargs, of the constructor: "layers=[1,1,1,1] stem_width=16"; NULL: none */
     /* Draws initial values in place of timm's initialisers: the tensor called name, dense, into out. */

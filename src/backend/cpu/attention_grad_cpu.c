@@ -71,7 +71,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for the gradient of attention");
     s->v = gemm_for(c->precision);
-    s->o = outer_for(c->precision);
+    s->o = VEC_PICK(outer_vec);
     s->b = dim[0];
     s->h = dim[1];
     s->n = dim[2];

@@ -1,8 +1,8 @@
 /* bf16.c - which instructions do products of rounded operands here.
  *
  * Those of AMX and AVX512-BF16 are tried once, on a small product whose sums are exact, and left alone if it comes out wrong.
- * Without them operands are rounded and multiplied in single precision: the same numbers, at its speed.  bf16x3 is worth its
- * three products with AMX alone; elsewhere single precision is as exact and faster.
+ * Without them products are in single precision, which is more exact, and faster than to round their operands first.  bf16x3 is worth
+ * its three products with AMX alone.
  */
 #include <math.h>
 #include <pthread.h>
@@ -52,9 +52,8 @@ static const char *how;
 
 static void choose(void)
 {
-    table[TG_FP32] = table[TG_BF16X3] = VEC_PICK(gemm_vec);
-    table[TG_BF16] = VEC_PICK(gemm_rounding);
-    how = "rounded operands, multiplied in single precision";
+    table[TG_FP32] = table[TG_BF16X3] = table[TG_BF16] = VEC_PICK(gemm_vec);
+    how = "in single precision: there are no instructions for them";
 #ifdef TIMM_BF16
     const cpu_info *c = cpu();
     const float fine = 257.f / 256;
@@ -67,7 +66,7 @@ static void choose(void)
         table[TG_BF16] = &gemm_bf16_dot;
         how = c->amx ? "AVX512-BF16; AMX is left alone: it multiplied wrong when tried" : "AVX512-BF16";
     } else if (c->amx || c->bf16) {
-        how = "rounded operands, multiplied in single precision; the processor's own products came out wrong when tried";
+        how = "in single precision; the processor's own products came out wrong when tried";
     }
 #endif
 }
@@ -92,7 +91,6 @@ const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v)
 }
 
 bool gemm_packs(tg_precision p) { return gemm_for(p)->any != NULL; }
-const outer_vec *outer_for(tg_precision p) { return p == TG_BF16 ? VEC_PICK(outer_rounding) : VEC_PICK(outer_vec); }
 
 const char *cpu_bf16(void)
 {

@@ -105,7 +105,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = malloc(sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
-    *s = (state){ .v = outer_for(c->precision), .a = a, .n = x.dim[0], .h = x.dim[2], .w = x.dim[3], .oh = dy.dim[2],
+    *s = (state){ .v = VEC_PICK(outer_vec), .a = a, .n = x.dim[0], .h = x.dim[2], .w = x.dim[3], .oh = dy.dim[2],
                   .ow = dy.dim[3], .kh = w.dim[2], .kw = w.dim[3], .groups = a->groups, .in = w.dim[1],
                   .out = w.dim[0] / a->groups };
     s->unfold = s->kw == 1 || (s->groups == 1 && s->in <= FEW_CHANNELS && a->dilation[1] == 1);

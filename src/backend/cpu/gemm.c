@@ -154,20 +154,17 @@ size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int 
     return place_bytes(v, vecs, taps, run) * (size_t)threads;
 }
 
-/* Packed rows of a tile, and where each begins. */
-static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, const void **begin, char *to)
+/* Packs the rows of a tile; `row` has room for a list of them. */
+static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, char *to)
 {
-    const int64_t step = pitch(g->v, g->taps * g->run);
     for (int i = 0; i < rows; i += TILE_ROWS) {
         int count = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
         g->rows(g->ctx, from + i, count, row);
         if (g->of == TG_BFLOAT)
             g->v->left_narrow(row, count, g->taps, g->run, i, to);
         else
-            g->v->left((const float *const *)row, count, g->taps, g->run, g->step ? g->step : 1, i, step, to);
+            g->v->left((const float *const *)row, count, g->taps, g->run, g->step ? g->step : 1, i, to);
     }
-    for (int i = 0; i < rows; i++)
-        begin[i] = to + i * step;
 }
 
 /* A tile of so many rows is read as it lies: not where that would go beyond the last one's line. */
@@ -221,10 +218,13 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     for (int t = 0; t < tiles; t++) {
         const int here = start[t + 1] - start[t];
         if (lies(g, here))
-            begin[start[t]] = line_row(g, from + start[t]);
-        else if (g->v->left && !ready)
-            pack_rows(g, from + start[t], here, row, begin + start[t], place + pointers(g->taps) + (g->direct ? 0 : t * most * step));
-        else if (!ready)
+            begin[t] = line_row(g, from + start[t]);
+        else if (g->v->left) {
+            char *slabs = place + pointers(g->taps) + (g->direct ? 0 : t * most * step);
+            begin[t] = slabs;
+            if (!ready)
+                pack_rows(g, from + start[t], here, row, slabs);
+        } else
             g->rows(g->ctx, from + start[t], here, row + start[t] * g->taps);
     }
     const int64_t column_bytes = depth(g->v, k) * g->v->bytes, panels = last - first;     /* of the right operand */
@@ -249,7 +249,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             vecs = (tile.columns + g->v->width - 1) / g->v->width;
         }
         const bool turned = g->v->left && !lies(g, end - at);       /* into slabs */
-        tile.row = (const float *const *)(g->v->left ? begin + at : row + at * g->taps);
+        tile.row = (const float *const *)(g->v->left ? begin + t : row + at * g->taps);
         tile.tap = turned ? NULL : g->tap;
         tile.pitch = g->pitch;
         tile.taps = turned ? 1 : g->taps;

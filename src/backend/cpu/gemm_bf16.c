@@ -625,10 +625,8 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
 }
 
 #define TABLE(name, parts) \
-    static void left_##parts(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, \
-                             void *packed) \
+    static void left_##parts(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, void *packed) \
     { \
-        (void)pitch; \
         if (step == 1) \
             left_any(row, count, taps, run, at, packed, parts); \
         else                                            /* of one tap */ \

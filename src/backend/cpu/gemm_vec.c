@@ -121,45 +121,11 @@ static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn,
     }
 }
 
-static void round_all(float *x, int64_t n)      /* whole vectors */
-{
-    for (int64_t i = 0; i < n; i += VW)
-        vstore(x + i, vbfloat(vload(x + i)));
-}
-
-INLINE void pack_panels(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed, const bool round)
+static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
 {
     for (int64_t j = 0; j < n; j += panel) {
         int columns = n - j < panel ? (int)(n - j) : panel, width = (columns + VW - 1) / VW * VW;
         pack_panel(b + j * sn, k, columns, sk, sn, width, packed + j * k);
-        if (round)
-            round_all(packed + j * k, k * width);
-    }
-}
-
-static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
-{
-    pack_panels(b, k, n, sk, sn, panel, packed, false);
-}
-
-static void pack_rounded(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed)
-{
-    pack_panels(b, k, n, sk, sn, panel, packed, true);
-}
-
-static void left_rounded(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, void *packed)
-{
-    (void)step;                             /* 1 */
-    for (int i = 0; i < count; i++) {
-        float *to = (float *)(void *)((char *)packed + (at + i) * pitch);
-        for (int64_t t = 0; t < taps; t++, to += run) {
-            const float *from = row[t * count + i];
-            int64_t k = 0;
-            for (; k + VW <= run; k += VW)
-                vstore(to + k, vbfloat(vload(from + k)));
-            if (k < run)
-                vstore_n(to + k, vbfloat(vload_n(from + k, (int)(run - k))), (int)(run - k));
-        }
     }
 }
 
@@ -186,4 +152,3 @@ static void left_rounded(const float *const *row, int count, int64_t taps, int64
 #endif
 
 const gemm_vec VEC(gemm_vec) = { .width = VW, .pack = pack, .finish = finish, .deep = 1, .bytes = 4, ROWS_AND_TILES };
-const gemm_vec VEC(gemm_rounding) = { .width = VW, .pack = pack_rounded, .left = left_rounded, .deep = 1, .bytes = 4, ROWS_AND_TILES };

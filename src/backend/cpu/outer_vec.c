@@ -57,15 +57,6 @@ INLINE void narrow(const int rows, const float *x, int64_t step, int64_t n, floa
     }
 }
 
-static void round_all(float *x, int64_t n)
-{
-    int64_t i = 0;
-    for (; i + VW <= n; i += VW)
-        vstore(x + i, vbfloat(vload(x + i)));
-    if (i < n)
-        vstore_n(x + i, vbfloat(vload_n(x + i, (int)(n - i))), (int)(n - i));
-}
-
 static void left(const float *x, int64_t step, int64_t n, int rows, float *to)
 {
     switch (rows) {
@@ -78,12 +69,6 @@ static void left(const float *x, int64_t step, int64_t n, int rows, float *to)
     case 7: narrow(7, x, step, n, to); break;
     default: narrow(8, x, step, n, to);
     }
-}
-
-static void left_rounded(const float *x, int64_t step, int64_t n, int rows, float *to)
-{
-    left(x, step, n, rows, to);
-    round_all(to, n * rows);
 }
 
 static void right(const float *x, int64_t step, int64_t n, int columns, int width, float *to)
@@ -100,12 +85,6 @@ static void right(const float *x, int64_t step, int64_t n, int columns, int widt
         for (; j < width; j += VW)
             vstore(to + j, vset(0.f));
     }
-}
-
-static void right_rounded(const float *x, int64_t step, int64_t n, int columns, int width, float *to)
-{
-    right(x, step, n, columns, width, to);
-    round_all(to, n * width);
 }
 
 #if VEC_BYTES == 64
@@ -128,4 +107,3 @@ static void right_rounded(const float *x, int64_t step, int64_t n, int columns, 
 #endif
 
 const outer_vec VEC(outer_vec) = { .width = VW, .left = left, .right = right, ROWS_AND_TILES };
-const outer_vec VEC(outer_rounding) = { .width = VW, .left = left_rounded, .right = right_rounded, ROWS_AND_TILES };

@@ -44,10 +44,9 @@ typedef struct gemm_vec {
     /* Packs k x n numbers, element (p, j) at b[p * sk + j * sn], into panels of `panel` columns: [panel][k][its columns];
      * the last panel is as many whole vectors as it needs, filled up with zeros. */
     void (*pack)(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);
-    /* Where operands are rounded, rows are packed too: numbers of `taps` runs, row i's at row[tap * count + i] and `step` apart,
-     * as rows `at` and on of a tile whose rows lie `pitch` bytes apart.  NULL: they are read where they lie, in single
-     * precision and one after the other. */
-    void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, int64_t pitch, void *packed);
+    /* For instructions for bfloat16 rows are packed too, numbers of `taps` runs, row i's at row[tap * count + i] and `step` apart, as
+     * rows `at` and on of a tile.  NULL: they are read where they lie, in single precision and one after the other. */
+    void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, void *packed);
     void (*left_narrow)(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed);     /* of bfloat16 */
     void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
@@ -61,7 +60,6 @@ typedef struct gemm_vec {
     void (*begin)(void), (*end)(void);
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
-VEC_TABLE(gemm_vec, gemm_rounding)          /* both operands rounded to bfloat16, in 32 bits still */
 extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16_dot;       /* gemm_bf16.c */
 
 /* -- what is possible at most: peak_vec.c ---------------------------------------------------------------------------- */
@@ -93,7 +91,6 @@ typedef struct outer_vec {
     void (*right)(const float *x, int64_t step, int64_t n, int columns, int width, float *to);
 } outer_vec;
 VEC_TABLE(outer_vec, outer_vec)
-VEC_TABLE(outer_vec, outer_rounding)        /* both operands rounded to bfloat16 */
 
 /* -- depthwise convolution: depthwise_vec.c ------------------------------------------------------------------------ */
 
@@ -224,7 +221,6 @@ typedef struct winograd {
     int64_t xy, xx;                         /* steps of that one */
     int64_t ry, rx;                         /* of the residual */
     int64_t point;                          /* numbers from one of the 36 products to the next */
-    bool round;                             /* the image's numbers to bfloat16 */
     const float *bias, *residual;           /* NULL: none */
     bool act_first;
     act f;
@@ -236,7 +232,7 @@ typedef struct winograd_vec {
     void (*output)(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x);
     /* to[p * point + j]: the 36 numbers of kernel j < n, whose taps (y, x) lie at w[j * lane + y * down + x * right]; zeros up to
      * whole vectors.  round: taps to bfloat16. */
-    void (*weights)(const float *w, int64_t lane, int64_t down, int64_t right, int n, bool round, float *to, int64_t point);
+    void (*weights)(const float *w, int64_t lane, int64_t down, int64_t right, int n, float *to, int64_t point);
     /* The gradients of these: to[p * point + c], what the 4 x 4 results at (y, x) send back to the 36 products; and the kernels
      * w[j * lane + ...], j < n, from the 36 sums from[p * point + j], whole vectors. */
     void (*spread)(const winograd *w, const float *image, int64_t y, int64_t x, float *to);

@@ -90,7 +90,7 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-struct packing { const state *s; view v; float *to; int64_t parts; bool round; };
+struct packing { const state *s; view v; float *to; int64_t parts; };
 
 /* U = G g G' of every pair of channels: 36 matrices, packed like any right operand; a panel's parts of DEPTH rows. */
 static void pack_part(void *arg, int64_t from, int64_t to)
@@ -106,7 +106,7 @@ static void pack_part(void *arg, int64_t from, int64_t to)
         int64_t width = padded - first < panel ? padded - first : panel;
         int columns = (int)(s->out - first < width ? s->out - first : width);
         for (; k < end; k++)
-            s->v->weights(w + k * row + first * lane, lane, down, right, columns, p->round, p->to + first * s->in + k * width,
+            s->v->weights(w + k * row + first * lane, lane, down, right, columns, p->to + first * s->in + k * width,
                              s->matrix);
     }
 }
@@ -116,7 +116,7 @@ static void pack_weights(const tg_call *c, const state *s, float *to)
     const view v = view_of(c);
     const tg_tensor *bias = epilogue_bias(c, v.e);
     const int64_t panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out);
-    struct packing p = { s, v, to, (s->in + DEPTH - 1) / DEPTH, c->precision == TG_BF16 };
+    struct packing p = { s, v, to, (s->in + DEPTH - 1) / DEPTH };
     pool_run(c->pool, p.parts * ((s->out + panel - 1) / panel), 1, pack_part, &p);
     to += WINO_SIZE * s->matrix;
     for (int64_t i = 0; bias && i < padded; i++)
@@ -197,7 +197,7 @@ static void transform_inputs(void *arg, int64_t from, int64_t to)
     const struct lot *l = arg;
     const tg_tensor *t = l->v.x;
     winograd w = { .h = t->shape.dim[2], .w = t->shape.dim[3], .channels = t->shape.dim[1], .xy = t->stride[2],
-                   .xx = t->stride[3], .point = l->tiles * t->shape.dim[1] + APART, .round = l->c->precision == TG_BF16 };
+                   .xx = t->stride[3], .point = l->tiles * t->shape.dim[1] + APART };
     for (int64_t i = from; i < to; i++) {
         int64_t n, y, x;
         tile_at(l, i, &n, &y, &x);

@@ -90,9 +90,9 @@ static void transform(void *arg, int64_t from, int64_t to)
     const state *s = l->s;
     const tg_tensor *dy = &l->c->in[0], *x = &l->c->in[1];
     winograd back = { .oh = dy->shape.dim[2], .ow = dy->shape.dim[3], .channels = s->out, .xy = dy->stride[2], .xx = dy->stride[3],
-                      .point = l->tiles * s->out + APART, .round = l->c->precision == TG_BF16 };
+                      .point = l->tiles * s->out + APART };
     winograd there = { .h = x->shape.dim[2], .w = x->shape.dim[3], .channels = s->in, .xy = x->stride[2], .xx = x->stride[3],
-                       .point = l->tiles * s->in + APART, .round = back.round };
+                       .point = l->tiles * s->in + APART };
     for (int64_t i = from; i < to; i++) {
         int64_t tile = l->first + i, col = tile % s->across * WINO_OUT, row = tile / s->across % s->down * WINO_OUT;
         int64_t n = tile / s->across / s->down;

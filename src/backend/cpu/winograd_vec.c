@@ -59,14 +59,13 @@ INLINE void vstore_upto(float *p, vf v, int n)
         vstore_n(p, v, n);
 }
 
-INLINE void patch(const winograd *w, const float *image, int64_t y, int64_t x, float *to, bool inside, bool round, int n)
+INLINE void patch(const winograd *w, const float *image, int64_t y, int64_t x, float *to, bool inside, int n)
 {
     vf d[WINO_SIZE];
     for (int i = 0; i < WINO_IN; i++)
         for (int j = 0; j < WINO_IN; j++) {
             bool in = inside || (y + i >= 0 && y + i < w->h && x + j >= 0 && x + j < w->w);
-            vf v = in ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx, n) : vset(0.f);
-            d[i * WINO_IN + j] = round ? vbfloat(v) : v;
+            d[i * WINO_IN + j] = in ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx, n) : vset(0.f);
         }
     for (int j = 0; j < WINO_IN; j++)
         to_points(d + j, d + j, WINO_IN);
@@ -77,26 +76,18 @@ INLINE void patch(const winograd *w, const float *image, int64_t y, int64_t x, f
     }
 }
 
-INLINE void patches(const winograd *w, const float *image, int64_t y, int64_t x, float *to, bool round)
+static void input(const winograd *w, const float *image, int64_t y, int64_t x, float *to)
 {
     bool inside = y >= 0 && x >= 0 && y + WINO_IN <= w->h && x + WINO_IN <= w->w;
     int64_t c = 0;
     if (inside)
         for (; c + VW <= w->channels; c += VW)
-            patch(w, image + c, y, x, to + c, true, round, VW);
+            patch(w, image + c, y, x, to + c, true, VW);
     else
         for (; c + VW <= w->channels; c += VW)
-            patch(w, image + c, y, x, to + c, false, round, VW);
+            patch(w, image + c, y, x, to + c, false, VW);
     if (c < w->channels)
-        patch(w, image + c, y, x, to + c, inside, round, (int)(w->channels - c));
-}
-
-static void input(const winograd *w, const float *image, int64_t y, int64_t x, float *to)
-{
-    if (w->round)
-        patches(w, image, y, x, to, true);
-    else
-        patches(w, image, y, x, to, false);
+        patch(w, image + c, y, x, to + c, inside, (int)(w->channels - c));
 }
 
 INLINE void square(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x,
@@ -146,8 +137,7 @@ static void spread(const winograd *w, const float *image, int64_t y, int64_t x, 
         int n = w->channels - c < VW ? (int)(w->channels - c) : VW;
         for (int i = 0; i < WINO_OUT; i++)
             for (int j = 0; j < WINO_OUT; j++) {
-                vf v = y + i < w->oh && x + j < w->ow ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
-                d[i * WINO_OUT + j] = w->round ? vbfloat(v) : v;
+                d[i * WINO_OUT + j] = y + i < w->oh && x + j < w->ow ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
             }
         for (int j = 0; j < WINO_OUT; j++)
             spread_points(d + j, WINO_OUT, half + j, WINO_OUT);
@@ -173,7 +163,7 @@ INLINE void weight_points(const vf *k, int kstep, vf *t, int step)
     t[5 * step] = k[2 * kstep];
 }
 
-static void weights(const float *w, int64_t lane, int64_t down, int64_t right, int n, bool round, float *to, int64_t point)
+static void weights(const float *w, int64_t lane, int64_t down, int64_t right, int n, float *to, int64_t point)
 {
     for (int j = 0; j < n; j += VW) {
         vf k[9], half[3 * WINO_IN], t[WINO_IN];
@@ -184,7 +174,7 @@ static void weights(const float *w, int64_t lane, int64_t down, int64_t right, i
             UNROLL for (int p = 0; p < 9; p++)
                 taps[p][i] = w[(j + i) * lane + p / 3 * down + p % 3 * right];
         UNROLL for (int p = 0; p < 9; p++)
-            k[p] = round ? vbfloat(vload(taps[p])) : vload(taps[p]);
+            k[p] = vload(taps[p]);
         UNROLL for (int x = 0; x < 3; x++)
             weight_points(k + x, 3, half + x, 3);
         UNROLL for (int y = 0; y < WINO_IN; y++) {
