@@ -27,7 +27,7 @@ static const option options[] = {
     { "--train", 0, OPT_FLAG, &o.train, NULL, "steps of training: forward, backward, update", 0, 0 },
     { "--opt", 0, OPT_TEXT, &o.opt, "NAME", "optimizer of --train (sgd)", 0, 0 },
     { "--grad-checkpointing", 0, OPT_FLAG, &o.grad_checkpointing, NULL, "with --train: less memory, more arithmetic", 0, 0 },
-    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16 (fp32)", 0, 0 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16; without instructions for it (timm doctor) fp32 (fp32)", 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels of inference are the fastest, once, and keep that for later commands (true)", 0, 0 },
     { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels of inference by rule", 0, 0 },

@@ -455,47 +455,58 @@ static void leave_wide(const gemm_tile *t, int rows, int vecs, const float *sum)
         VEC_PICK(gemm_vec)->finish(t, rows);
 }
 
-/* sigmoid(y), y = x (a + b x^2 + c x^4), and x times it, are what these functions are, or as good as: GELU is fitted, 3e-5 of
- * itself. */
-typedef struct quick { float a, b, c; bool times; } quick;
-static bool quick_of(act_kind kind, quick *q)
+/* What may become of results that are rounded to bfloat16, as exactly as these tell.  STRAIGHT: a x + b, cut to [lo, hi].  CURVED and
+ * FITTED: sigmoid(y), y = x (a + b x^2 + c x^4); GELU is fitted so, 3e-5 of itself.  HARD: x + 3 of 6, cut. */
+typedef enum form { OTHER, STRAIGHT, CURVED, FITTED, HARD } form;
+typedef struct curve { form form; float a, b, c, lo, hi; bool times; } curve;         /* times x */
+
+static curve curve_of(act f)
 {
     const float e = 1.44269504f;                        /* powers are of two */
-    switch (kind) {
-    case ACT_SIGMOID:    *q = (quick){ e, 0, 0, false }; return true;
-    case ACT_SILU:       *q = (quick){ e, 0, 0, true }; return true;
-    case ACT_QUICK_GELU: *q = (quick){ 1.702f * e, 0, 0, true }; return true;
-    case ACT_GELU:       *q = (quick){ 2.30111759f, .106779132f, -1.01481661e-3f, true }; return true;
-    case ACT_GELU_TANH:  *q = (quick){ 1.59576912f * e, .0713548163f * e, 0, true }; return true;
-    default:             return false;
+    switch (f.kind) {
+    case ACT_NONE:         return (curve){ STRAIGHT, 1, 0, 0, -INFINITY, INFINITY, false };
+    case ACT_CLAMP:        return (curve){ STRAIGHT, 1, 0, 0, f.a, f.b, false };
+    case ACT_AFFINE:       return (curve){ STRAIGHT, f.a, f.b, 0, -INFINITY, INFINITY, false };
+    case ACT_SIGMOID:      return (curve){ CURVED, e, 0, 0, 0, 0, false };
+    case ACT_SILU:         return (curve){ CURVED, e, 0, 0, 0, 0, true };
+    case ACT_QUICK_GELU:   return (curve){ CURVED, 1.702f * e, 0, 0, 0, 0, true };
+    case ACT_GELU:         return (curve){ FITTED, 2.30111759f, .106779132f, -1.01481661e-3f, 0, 0, true };
+    case ACT_GELU_TANH:    return (curve){ FITTED, 1.59576912f * e, .0713548163f * e, 0, 0, 0, true };
+    case ACT_HARD_SIGMOID: return (curve){ HARD, 0, 0, 0, 0, 0, false };
+    case ACT_HARD_SWISH:   return (curve){ HARD, 0, 0, 0, 0, 0, true };
+    default:               return (curve){ 0 };
     }
 }
 
-INLINE vf quickly(const quick *q, vf x, const bool even)
+INLINE vf follow(const form how, const curve *q, vf x)
 {
-    vf near = x, slope = vset(-q->a);
-    if (even) {                                         /* beyond 8 the fit turns, and the function is x or nothing */
+    vf near = x, slope = vset(-q->a), y;
+    if (how == STRAIGHT)
+        return vclamp(x * vset(q->a) + vset(q->b), vset(q->lo), vset(q->hi));
+    if (how == FITTED) {                                /* beyond 8 the fit turns, and the function is x or nothing */
         near = vclamp(x, vset(-8.f), vset(8.f));
         vf s = near * near;
         slope = (vset(-q->c) * s - vset(q->b)) * s + slope;
     }
-    vf y = inverse(vset(1.f) + power(near * slope));
+    if (how == HARD)
+        y = vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6);
+    else
+        y = inverse(vset(1.f) + power(near * slope));
     return q->times ? x * y : y;
 }
 
-/* Rows of results as bfloat16: whole vectors in pairs; `residual`, unless it is NULL, is added before f. */
-INLINE void leave_pairs(const gemm_tile *t, int rows, const float *sum, const bool more, const quick *q, const bool even)
+/* Rows of results as bfloat16: whole vectors in pairs. */
+INLINE void leave_pairs(const gemm_tile *t, int rows, const float *sum, const bool residual, const form how, const curve *q)
 {
     const int n = t->columns;
-    const vf lo = vset(t->f.kind == ACT_CLAMP ? t->f.a : -INFINITY), hi = vset(t->f.kind == ACT_CLAMP ? t->f.b : INFINITY);
     const vf bias[2] = { t->bias ? vload(t->bias + t->column) : vset(0.f), t->bias ? vload(t->bias + t->column + VW) : vset(0.f) };
     for (int i = 0; i < rows; i++, sum += 2 * VW) {
         vf v[2];
         UNROLL for (int j = 0; j < 2; j++) {
             v[j] = vload(sum + j * VW) + bias[j];
-            if (more)
+            if (residual)
                 v[j] += wide((const uint16_t *)(const void *)t->residual[i] + t->column + j * VW, j ? n - VW : VW);
-            v[j] = q ? quickly(q, v[j], even) : vclamp(v[j], lo, hi);
+            v[j] = follow(how, q, v[j]);
         }
         put((uint16_t *)(void *)t->out[i] + t->column, halves(v[0], v[1]), n);
     }
@@ -504,16 +515,18 @@ INLINE void leave_pairs(const gemm_tile *t, int rows, const float *sum, const bo
 /* Residual or result are bfloat16: what leave_pairs does not do goes through rows of floats. */
 static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows, int vecs, float *sum)
 {
-    quick q;
-    const bool curved = t->f.kind > ACT_CLAMP, pairs = t->narrow_out && vecs > 1 && (!t->residual || (t->narrow_residual && !t->act_first));
-    if (pairs && !curved && t->residual)
-        leave_pairs(t, rows, sum, true, NULL, false);
-    else if (pairs && !curved)
-        leave_pairs(t, rows, sum, false, NULL, false);
-    else if (pairs && !t->residual && quick_of(t->f.kind, &q) && (q.b != 0 || q.c != 0))
-        leave_pairs(t, rows, sum, false, &q, true);
-    else if (pairs && !t->residual && quick_of(t->f.kind, &q))
-        leave_pairs(t, rows, sum, false, &q, false);
+    const curve q = curve_of(t->f);
+    const form how = t->narrow_out && vecs > 1 && (!t->residual || (t->narrow_residual && !t->act_first)) ? q.form : OTHER;
+    if (how == STRAIGHT && t->residual)
+        leave_pairs(t, rows, sum, true, STRAIGHT, &q);
+    else if (how == STRAIGHT)
+        leave_pairs(t, rows, sum, false, STRAIGHT, &q);
+    else if (how == CURVED && !t->residual)
+        leave_pairs(t, rows, sum, false, CURVED, &q);
+    else if (how == FITTED && !t->residual)
+        leave_pairs(t, rows, sum, false, FITTED, &q);
+    else if (how == HARD && !t->residual)
+        leave_pairs(t, rows, sum, false, HARD, &q);
     else {
         _Alignas(64) float more[ROWS][2 * VW];
         float *out[ROWS];
@@ -539,36 +552,32 @@ static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows,
     }
 }
 
-INLINE void settle_as(act f, const quick *q, const bool even, const float *x, uint16_t *y, int64_t n)
+INLINE void settle_as(const form how, const curve *q, const float *x, uint16_t *y, int64_t n)
 {
-    const vf lo = vset(f.kind == ACT_CLAMP ? f.a : -INFINITY), hi = vset(f.kind == ACT_CLAMP ? f.b : INFINITY);
-    const vf times = vset(f.kind == ACT_AFFINE ? f.a : 1.f), more = vset(f.kind == ACT_AFFINE ? f.b : 0.f);
     for (int64_t i = 0; i < n; i += DEEP) {
         const int here = n - i < DEEP ? (int)(n - i) : DEEP, second = here > VW ? here - VW : 0;
         vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = second == VW ? vload(x + i + VW) : second ? vload_n(x + i + VW, second) : vset(0.f);
-        a = q ? quickly(q, a, even) : vclamp(a * times + more, lo, hi);
-        b = q ? quickly(q, b, even) : vclamp(b * times + more, lo, hi);
-        put(y + i, halves(a, b), here);
+        put(y + i, halves(follow(how, q, a), follow(how, q, b)), here);
     }
 }
 
 static void settle(act f, const float *x, uint16_t *y, int64_t n)
 {
     enum { PIECE = 512 };
-    quick q;
-    if (f.kind <= ACT_CLAMP || f.kind == ACT_AFFINE)
-        settle_as(f, NULL, false, x, y, n);
-    else if (quick_of(f.kind, &q) && (q.b != 0 || q.c != 0))
-        settle_as(f, &q, true, x, y, n);
-    else if (quick_of(f.kind, &q))
-        settle_as(f, &q, false, x, y, n);
-    else
+    const curve q = curve_of(f), plain = curve_of((act){ 0 });
+    float piece[PIECE];
+    switch (q.form) {
+    case STRAIGHT: settle_as(STRAIGHT, &q, x, y, n); break;
+    case CURVED:   settle_as(CURVED, &q, x, y, n); break;
+    case FITTED:   settle_as(FITTED, &q, x, y, n); break;
+    case HARD:     settle_as(HARD, &q, x, y, n); break;
+    case OTHER:
         for (int64_t i = 0; i < n; i += PIECE) {
-            float piece[PIECE];
             const int64_t here = n - i < PIECE ? n - i : PIECE;
             VEC_PICK(elementwise_vec)->unary(f, x + i, piece, here);
-            settle_as((act){ 0 }, NULL, false, piece, y + i, here);
+            settle_as(STRAIGHT, &plain, piece, y + i, here);
         }
+    }
 }
 
 /* y = e^(scale x + bias - the largest), zeros from n up to whole slabs; bias may be NULL.  The sum of y before it is rounded. */
