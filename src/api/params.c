@@ -200,7 +200,7 @@ int timm_step_count(const timm_model *m)
 
 static int64_t touched(const tg_tensor *t)
 {
-    int64_t n = 4;
+    int64_t n = tg_size(t->dtype);
     for (int i = 0; i < t->shape.rank; i++)
         n *= t->stride[i] ? t->shape.dim[i] : 1;
     return n;
