@@ -213,7 +213,7 @@ static void one_model(timm_ctx *ctx, const char *name)
             timm_set_profile(s.m, true);
         for (int i = 0; i < runs; i++)
             once(&s);
-        if (timm_measure_peak(ctx, &peak[0], &peak[1]) == TIMM_OK)
+        if (timm_measure_peak(ctx, o.precision, &peak[0], &peak[1]) == TIMM_OK)
             rows = profile(&s, runs, peak);
     }
     if (t && timm_ctx_status(ctx) == TIMM_OK && timm_get_stats(s.m, &stats) == TIMM_OK) {
@@ -246,7 +246,8 @@ static void one_model(timm_ctx *ctx, const char *name)
         if (isfinite(off) && !o.json)
             printf("%-40s logits off those in fp32 by %.2g of the largest\n", "", off);
         if (rows && !o.json)
-            printf("%-40s peaks of the machine, measured: %.0f GFLOP/s in fp32, %.1f GB/s from memory to memory\n", "", peak[0], peak[1]);
+            printf("%-40s peaks of the machine, measured: %.0f GFLOP/s in %s, %.1f GB/s from memory to memory\n", "", peak[0],
+                   o.precision ? o.precision : "fp32", peak[1]);
         json_decref(r);
     }
     json_decref(rows);

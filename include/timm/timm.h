@@ -204,9 +204,9 @@ typedef struct timm_step {      /* one kernel call of the last plan that ran; a 
     double seconds;             /* summed over the runs since profiling was switched on */
     int64_t macs, bytes;        /* of a run: multiply-adds; bytes read and written once each */
 } timm_step;
-/* What the machine can do at most on the context's threads, measured in some hundredths of a second: single-precision arithmetic, and
- * a copy from memory to memory, bytes read and written.  What lies in caches can be faster than that. */
-TIMM_API timm_status timm_measure_peak(timm_ctx *ctx, double *gflops, double *gb_per_second);
+/* What the machine can do at most on the context's threads, measured in some hundredths of a second: arithmetic of products in a
+ * precision (NULL: fp32), and a copy from memory to memory, bytes read and written.  What lies in caches can be faster than that. */
+TIMM_API timm_status timm_measure_peak(timm_ctx *ctx, const char *precision, double *gflops, double *gb_per_second);
 TIMM_API void timm_set_profile(timm_model *model, bool on);
 TIMM_API int timm_step_count(const timm_model *model);
 TIMM_API timm_step timm_get_step(const timm_model *model, int i);

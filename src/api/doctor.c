@@ -9,16 +9,18 @@
 #include "io/hub.h"
 #include "io/image.h"
 #include "io/json.h"
+#include "plan/plan.h"
 #include "zoo/zoo.h"
 
 int timm_threads(timm_ctx *ctx) { return ctx ? pool_threads(ctx_pool(ctx)) : 0; }
 
-timm_status timm_measure_peak(timm_ctx *ctx, double *gflops, double *gb_per_second)
+timm_status timm_measure_peak(timm_ctx *ctx, const char *precision, double *gflops, double *gb_per_second)
 {
+    tg_precision p;
     *gflops = *gb_per_second = 0;
     if (!ctx)
         return TIMM_BAD_ARG;
-    if (status_ok(&ctx->st) && !cpu_peak(ctx_pool(ctx), gflops, gb_per_second))
+    if (status_ok(&ctx->st) && plan_precision(precision, &p, &ctx->st) && !cpu_peak(ctx_pool(ctx), p, gflops, gb_per_second))
         status_fail(&ctx->st, TIMM_NO_MEMORY, "out of memory to measure the machine");
     return ctx->st.code;
 }

@@ -57,8 +57,8 @@ const tg_backend *const *tg_backends(const char *name);
 
 /* How this processor does products of bfloat16 numbers, in words. */
 const char *cpu_bf16(void);
-/* Measured now, on all threads of the pool, some hundredths of a second: single precision, and a copy from memory to memory, bytes read
- * and written.  False: out of memory. */
-bool cpu_peak(struct pool *p, double *gflops, double *gb_per_second);
+/* Measured now, on all threads of the pool, some hundredths of a second: products in a precision, and a copy from memory to memory,
+ * bytes read and written.  False: out of memory. */
+bool cpu_peak(struct pool *p, tg_precision precision, double *gflops, double *gb_per_second);
 
 #endif

@@ -278,6 +278,19 @@ static void begin(void)
 
 static void end(void) { _tile_release(); }
 
+static void products(int64_t rounds)
+{
+    begin();
+    for (int64_t i = 0; i < rounds; i++) {
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_dpbf16ps(1, 4, 5);
+        _tile_dpbf16ps(2, 4, 5);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    end();
+}
+enum { A_ROUND = 4 * ROWS / 2 * VW * DEEP };             /* multiply-adds */
+
 /* Rows of a are `pitch` bytes apart. */
 INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low, const bool right)
 {
@@ -344,13 +357,30 @@ INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, co
 
 #else
 
-enum { STRIP = 8 };
+enum { STRIP = 8, A_ROUND = 2 * STRIP * DEEP };          /* rows; multiply-adds of a round of products */
 static void begin(void) {}
 static void end(void) {}
 
 #ifndef BF16_EMULATED
 INLINE vf bf16_dot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 #endif
+
+static void products(int64_t rounds)
+{
+    static volatile int32_t one = 0x3f803f80;
+    vf acc[2 * STRIP];
+    vi x = vseti(one), y = vseti(one);
+    volatile float result;
+    UNROLL for (int i = 0; i < 2 * STRIP; i++)
+        acc[i] = vset((float)i);
+    for (int64_t k = 0; k < rounds; k++)
+        UNROLL for (int i = 0; i < 2 * STRIP; i++)
+            acc[i] = bf16_dot(acc[i], x, y);
+    for (int i = 1; i < 2 * STRIP; i++)
+        acc[0] += acc[i];
+    result = vsum(acc[0]);
+    (void)result;
+}
 
 INLINE vi two(const char *p)
 {
@@ -646,7 +676,8 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs) { tile_any(t, rows, vecs, parts); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, .weigh = weigh, \
+    static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, .weigh = weigh, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

@@ -58,6 +58,7 @@ typedef struct gemm_vec {
     /* Packed operands alone: any tile, between begin and end on the same thread.  NULL: see .tile. */
     void (*any)(const gemm_tile *t, int rows, int vecs);
     void (*begin)(void), (*end)(void);
+    float (*peak)(int64_t rounds);          /* as many products as the processor can start; their multiply-adds.  NULL: see peak_vec */
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
 extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16_dot;       /* gemm_bf16.c */
