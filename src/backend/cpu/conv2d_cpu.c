@@ -3,9 +3,9 @@
  * Nothing is unfolded: a row of the left operand is a list of pointers into the image, one per tap, to a row of
  * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
  * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
- * for them. Where products have their own instructions for bfloat16, the copy is of such numbers, for images of more channels too
- * where the filters are few, and rows are read as they lie in it. Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is
- * full.
+ * for them. Where there are instructions for products of bfloat16, the copy is of such numbers, also for more channels
+ * if the filters are few, and rows are read as they lie in it. Groups: each has its own weights; narrow ones are
+ * joined, with zeros between them, until a panel is full.
  */
 #include <stdlib.h>
 #include <string.h>
