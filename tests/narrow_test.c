@@ -4,6 +4,8 @@
 #include <string.h>
 #include "api/model.h"
 #include "backend/cpu/gemm.h"
+#include "ops/op.h"
+#include "plan/plan.h"
 #include "figures.h"
 #include "test.h"
 #include "timm/timm.h"
@@ -65,6 +67,44 @@ TEST(models_with_results_in_bf16)
         CHECK(narrow.arena < wide.arena, "%s: %zu bytes, not less than %zu", name, narrow.arena, wide.arena);
         double rounding = off(&wide, &exact), both = off(&narrow, &exact);
         CHECK(rounding > 0 && both > 0 && both <= 2 * rounding + 1e-3, "%s: %.3g off, %.3g with wide results", name, both, rounding);
+    }
+    gemm_exchange(TG_BF16, was);
+}
+
+/* Half of a linear layer's rows, and a sum or a norm of them, of which the halves of both precisions have as many bytes. */
+static void half_of_rows(unsigned without, bool norm, float *out)
+{
+    enum { ROWS = 32, WIDE = 64 };
+    static float x[2 * ROWS * WIDE], w[WIDE * WIDE], z[ROWS * WIDE];
+    status st = { 0 };
+    tg_graph *g = tg_graph_new(&st);
+    tg *y = tg_linear(tg_input(g, 0, SHAPE(2 * ROWS, WIDE)), tg_input(g, 1, SHAPE(WIDE, WIDE)), NULL);
+    tg *half = tg_slice(y, 0, 0, ROWS), *more = tg_input(g, 2, SHAPE(ROWS, WIDE));
+    tg *sum = norm ? tg_apply(&op_layer_norm, &half, 1, &(norm_attr){ .axis = 1, .eps = 1e-5 }) : tg_add(half, more);
+    pool *p = pool_open(1);
+    plan *made = plan_make(g, &sum, 1, &(plan_opts){ .backends = tg_backends("cpu"), .pool = p, .precision = TG_BF16, .without = without }, &st);
+    for (int i = 0; i < 2 * ROWS * WIDE; i++)
+        x[i] = (float)sin(i * .37);
+    for (int i = 0; i < WIDE * WIDE; i++)
+        w[i] = (float)cos(i * .11) * .2f;
+    CHECK(made, "%s", st.text);
+    if (made) {
+        plan_run(made, (const float *const[]){ x, w, z });
+        memcpy(out, plan_output(made, 0)->data, sizeof z);
+    }
+    plan_free(made);
+    pool_close(p);
+    tg_graph_free(g);
+}
+
+TEST(results_in_bf16_are_not_written_over_by_wider_ones)
+{
+    static float in_place[MOST], apart[MOST];
+    const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);
+    for (int norm = 0; norm < 2; norm++) {
+        half_of_rows(0, norm, in_place);
+        half_of_rows(1u << PASS_INPLACE, norm, apart);
+        CHECK(!memcmp(in_place, apart, sizeof apart), "norm %d: other numbers in place", norm);
     }
     gemm_exchange(TG_BF16, was);
 }

@@ -291,6 +291,7 @@ static void try_narrow(const setting *s, const tg_kernel *k, const tg_tensor *gi
         for (int i = 1; i < s->n; i++)
             in[i].constant = i < 2 || !tg_same(s->in[i], s->out);
         call.out.dtype = TG_F32;
+        call.out.data = NULL;
         call.pool = pool_open(2);
         bool ok = !k->prepare || k->prepare(&call, &prep);
         call.state = prep.state;

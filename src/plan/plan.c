@@ -384,7 +384,7 @@ static void narrow_results(plan *p)
 
 static bool same_memory(const tg_tensor *a, const tg_tensor *b)
 {
-    return tg_same(a->shape, b->shape) && !memcmp(a->stride, b->stride, sizeof a->stride);
+    return a->dtype == b->dtype && tg_same(a->shape, b->shape) && !memcmp(a->stride, b->stride, sizeof a->stride);
 }
 
 /* The operand that dies with a step and that its result may write over, or -1: the first, or of an elementwise op any.  No other

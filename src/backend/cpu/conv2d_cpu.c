@@ -145,7 +145,9 @@ static int join(int64_t groups, int64_t per)
     return n;
 }
 
-/* Worth a copy: what packing each row for each tap costs, of few channels or for few filters, against what is computed in vain of tiles
+/* A run is filled up with zero weights: numbers of the image after it that are infinite or none come to none.
+ *
+ * Worth a copy: what packing each row for each tap costs, of few channels or for few filters, against what is computed in vain of tiles
  * at the ends of lines and of runs. */
 static bool worth_direct(const tg_call *c, const gemm_vec *v)
 {
@@ -154,7 +156,7 @@ static bool worth_direct(const tg_call *c, const gemm_vec *v)
     const int64_t run = w->shape.dim[3] * x->shape.dim[1], ow = c->out.shape.dim[3], n = w->shape.dim[0];
     const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((ow + 15) / 16 * 16)) / (double)(run * ow) - 1;
     if (c->precision != TG_BF16 || !gemm_packs(TG_BF16) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
-        || !c->in[1].constant)
+        || !c->in[1].constant || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
         return false;
     return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
 }
@@ -371,7 +373,7 @@ static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct im
         g->beyond = true;
     }
     m->x = (const char *)copy;
-    m->stride[2] = x->shape.dim[1] * (int64_t)sizeof *copy;
+    m->stride[2] = x->shape.dim[1] * (int64_t)(s->direct ? sizeof(uint16_t) : sizeof *copy);
     m->stride[1] = s->copy_w * m->stride[2];
     m->h = s->copy_h, m->w = s->copy_w;
     m->pad[0] = m->pad[1] = 0;

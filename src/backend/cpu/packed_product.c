@@ -37,9 +37,9 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
             return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing weights");
         prep->consumed |= bias ? 6 : 2;
         prep->state_bytes = p->w.bytes;
-    } else if (!c->in[1].constant) {
+    } else {
         p->w.vecs = gemm_panel(p->v, p->m, p->n);
-        p->pack_bytes = ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
+        p->pack_bytes = c->in[1].constant ? 0 : ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
     }
     p->gemm_bytes = gemm_scratch(p->v, p->w.vecs, taps, p->k / taps, p->threads);
     prep->scratch = p->pack_bytes + p->gemm_bytes;
