@@ -336,15 +336,9 @@ static bool narrow_can(const plan_step *s, int k)
     return k == s->call.n_in ? can & NARROW_RESULT : k < NARROW_OPERANDS && can >> k & 1;
 }
 
-/* Results that every kernel which touches them can hold as bfloat16 lie so in memory, if there are instructions for products of such
- * numbers, which round them anyway. */
+/* Results that every kernel which touches them can hold as bfloat16 lie so in memory, where products round them anyway. */
 static void narrow_results(plan *p)
 {
-    bool apart = false;
-    for (int i = 0; i < p->steps && !apart; i++)
-        apart = p->step[i].kernel && p->step[i].kernel->apart && p->step[i].kernel->apart(p->o.precision);
-    if (!apart)
-        return;
     bool *wide = calloc((size_t)p->bufs + 1, sizeof *wide);
     if (!wide)
         return;                                                   /* only time is lost */
@@ -539,6 +533,16 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
     return ok;
 }
 
+/* A precision that no kernel has instructions for is single: any kernel may be more exact than it has to. */
+static tg_precision possible(const plan_opts *o)
+{
+    for (int b = 0; o->backends[b]; b++)
+        for (size_t i = 0; i < o->backends[b]->count; i++)
+            if (o->backends[b]->kernels[i].apart && o->backends[b]->kernels[i].apart(o->precision))
+                return o->precision;
+    return TG_FP32;
+}
+
 plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st)
 {
     plan *p = calloc(1, sizeof *p);
@@ -551,6 +555,7 @@ plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts 
     }
     memcpy(out, outputs, (size_t)n_outputs * sizeof *out);
     p->o = *o;
+    p->o.precision = possible(o);
     p->st = st;
     room_keep_begin();
     bool ok = build(p, g, out, n_outputs);
