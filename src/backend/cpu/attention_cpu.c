@@ -59,7 +59,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for attention");
     s->v = gemm_for(c->precision);
-    s->narrow = c->precision == TG_BF16 && s->v->weigh;
+    s->narrow = gemm_narrow(c->precision);
     s->rows = n <= WHOLE ? n : s->narrow ? WHOLE : BLOCK;
     while (s->rows > 8 && s->rows * m > 65536)
         s->rows /= 2;
@@ -193,7 +193,7 @@ static void run(const tg_call *c)
 }
 
 static void release(void *s) { free(s); }
-static unsigned narrow(const tg_call *c) { return c->precision == TG_BF16 && gemm_packs(c->precision) ? NARROW_RESULT | 7 : 0; }
+static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 7 : 0; }
 
 const tg_kernel kernel_attention = { .op = "attention",
                                      .name = "cpu.attention",

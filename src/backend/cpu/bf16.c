@@ -91,6 +91,7 @@ const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v)
 }
 
 bool gemm_packs(tg_precision p) { return gemm_for(p)->any != NULL; }
+bool gemm_narrow(tg_precision p) { return p == TG_BF16 && gemm_packs(p); }
 
 const char *cpu_bf16(void)
 {

@@ -144,17 +144,7 @@ static void gather(const chain_walk *w, int k, int64_t at, int64_t n, float *to)
             offset += rest % l->dim[a] * l->stride[k + 1][a];
             rest /= l->dim[a];
         }
-        const float *p = tg_at(w->in[k].data, of, offset);
-        if (of == TG_BFLOAT && step == 1)
-            VEC_PICK(narrow_vec)->widen(tg_at(p, of, 0), to, some);
-        else if (of == TG_BFLOAT)
-            for (int64_t i = 0; i < some; i++)
-                to[i] = bfloat_to_float(((const uint16_t *)p)[i * step]);
-        else if (step == 1)
-            memcpy(to, p, (size_t)some * sizeof *to);
-        else
-            for (int64_t i = 0; i < some; i++)
-                to[i] = p[i * step];
+        loops_gather(tg_at(w->in[k].data, of, offset), of, step, some, to);
         to += some;
         at += some;
         n -= some;

@@ -155,7 +155,7 @@ static bool worth_direct(const tg_call *c, const gemm_vec *v)
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
     const int64_t run = w->shape.dim[3] * x->shape.dim[1], ow = c->out.shape.dim[3], n = w->shape.dim[0];
     const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((ow + 15) / 16 * 16)) / (double)(run * ow) - 1;
-    if (c->precision != TG_BF16 || !gemm_packs(TG_BF16) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
+    if (!gemm_narrow(c->precision) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
         || !c->in[1].constant || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
         return false;
     return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;

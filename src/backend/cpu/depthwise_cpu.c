@@ -123,7 +123,7 @@ static int64_t piece_rows(const tg_call *c)
 static bool may_narrow(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
-    return c->precision == TG_BF16 && gemm_packs(TG_BF16) && c->in[1].shape.dim[1] == 1 && !a->e.residual;
+    return gemm_narrow(c->precision) && c->in[1].shape.dim[1] == 1 && !a->e.residual;
 }
 
 static unsigned narrow(const tg_call *c) { return may_narrow(c) ? NARROW_RESULT | 1 : 0; }

@@ -16,17 +16,9 @@ static const char *declines(const tg_call *c)
 /* n numbers `step` apart, side by side: where they already are, or in `room`. */
 static const float *gathered(const void *numbers, tg_dtype of, int64_t step, int64_t n, float *room)
 {
-    const float *x = numbers;
-    if (of == TG_BFLOAT && step == 1)
-        VEC_PICK(narrow_vec)->widen(numbers, room, n);
-    for (int64_t i = 0; i < n && of == TG_BFLOAT && step != 1; i++)
-        room[i] = bfloat_to_float(((const uint16_t *)numbers)[i * step]);
-    if (of == TG_BFLOAT)
-        return room;
-    if (step == 1)
-        return x;
-    for (int64_t i = 0; i < n; i++)
-        room[i] = x[i * step];
+    if (of == TG_F32 && step == 1)
+        return numbers;
+    loops_gather(numbers, of, step, n, room);
     return room;
 }
 

@@ -76,8 +76,7 @@ static void divide(state *s, const tg_call *c)
     s->piece_bytes = lines(read_rows(c, s->band) * w * s->group);
 }
 
-static bool may_narrow(const tg_call *c) { return c->precision == TG_BF16 && gemm_packs(TG_BF16); }
-static unsigned narrow(const tg_call *c) { return may_narrow(c) ? NARROW_RESULT | 1 : 0; }
+static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 1 : 0; }
 
 static void release(void *p)
 {
@@ -101,7 +100,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     act_of(a->depthwise.e.act, a->depthwise.e.act_attr, &s->second_f);
     divide(s, c);
     s->place_bytes = (gemm_scratch(s->v, PANEL_VECS, 1, k, 1) + 63) / 64 * 64;
-    s->row_bytes = may_narrow(c) ? lines(c->out.shape.dim[3] * s->group) : 0;
+    s->row_bytes = gemm_narrow(c->precision) ? lines(c->out.shape.dim[3] * s->group) : 0;
     prep->scratch = (size_t)pool_threads(c->pool) * (s->place_bytes + s->piece_bytes + s->row_bytes);
     prep->state = s;
     if (prep->sketch)

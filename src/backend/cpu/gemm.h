@@ -46,6 +46,7 @@ void gemm_rows(const void *ctx, int64_t from, int count, const void **row);
 const gemm_vec *gemm_for(tg_precision p);                              /* how this machine does such products: bf16.c */
 const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v);       /* from now on by v, for tests of it; returns what it was */
 bool gemm_packs(tg_precision p);                                       /* by instructions of their own, several times as fast */
+bool gemm_narrow(tg_precision p);                                      /* and numbers in memory may be bfloat16 */
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n);               /* vectors to a panel that suit m x n */
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* floats' room that pack fills */
 int64_t gemm_filled(const gemm_vec *v, int64_t n);                     /* n in whole vectors */

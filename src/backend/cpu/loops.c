@@ -1,6 +1,7 @@
 /* loops.c - merging of axes, and the walk over what is left. */
 #include "loops.h"
 #include <string.h>
+#include "vec.h"
 
 enum { PIECE = 16384 };     /* work that one range takes at least; smaller problems stay on the caller */
 
@@ -92,4 +93,20 @@ void loops_run(const loops *l, pool *p, int64_t weight, loops_row *row, const vo
     }
     int64_t grain = PIECE / (w.length * weight);
     pool_run(p, rows * w.pieces, grain ? grain : 1, work, &w);
+}
+
+void loops_gather(const void *from, tg_dtype of, int64_t step, int64_t n, float *to)
+{
+    const float *x = from;
+    const uint16_t *narrow = from;
+    if (of == TG_BFLOAT && step == 1)
+        VEC_PICK(narrow_vec)->widen(narrow, to, n);
+    else if (of == TG_BFLOAT)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = bfloat_to_float(narrow[i * step]);
+    else if (step == 1)
+        memcpy(to, x, (size_t)n * sizeof *to);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = x[i * step];
 }

@@ -93,7 +93,7 @@ void product_direct(gemm *g, const void *x, int64_t stride)
 
 unsigned product_narrow(const tg_call *c, const epilogue *e)
 {
-    return gemm_packs(c->precision) && c->precision == TG_BF16 ? NARROW_RESULT | 1u | (e->residual ? 1u << (2 + e->bias) : 0) : 0;
+    return gemm_narrow(c->precision) ? NARROW_RESULT | 1u | (e->residual ? 1u << (2 + e->bias) : 0) : 0;
 }
 
 void product_release(void *state)

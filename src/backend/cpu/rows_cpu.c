@@ -131,12 +131,11 @@ static void run_rms_norm(const tg_call *c)
 }
 
 static unsigned narrow(const tg_call *c) { return c->out.shape.dim[axis_of(c)] <= NARROW ? NARROW_RESULT | 1 : 0; }
-static unsigned wide(const tg_call *c) { (void)c; return 0; }
 
 #define ROWS(of, held) \
     const tg_kernel kernel_##of = { \
         .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_##of, .narrow = held \
     };
-ROWS(softmax, wide)
+ROWS(softmax, NULL)
 ROWS(layer_norm, narrow)
 ROWS(rms_norm, narrow)
