@@ -1,6 +1,7 @@
 /* plan.h - from a graph to a flat list of kernel calls over one arena.
  *
- * Passes: fold and fuse (rewrite.c, fuse_expand.c, fuse_pointwise.c), what training computes twice (recompute.c), strides and kernels (steps.c, choose.c), constants (constants.c), memory (memory.c).
+ * Passes: fold and fuse (rewrite.c, fuse_expand.c, fuse_pointwise.c), what training computes twice (recompute.c), strides, kernels and bfloat16 in
+ * memory (plan.c, choose.c), constants (constants.c), memory (memory.c).
  * A plan is for one set of shapes.  It keeps what it needs of the weights; the graph may go when the plan is made.
  */
 #ifndef PLAN_H
