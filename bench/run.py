@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """This program, ONNX Runtime, OpenVINO and PyTorch on the same models in one interleaved run.
 
-    run.py TIMM OUT.md [--threads 2] [--rounds 6] [--runs 5] [--batch 1,16] [--cache FOLDER] [MODEL...]
+    run.py TIMM OUT.md [--threads 2] [--rounds 6] [--runs 5] [--batch 1,16] [--precision fp32,bf16x3,bf16] [--cache FOLDER] [MODEL...]
 
 Needs a Python with: torch timm onnx onnxruntime openvino.  In every round each engine in turn does two runs to warm up and some
 counted ones, so that whatever else the machine does meets all alike; what is compared is the least and the median over all rounds.
-The tables, one a batch size, replace what stands between the two marks in OUT.md.
+bf16x3 stands beside the others' fp32, bf16 beside their bf16; both are left out where the processor has no instructions for them.
+The tables, one a batch size and precision of the others, replace what stands between the two marks in OUT.md.
 """
-import argparse, json, os, subprocess, sys, time, warnings
+import argparse, json, os, statistics, subprocess, sys, time, warnings
 
 warnings.filterwarnings("ignore")
 import numpy as np
@@ -19,7 +20,8 @@ from report import least_median, load, where, write_between
 
 MODELS = ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny", "vit_tiny_patch16_224",
           "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
-PEERS = ["ONNX Runtime", "OpenVINO", "PyTorch"]
+# An engine is one program at one precision; the table of a precision holds ours and what they are held against.
+PEERS = {"fp32": ["ONNX Runtime", "OpenVINO", "PyTorch"], "bf16": ["OpenVINO bf16", "PyTorch bf16"]}
 
 
 def timed(run, runs):
@@ -40,35 +42,47 @@ def export(name, model, image, cache):
     return path
 
 
+def openvino(path, precision, threads):
+    return ov.Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
+                                                 "INFERENCE_PRECISION_HINT": precision}).create_infer_request()
+
+
 def engines(name, batch, args):
     """Name of each engine and a function that gives the milliseconds of some runs."""
     model = timm.create_model(name).eval()
     image = torch.randn(batch, *model.default_cfg["input_size"])
     path = export(name, model, image, args.cache)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = args.threads
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": args.threads, "PERFORMANCE_HINT": "LATENCY",
-                                                     "INFERENCE_PRECISION_HINT": "f32"})
-    request = compiled.create_infer_request()
     x = image.numpy()
 
-    def ours():
+    def ours(precision):
         out = subprocess.run([args.timm, "benchmark", name, "-b", str(batch), "--threads", str(args.threads), "--runs",
-                              str(args.runs), "--json", "--times"], check=True, capture_output=True, text=True).stdout
+                              str(args.runs), "--precision", precision, "--json", "--times"], check=True, capture_output=True,
+                             text=True).stdout
         return json.loads(out)["ms"]
 
-    def torch_run():
-        with torch.inference_mode():
-            model(image)
+    def torch_run(bf16):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            return model(image)
 
-    want = model(image).detach().numpy()
-    for peer, got in (("ONNX Runtime", session.run(None, {"x": x})[0]), ("OpenVINO", request.infer({0: x})[0])):
-        worst = np.abs(got - want).max() / np.abs(want).max()
-        if worst > 1e-3:
-            print(f"{name}: {peer} differs from PyTorch by {worst:.2g}", file=sys.stderr)
-    return {"timm": ours, "ONNX Runtime": lambda: timed(lambda: session.run(None, {"x": x}), args.runs),
-            "OpenVINO": lambda: timed(lambda: request.infer({0: x}), args.runs), "PyTorch": lambda: timed(torch_run, args.runs)}
+    e = {"timm " + p: lambda p=p: ours(p) for p in args.precision}
+    if "fp32" in args.precision or "bf16x3" in args.precision:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = args.threads
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        request = openvino(path, "f32", args.threads)
+        want = model(image).detach().numpy()
+        for peer, got in (("ONNX Runtime", session.run(None, {"x": x})[0]), ("OpenVINO", request.infer({0: x})[0])):
+            worst = np.abs(got - want).max() / np.abs(want).max()
+            if worst > 1e-3:
+                print(f"{name}: {peer} differs from PyTorch by {worst:.2g}", file=sys.stderr)
+        e["ONNX Runtime"] = lambda: timed(lambda: session.run(None, {"x": x}), args.runs)
+        e["OpenVINO"] = lambda: timed(lambda: request.infer({0: x}), args.runs)
+        e["PyTorch"] = lambda: timed(lambda: torch_run(False), args.runs)
+    if "bf16" in args.precision:
+        half = openvino(path, "bf16", args.threads)
+        e["OpenVINO bf16"] = lambda: timed(lambda: half.infer({0: x}), args.runs)
+        e["PyTorch bf16"] = lambda: timed(lambda: torch_run(True), args.runs)
+    return e
 
 
 def measure(name, batch, args):
@@ -81,20 +95,39 @@ def measure(name, batch, args):
     return {k: least_median(t) for k, t in times.items()}
 
 
-def line(name, t):
-    ours = t["timm"]
-    cells = ["%.1f / %.1f" % t[k] for k in ["timm"] + PEERS]
-    cells += ["%.2f / %.2f" % (ours[0] / t[p][0], ours[1] / t[p][1]) for p in PEERS]
-    return f"| {name} | " + " | ".join(cells) + " |"
+def geometric_mean(ratios):
+    return statistics.geometric_mean(ratios) if ratios else float("nan")
 
 
-def table(batch, lines, args):
+def table(batch, precision, results, args):
+    """Ours of that precision (bf16x3 is among fp32's) and the peers', then each of ours over the best of the peers."""
+    ours = ["timm " + p for p in args.precision if (p == "bf16") == (precision == "bf16")]
+    if not ours:
+        return ""
+    peers = PEERS[precision]
+    lines, ratios = [], {o: ([], []) for o in ours}
+    for name, t in results.items():
+        best = [min(t[p][i] for p in peers) for i in (0, 1)]
+        cells = ["%.1f / %.1f" % t[k] for k in ours + peers]
+        for o in ours:
+            r = [t[o][i] / best[i] for i in (0, 1)]
+            ratios[o][0].append(r[0]), ratios[o][1].append(r[1])
+            cells.append("%.2f / %.2f" % tuple(r))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    means = ["%.2f / %.2f" % tuple(geometric_mean(r) for r in ratios[o]) for o in ours]
+    lines.append("| geometric mean |" + " |" * (len(ours) + len(peers)) + " " + " | ".join(means) + " |")
     return "\n".join([
-        f"fp32, batch {batch}, {where(args.threads)}; ONNX Runtime {ort.__version__}, OpenVINO {ov.__version__.split('-')[0]}, "
+        f"{precision}, batch {batch}, {where(args.threads)}; ONNX Runtime {ort.__version__}, OpenVINO {ov.__version__.split('-')[0]}, "
         f"PyTorch {torch.__version__}. Milliseconds: least / median of {args.rounds} x {args.runs} interleaved runs ({load()}); "
-        "ratios: this program's time over the other's, below 1 it is faster.", "",
-        "| model | timm | " + " | ".join(PEERS) + " | " + " | ".join("/ " + p for p in PEERS) + " |",
-        "|---|" + "---|" * (1 + 2 * len(PEERS)), *lines])
+        "ratios: this program's time over the best of the others', below 1 it is faster.", "",
+        "| model | " + " | ".join(ours + peers) + " | " + " | ".join(o + " / best" for o in ours) + " |",
+        "|---|" + "---|" * (2 * len(ours) + len(peers)), *lines])
+
+
+def supported(args):
+    """The precisions asked for that the processor has instructions for."""
+    told = json.loads(subprocess.run([args.timm, "doctor", "--json"], check=True, capture_output=True, text=True).stdout)
+    return [p for p in args.precision if p == "fp32" or told["bf16_products"]]
 
 
 def main():
@@ -106,18 +139,20 @@ def main():
     p.add_argument("--rounds", type=int, default=6)
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--batch", type=lambda text: [int(n) for n in text.split(",")], default=[1, 16])
+    p.add_argument("--precision", type=lambda text: text.split(","), default=["fp32", "bf16x3", "bf16"])
     p.add_argument("--cache", default="build/bench")
     args = p.parse_intermixed_args()
     os.makedirs(args.cache, exist_ok=True)
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
+    args.precision = supported(args)
     tables = []
     for batch in args.batch:
-        lines = []
+        results = {}
         for name in args.models or MODELS:
-            lines.append(line(name, measure(name, batch, args)))
-            print(lines[-1], flush=True)
-        tables.append(table(batch, lines, args))
+            results[name] = measure(name, batch, args)
+            print(batch, name, "  ".join("%s %.1f / %.1f" % (k, *t) for k, t in results[name].items()), flush=True)
+        tables += filter(None, (table(batch, precision, results, args) for precision in PEERS))
         write_between(args.out, "bench", "\n\n".join(tables))
 
 

@@ -8,11 +8,11 @@ in memory.  PyTorch is measured four ways, fp32 and bf16 autocast, images channe
 way has a process of its own, as this program has: so the peak of its memory (VmHWM) is that of training alone, the interpreter
 and the libraries included.  In every round each process in turn does a step or two to warm up and some counted ones.
 """
-import argparse, json, subprocess, sys, time
+import argparse, json, statistics, subprocess, sys, time
 
 MODELS = ["resnet18:32", "resnet50:16", "mobilenetv3_large_100:32", "efficientnet_b0:16", "vit_tiny_patch16_224:32",
           "vit_small_patch16_224:16", "convnext_tiny:8", "swin_tiny_patch4_window7_224:8"]
-PRECISIONS = ["fp32", "bf16"]
+AGAINST = {"fp32": "fp32", "bf16x3": "fp32", "bf16": "bf16"}   # a precision of ours, and that of PyTorch it is held against
 LAYOUTS = ["plain", "channels-last"]
 
 
@@ -86,8 +86,8 @@ class Timm:
 def measure(name, batch, args):
     """(engine, precision) to (least, median, peak); of PyTorch's layouts the better one."""
     from report import least_median
-    engines = {("timm", p, ""): Timm(name, batch, args, p) for p in PRECISIONS}
-    theirs = PRECISIONS[:1] if args.no_peer_bf16 else PRECISIONS
+    engines = {("timm", p, ""): Timm(name, batch, args, p) for p in AGAINST}
+    theirs = ["fp32"] if args.no_peer_bf16 else ["fp32", "bf16"]
     engines.update({("PyTorch", p, layout): Torch(name, batch, args, p, layout) for p in theirs for layout in LAYOUTS})
     times = {k: [] for k in engines}
     for _ in range(args.rounds):
@@ -103,17 +103,28 @@ def measure(name, batch, args):
     return best
 
 
-def line(name, batch, best):
+def line(name, batch, best, ratios):
     cells = [f"{name} | {batch}"]
-    for precision in PRECISIONS:
-        ours, theirs = best.get(("timm", precision)), best.get(("PyTorch", precision))
-        speed = lambda t: "%.1f / %.1f" % (1e3 * batch / t[0], 1e3 * batch / t[1]) if t else "-"
-        cells += [speed(ours), speed(theirs), "%.2f / %.2f" % (theirs[0] / ours[0], theirs[1] / ours[1]) if ours and theirs else "-"]
-    for precision in PRECISIONS:
-        ours, theirs = best.get(("timm", precision)), best.get(("PyTorch", precision))
-        peak = lambda t: "%.0f" % (t[2] / 1e6) if t else "-"
-        cells.append(f"{peak(ours)} / {peak(theirs)} | " + ("%.2f" % (ours[2] / theirs[2]) if ours and theirs else "-"))
-    return "| " + " | ".join(cells) + " |"
+    speed = lambda t: "%.1f / %.1f" % (1e3 * batch / t[0], 1e3 * batch / t[1]) if t else "-"
+    peak = lambda t: "%.0f" % (t[2] / 1e6) if t else "-"
+    memory = []
+    for ours, theirs in AGAINST.items():
+        t, p = best.get(("timm", ours)), best.get(("PyTorch", theirs))
+        cells += [speed(t)] + ([speed(p)] if ours == theirs else [])
+        if t and p:
+            ratios[ours].append((p[0] / t[0], p[1] / t[1]))
+        cells.append("%.2f / %.2f" % ratios[ours][-1] if t and p else "-")
+        memory.append(f"{peak(t)} / {peak(p)} | " + ("%.2f" % (t[2] / p[2]) if t and p else "-"))
+    return "| " + " | ".join(cells + memory) + " |"
+
+
+def means(ratios):
+    """The last line: geometric means of the ratios of speed."""
+    cells = ["geometric mean", ""]
+    for ours, r in ratios.items():
+        cells += [""] * (2 if ours == AGAINST[ours] else 1)
+        cells.append("%.2f / %.2f" % tuple(map(statistics.geometric_mean, zip(*r))) if r else "-")
+    return "| " + " | ".join(cells + [""] * 6) + " |"
 
 
 def table(lines, args):
@@ -125,8 +136,8 @@ def table(lines, args):
         f"({load()}); ratio: this program's over PyTorch's, above 1 it is faster. Peak: of a process of its own that does nothing else "
         "(VmHWM, interpreter and libraries included), timm / PyTorch in MB, and their ratio, below 1 it is less. bf16 of PyTorch: "
         "autocast.", "",
-        "| model | batch | timm fp32 | PyTorch fp32 | ratio | timm bf16 | PyTorch bf16 | ratio | peak fp32 | ratio | peak bf16 | ratio |",
-        "|---|" + "---|" * 11, *lines])
+        "| model | batch | timm fp32 | PyTorch fp32 | ratio | timm bf16x3 | ratio to fp32 | timm bf16 | PyTorch bf16 | ratio | peak fp32 | ratio | "
+        "peak bf16x3 | ratio | peak bf16 | ratio |", "|---|" + "---|" * 15, *lines])
 
 
 def main():
@@ -141,13 +152,13 @@ def main():
     p.add_argument("--no-peer-bf16", action="store_true", help="leave PyTorch's bf16 out: minutes a step without instructions for it")
     args = p.parse_intermixed_args()
     usual = dict(m.split(":") for m in MODELS)
-    lines = []
+    lines, ratios = [], {p: [] for p in AGAINST}
     for m in args.models or MODELS:
         name, _, batch = m.partition(":")
         batch = int(batch or usual.get(name, 16))
-        lines.append(line(name, batch, measure(name, batch, args)))
+        lines.append(line(name, batch, measure(name, batch, args), ratios))
         print(lines[-1], flush=True)
-    write_between(args.out, "bench-train", table(lines, args))
+    write_between(args.out, "bench-train", table(lines + [means(ratios)], args))
 
 
 if sys.argv[1:2] == ["--worker"]:

@@ -235,10 +235,12 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     const int64_t panel_piece = (panel * (int64_t)g->v->bytes + tiles - 1) / tiles;
     gemm_tile tile = { .bias = g->bias,
                        .act_first = g->act_first, .add = g->add, .narrow_out = g->out_of == TG_BFLOAT,
-                       .narrow_residual = g->residual_of == TG_BFLOAT, .f = g->f };
+                       .narrow_residual = g->residual_of == TG_BFLOAT, .f = g->f,
+                       .residual = g->residual ? (const float *const *)residual : NULL };
     int64_t p = first;
+    _Alignas(64) char room[GEMM_ROOM];
     if (g->v->begin)
-        g->v->begin();
+        g->v->begin(&tile, room);
     for (int t = 0; t < tiles && p < last;) {
         const int at = start[t], end = start[t + 1];
         int vecs = g->vecs;
@@ -270,7 +272,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             tile.ahead += vecs * g->v->width * column_bytes;
         }
         if (g->v->any)
-            g->v->any(&tile, end - at, vecs);
+            g->v->any(&tile, end - at, vecs, room);
         else
             g->v->tile[vecs][end - at](&tile);
         if (resident && ++p == last)
@@ -279,7 +281,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             t = 0, p++;
     }
     if (g->v->end)
-        g->v->end();
+        g->v->end(room);
 }
 
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)

@@ -56,6 +56,7 @@ INLINE vf power(vf x)
     return powers(x - n) * vpow2(n);
 }
 INLINE vf inverse(vf x) { return vset(1.f) / x; }
+INLINE void stay_awake(void) {}
 #else
 /* Rounded as vbfloat does, but that subnormal numbers become zero, which the products take them for.  As floats; in turn, one of
  * a and one of b; a's, then b's. */
@@ -75,6 +76,14 @@ INLINE vf wide(const uint16_t *from, int n)             /* a vector of bfloat16 
 /* 2^x and 1 / x, to one part in ten thousand: for results that are rounded to one in three hundred. */
 INLINE vf power(vf x) { return (vf)_mm512_scalef_ps((__m512)powers((vf)_mm512_reduce_ps((__m512)x, 9)), (__m512)x); }
 INLINE vf inverse(vf x) { return (vf)_mm512_rcp14_ps((__m512)x); }
+/* A sum of floats nobody wants.  Tiles alone let the units for floats fall asleep after some 450 ns, and storing a tile then waits 300 ns
+ * for them to wake (measured on processors of the fourth and fifth generation of Xeon). */
+INLINE void stay_awake(void)
+{
+    __m128 sum;
+    __asm__ volatile("vaddps %1, %1, %0" : "=x"(sum) : "x"(_mm_setzero_ps()));
+}
+
 #endif
 
 /* What rounding leaves; nothing of an infinity. */
@@ -251,6 +260,199 @@ static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int6
     }
 }
 
+/* -- from the sums of a tile to its results --------------------------------------------------------------------------------- */
+
+/* What becomes of sums, which begin with the bias.  WIDE: floats, a residual and clamps at most, then dearer functions.  The others:
+ * rounded to bfloat16, as exactly as these tell; of few slabs they take longer than the products, hence the simplest apart.  PLAIN;
+ * ABOVE: no less than lo; ADDED: likewise, of the sum and a residual; STRAIGHT: a x + b, cut to [lo, hi]; CURVED and FITTED:
+ * sigmoid(y), y = x (a + b x^2 + c x^4); GELU is fitted so, 3e-5 of itself; HARD: x + 3 of 6, cut. */
+typedef enum form { NOTHING, OTHER, WIDE, PLAIN, ABOVE, ADDED, STRAIGHT, CURVED, FITTED, HARD } form;
+typedef struct curve { form form; float a, b, c, lo, hi; bool times; } curve;         /* times x */
+
+static curve curve_of(act f)
+{
+    const float e = 1.44269504f;                        /* powers are of two */
+    switch (f.kind) {
+    case ACT_NONE:         return (curve){ PLAIN, 1, 0, 0, -INFINITY, INFINITY, false };
+    case ACT_CLAMP:        return (curve){ f.b == INFINITY ? ABOVE : STRAIGHT, 1, 0, 0, f.a, f.b, false };
+    case ACT_AFFINE:       return (curve){ STRAIGHT, f.a, f.b, 0, -INFINITY, INFINITY, false };
+    case ACT_SIGMOID:      return (curve){ CURVED, e, 0, 0, 0, 0, false };
+    case ACT_SILU:         return (curve){ CURVED, e, 0, 0, 0, 0, true };
+    case ACT_QUICK_GELU:   return (curve){ CURVED, 1.702f * e, 0, 0, 0, 0, true };
+    case ACT_GELU:         return (curve){ FITTED, 2.30111759f, .106779132f, -1.01481661e-3f, 0, 0, true };
+    case ACT_GELU_TANH:    return (curve){ FITTED, 1.59576912f * e, .0713548163f * e, 0, 0, 0, true };
+    case ACT_HARD_SIGMOID: return (curve){ HARD, 0, 0, 0, 0, 0, false };
+    case ACT_HARD_SWISH:   return (curve){ HARD, 0, 0, 0, 0, 0, true };
+    default:               return (curve){ .form = OTHER };
+    }
+}
+
+/* The same in registers. */
+typedef struct bend { vf a, b, c, lo, hi; bool times; } bend;
+INLINE bend bend_of(const curve *q) { return (bend){ vset(q->a), vset(q->b), vset(q->c), vset(q->lo), vset(q->hi), q->times }; }
+
+INLINE vf follow(const form how, const bend *q, vf x)
+{
+    vf near = x, slope = -q->a, y;
+    if (how == PLAIN)
+        return x;
+    if (how == ABOVE || how == ADDED)
+        return vmax(x, q->lo);
+    if (how == STRAIGHT)
+        return vclamp(x * q->a + q->b, q->lo, q->hi);
+    if (how == FITTED) {                                /* beyond 8 the fit turns, and the function is x or nothing */
+        near = vclamp(x, vset(-8.f), vset(8.f));
+        vf s = near * near;
+        slope = (-q->c * s - q->b) * s + slope;
+    }
+    if (how == HARD)
+        y = vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6);
+    else
+        y = inverse(vset(1.f) + power(near * slope));
+    return q->times ? x * y : y;
+}
+
+/* Sums on their way to results: those of the tile before, left while the products of the next are made. */
+typedef struct late {
+    float sum[2][ROWS * 2 * VW];            /* of the next tile, and of this; `turn` tells which is the next's */
+    gemm_tile t;                            /* as the first tile of the block; of this one: */
+    float *const *out;
+    const float *const *residual;
+    int64_t column;
+    int columns, rows, vecs, turn;
+    curve q;
+    form how, usual;                        /* of this tile; of tiles of the block */
+} late;
+_Static_assert(sizeof(late) <= GEMM_ROOM, "room for a tile's results");
+
+static form usual_form(const gemm_tile *t, curve *q)
+{
+    *q = curve_of(t->f);
+    if (t->narrow_out && t->residual)
+        return (q->form == PLAIN || q->form == ABOVE) && t->narrow_residual && !t->act_first ? ADDED : OTHER;
+    if (t->narrow_out)
+        return t->add ? OTHER : q->form;
+    return t->narrow_residual || (t->add && t->residual) ? OTHER : WIDE;
+}
+
+/* What leaving a row takes; of one vector the second's sums are anything, and not stored. */
+typedef struct way {
+    const float *sum;
+    float *const *out;
+    const float *const *more;               /* rows to add, or NULL */
+    int64_t column;
+    int columns;
+    bool cut;
+    bend q;
+} way;
+
+INLINE way way_of(const form how, const late *l)
+{
+    way w = { l->sum[!l->turn], l->out, NULL, l->column, l->columns, l->t.f.kind == ACT_CLAMP, bend_of(&l->q) };
+    if (how == ADDED)
+        w.more = l->residual;
+    if (how == WIDE)
+        w.more = l->t.add ? (const float *const *)l->out : l->t.act_first ? NULL : l->residual;
+    return w;
+}
+
+INLINE void leave_row(const form how, const way *w, int i)
+{
+    vf v[2];
+    UNROLL for (int j = 0; j < 2; j++)
+        v[j] = vload(w->sum + (2 * i + j) * VW);
+    if (how == ADDED) {
+        const uint16_t *more = (const uint16_t *)(const void *)w->more[i] + w->column;
+        v[0] += wide(more, w->columns < VW ? w->columns : VW);
+        v[1] += wide(more + VW, w->columns > VW ? w->columns - VW : 0);
+    }
+    if (how == WIDE && w->more)
+        UNROLL for (int j = 0; j < 2; j++)
+            v[j] += vload(w->more[i] + w->column + j * VW);
+    UNROLL for (int j = 0; j < 2; j++)
+        v[j] = how != WIDE ? follow(how, &w->q, v[j]) : w->cut ? vclamp(v[j], w->q.lo, w->q.hi) : v[j];
+    if (how == WIDE)
+        UNROLL for (int j = 0; j < 2; j++)
+            vstore(w->out[i] + w->column + j * VW, v[j]);
+    else
+        put((uint16_t *)(void *)w->out[i] + w->column, halves(v[0], v[1]), w->columns);
+}
+
+/* What leave_row does not do: parts of vectors, odd functions, a result of floats and a residual of bfloat16 or the other way. */
+static __attribute__((noinline)) void leave_any(late *l)
+{
+    const gemm_tile *t = &l->t;
+    float *sum = l->sum[!l->turn], *out[ROWS];
+    const bool residual = t->residual && !t->act_first, clamps = t->f.kind == ACT_CLAMP;
+    _Alignas(64) float more[ROWS][2 * VW];
+    const float *added[ROWS];
+    gemm_tile u = *t;
+    u.out = out;
+    u.column = 0;
+    u.columns = l->columns;
+    u.residual = t->residual ? added : NULL;
+    for (int i = 0; i < l->rows; i++, sum += 2 * VW) {
+        out[i] = t->narrow_out ? sum : l->out[i] + l->column;
+        added[i] = more[i];
+        for (int j = 0; j < l->vecs; j++) {
+            const int n = l->columns - j * VW < VW ? l->columns - j * VW : VW;
+            const int64_t c = l->column + j * VW;
+            vf v = vload(sum + j * VW), r = vset(0.f);
+            if (t->residual)
+                r = t->narrow_residual ? wide((const uint16_t *)(const void *)l->residual[i] + c, n) : vload_n(l->residual[i] + c, n);
+            if (t->add)
+                v += vload_n(l->out[i] + c, n);
+            if (residual)
+                v += r;
+            vstore(more[i] + j * VW, r);
+            vstore_n(out[i] + j * VW, clamps ? vclamp(v, vset(t->f.a), vset(t->f.b)) : v, n);
+        }
+    }
+    if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first))
+        VEC_PICK(gemm_vec)->finish(&u, l->rows);
+    for (int i = 0; i < l->rows && t->narrow_out; i++)
+        put((uint16_t *)(void *)l->out[i] + l->column, halves(vload(out[i]), l->vecs > 1 ? vload(out[i] + VW) : vset(0.f)), l->columns);
+}
+
+/* Dearer functions of rows of floats, after them all. */
+static void left(late *l)
+{
+    if (l->how == WIDE && (l->t.f.kind > ACT_CLAMP || (l->t.residual && l->t.act_first))) {
+        gemm_tile u = l->t;
+        u.out = l->out;
+        u.residual = l->residual;
+        u.column = l->column;
+        u.columns = l->columns;
+        VEC_PICK(gemm_vec)->finish(&u, l->rows);
+    }
+    l->how = NOTHING;
+}
+
+INLINE void leave_as(const form how, const late *l)
+{
+    const way w = way_of(how, l);
+    for (int i = 0; i < l->rows; i++)
+        leave_row(how, &w, i);
+}
+
+/* All that waits. */
+static void leave(late *l)
+{
+    switch (l->how) {
+    case NOTHING:  return;
+    case OTHER:    leave_any(l); break;
+    case WIDE:     leave_as(WIDE, l); break;
+    case PLAIN:    leave_as(PLAIN, l); break;
+    case ABOVE:    leave_as(ABOVE, l); break;
+    case STRAIGHT: leave_as(STRAIGHT, l); break;
+    case ADDED:    leave_as(ADDED, l); break;
+    case CURVED:   leave_as(CURVED, l); break;
+    case FITTED:   leave_as(FITTED, l); break;
+    case HARD:     leave_as(HARD, l); break;
+    }
+    left(l);
+}
+
 /* -- up to 32 x 2 vectors of sums: sum[ROWS][2 VW] ---------------------------------------------------------------------- */
 
 /* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
@@ -260,6 +462,7 @@ typedef struct operand {
     const int64_t *tap;
     const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
     int64_t ahead_step;
+    const float *bias;                      /* of the columns, or NULL */
 } operand;
 
 #if BF16_TILES
@@ -268,7 +471,7 @@ typedef struct operand {
  * shares the core, what is left of its tiles for renaming is so little that each tile in use costs: with one for each half of an
  * operand a product takes 1.5 times as long there, and no less elsewhere, though one half is then read once only.  Static: GCC's
  * _tile_loadconfig says that it reads 8 bytes, and of a variable on the stack the other 56 were never written. */
-static void begin(void)
+static void configure(void)
 {
     static const struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {
         .palette = 1, .bytes = { 64, 64, 64, 64, 64, 64 }, .rows = { 16, 16, 16, 16, 16, 16 },
@@ -276,24 +479,25 @@ static void begin(void)
     _tile_loadconfig(&shape);
 }
 
-static void end(void) { _tile_release(); }
+static void unconfigure(void) { _tile_release(); }
 
 static void products(int64_t rounds)
 {
-    begin();
+    configure();
     for (int64_t i = 0; i < rounds; i++) {
         _tile_dpbf16ps(0, 4, 5);
         _tile_dpbf16ps(1, 4, 5);
         _tile_dpbf16ps(2, 4, 5);
         _tile_dpbf16ps(3, 4, 5);
     }
-    end();
+    unconfigure();
 }
 enum { A_ROUND = 4 * ROWS / 2 * VW * DEEP };             /* multiply-adds */
 
 /* Rows of a are `pitch` bytes apart. */
 INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low, const bool right)
 {
+    stay_awake();
     _tile_loadd(5, b, 64);
     _tile_loadd(4, a, pitch);
     _tile_dpbf16ps(0, 4, 5);
@@ -311,16 +515,30 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
         _tile_dpbf16ps(2, 4, 5);
 }
 
-INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, float *sum)
+/* The products of a tile; between them rows of the one before are left, as `how` says. */
+INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, late *p)
 {
     const int64_t rest_a = l->slabs * LEFT * (int64_t)sizeof *b, rest_b = l->slabs * RIGHT * (1 + right);
-    _tile_zero(0);
-    if (right)
-        _tile_zero(1);
-    if (low)
-        _tile_zero(2);
-    if (low && right)
-        _tile_zero(3);
+    const int all = p->rows, steps = (int)(l->taps * l->slabs), per = how == NOTHING ? 0 : steps >= all ? 1 : (all + steps - 1) / steps;
+    int row = 0;
+    const way w = way_of(how, p);
+    if (l->bias) {
+        _tile_loadd(0, l->bias, 0);
+        if (right)
+            _tile_loadd(1, l->bias + VW, 0);
+        if (low)
+            _tile_loadd(2, l->bias, 0);
+        if (low && right)
+            _tile_loadd(3, l->bias + VW, 0);
+    } else {
+        _tile_zero(0);
+        if (right)
+            _tile_zero(1);
+        if (low)
+            _tile_zero(2);
+        if (low && right)
+            _tile_zero(3);
+    }
     const char *ahead = l->ahead;
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0);
@@ -332,8 +550,14 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
                 slab(a, l->pitch, b + rest_b, low, right);
                 slab(a + rest_a, l->pitch, b, low, right);
             }
+            if (how != NOTHING) {
+                const int end = row + per < all ? row + per : all;
+                for (; row < end; row++)
+                    leave_row(how, &w, row);
+            }
         }
     }
+    float *sum = p->sum[p->turn];
     _tile_stored(0, sum, 2 * VEC_BYTES);
     if (right)
         _tile_stored(1, sum + VW, 2 * VEC_BYTES);
@@ -343,23 +567,39 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
         _tile_stored(3, sum + ROWS * VW + VW, 2 * VEC_BYTES);
 }
 
-INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *sum)
+INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
 {
-    if (rows > ROWS / 2 && vecs > 1)
-        sums(l, b, true, true, parts, sum);
-    else if (rows > ROWS / 2)
-        sums(l, b, true, false, parts, sum);
-    else if (vecs > 1)
-        sums(l, b, false, true, parts, sum);
-    else
-        sums(l, b, false, false, parts, sum);
+    const bool whole = rows > ROWS / 2 && vecs > 1;
+    if (p->how != NOTHING && (!whole || p->how == OTHER || (parts > 1 && p->how != WIDE)))
+        leave(p);
+    if (!whole) {
+        if (rows > ROWS / 2)
+            sums(l, b, true, false, parts, NOTHING, p);
+        else if (vecs > 1)
+            sums(l, b, false, true, parts, NOTHING, p);
+        else
+            sums(l, b, false, false, parts, NOTHING, p);
+        return;
+    }
+    switch (parts > 1 && p->how != NOTHING ? WIDE : p->how) {
+    case NOTHING: case OTHER: sums(l, b, true, true, parts, NOTHING, p); break;
+    case WIDE:     sums(l, b, true, true, parts, WIDE, p); break;
+    case PLAIN:    sums(l, b, true, true, 1, PLAIN, p); break;
+    case ABOVE:    sums(l, b, true, true, 1, ABOVE, p); break;
+    case STRAIGHT: sums(l, b, true, true, 1, STRAIGHT, p); break;
+    case ADDED:    sums(l, b, true, true, 1, ADDED, p); break;
+    case CURVED:   sums(l, b, true, true, 1, CURVED, p); break;
+    case FITTED:   sums(l, b, true, true, 1, FITTED, p); break;
+    case HARD:     sums(l, b, true, true, 1, HARD, p); break;
+    }
+    left(p);
 }
 
 #else
 
 enum { STRIP = 8, A_ROUND = 2 * STRIP * DEEP };          /* rows; multiply-adds of a round of products */
-static void begin(void) {}
-static void end(void) {}
+static void configure(void) {}
+static void unconfigure(void) {}
 
 #ifndef BF16_EMULATED
 INLINE vf bf16_dot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
@@ -395,7 +635,7 @@ INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs,
     vf acc[STRIP][2];
     UNROLL for (int i = 0; i < STRIP; i++)
         UNROLL for (int j = 0; j < vecs; j++)
-            acc[i][j] = vset(0.f);
+            acc[i][j] = l->bias ? vload(l->bias + j * VW) : vset(0.f);
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0) + first * l->pitch;
         for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * vecs)
@@ -415,179 +655,26 @@ INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs,
             vstore(sum + (2 * i + j) * VW, acc[i][j]);
 }
 
-INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *sum)
+INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
 {
     (void)parts;                                        /* three products would be slower than single precision */
+    leave(p);
     for (int i = 0; i < rows; i += STRIP)
         if (vecs > 1)
-            sums(l, i, b, 2, sum + i * 2 * VW);
+            sums(l, i, b, 2, p->sum[p->turn] + i * 2 * VW);
         else
-            sums(l, i, b, 1, sum + i * 2 * VW);
+            sums(l, i, b, 1, p->sum[p->turn] + i * 2 * VW);
 }
 
 #endif
 
-/* -- tiles ------------------------------------------------------------------------------------------------------------ */
-
-/* Whole vectors; `more`, where it is not NULL, is added. */
-INLINE void leave_whole(const gemm_tile *t, int rows, const int vecs, const float *sum, vf lo, vf hi, float *const *more)
+INLINE void settle_as(const form how, const curve *of, const float *x, uint16_t *y, int64_t n)
 {
-    float *const *out = t->out;
-    const int64_t column = t->column;
-    vf bias[2];
-    UNROLL for (int j = 0; j < vecs; j++)
-        bias[j] = t->bias && !t->add ? vload(t->bias + column + j * VW) : vset(0.f);
-    for (int i = 0; i < rows; i++, sum += 2 * VW) {
-        float *to = out[i] + column;
-        const float *from = more ? more[i] + column : NULL;
-        UNROLL for (int j = 0; j < vecs; j++) {
-            vf v = vload(sum + j * VW) + bias[j];
-            if (more)
-                v += vload(from + j * VW);
-            vstore(to + j * VW, vclamp(v, lo, hi));
-        }
-    }
-}
-
-static void leave_ragged(const gemm_tile *t, int rows, int vecs, const float *sum, vf lo, vf hi)
-{
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < vecs; j++) {
-            int n = t->columns - j * VW < VW ? t->columns - j * VW : VW;
-            int64_t c = t->column + j * VW;
-            vf v = vload(sum + (2 * i + j) * VW);
-            if (t->add)
-                v += vload_n(t->out[i] + c, n);
-            else if (t->bias)
-                v += vload(t->bias + c);
-            if (t->residual && !t->act_first)
-                v += vload_n(t->residual[i] + c, n);
-            vstore_n(t->out[i] + c, vclamp(v, lo, hi), n);
-        }
-}
-
-/* From the sums to the results: bias, residual and clamps here, dearer functions after. */
-static void leave_wide(const gemm_tile *t, int rows, int vecs, const float *sum)
-{
-    const vf lo = vset(t->f.kind == ACT_CLAMP ? t->f.a : -INFINITY), hi = vset(t->f.kind == ACT_CLAMP ? t->f.b : INFINITY);
-    float *const *residual = t->act_first ? NULL : (float *const *)t->residual, *const *more = t->add ? t->out : residual;
-    if (t->columns != vecs * VW || (t->add && residual))
-        leave_ragged(t, rows, vecs, sum, lo, hi);
-    else if (more && vecs > 1)
-        leave_whole(t, rows, 2, sum, lo, hi, more);
-    else if (more)
-        leave_whole(t, rows, 1, sum, lo, hi, more);
-    else if (vecs > 1)
-        leave_whole(t, rows, 2, sum, lo, hi, NULL);
-    else
-        leave_whole(t, rows, 1, sum, lo, hi, NULL);
-    if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first))
-        VEC_PICK(gemm_vec)->finish(t, rows);
-}
-
-/* What may become of results that are rounded to bfloat16, as exactly as these tell.  STRAIGHT: a x + b, cut to [lo, hi].  CURVED and
- * FITTED: sigmoid(y), y = x (a + b x^2 + c x^4); GELU is fitted so, 3e-5 of itself.  HARD: x + 3 of 6, cut. */
-typedef enum form { OTHER, STRAIGHT, CURVED, FITTED, HARD } form;
-typedef struct curve { form form; float a, b, c, lo, hi; bool times; } curve;         /* times x */
-
-static curve curve_of(act f)
-{
-    const float e = 1.44269504f;                        /* powers are of two */
-    switch (f.kind) {
-    case ACT_NONE:         return (curve){ STRAIGHT, 1, 0, 0, -INFINITY, INFINITY, false };
-    case ACT_CLAMP:        return (curve){ STRAIGHT, 1, 0, 0, f.a, f.b, false };
-    case ACT_AFFINE:       return (curve){ STRAIGHT, f.a, f.b, 0, -INFINITY, INFINITY, false };
-    case ACT_SIGMOID:      return (curve){ CURVED, e, 0, 0, 0, 0, false };
-    case ACT_SILU:         return (curve){ CURVED, e, 0, 0, 0, 0, true };
-    case ACT_QUICK_GELU:   return (curve){ CURVED, 1.702f * e, 0, 0, 0, 0, true };
-    case ACT_GELU:         return (curve){ FITTED, 2.30111759f, .106779132f, -1.01481661e-3f, 0, 0, true };
-    case ACT_GELU_TANH:    return (curve){ FITTED, 1.59576912f * e, .0713548163f * e, 0, 0, 0, true };
-    case ACT_HARD_SIGMOID: return (curve){ HARD, 0, 0, 0, 0, 0, false };
-    case ACT_HARD_SWISH:   return (curve){ HARD, 0, 0, 0, 0, 0, true };
-    default:               return (curve){ 0 };
-    }
-}
-
-INLINE vf follow(const form how, const curve *q, vf x)
-{
-    vf near = x, slope = vset(-q->a), y;
-    if (how == STRAIGHT)
-        return vclamp(x * vset(q->a) + vset(q->b), vset(q->lo), vset(q->hi));
-    if (how == FITTED) {                                /* beyond 8 the fit turns, and the function is x or nothing */
-        near = vclamp(x, vset(-8.f), vset(8.f));
-        vf s = near * near;
-        slope = (vset(-q->c) * s - vset(q->b)) * s + slope;
-    }
-    if (how == HARD)
-        y = vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6);
-    else
-        y = inverse(vset(1.f) + power(near * slope));
-    return q->times ? x * y : y;
-}
-
-/* Rows of results as bfloat16: whole vectors in pairs. */
-INLINE void leave_pairs(const gemm_tile *t, int rows, const float *sum, const bool residual, const form how, const curve *q)
-{
-    const int n = t->columns;
-    const vf bias[2] = { t->bias ? vload(t->bias + t->column) : vset(0.f), t->bias ? vload(t->bias + t->column + VW) : vset(0.f) };
-    for (int i = 0; i < rows; i++, sum += 2 * VW) {
-        vf v[2];
-        UNROLL for (int j = 0; j < 2; j++) {
-            v[j] = vload(sum + j * VW) + bias[j];
-            if (residual)
-                v[j] += wide((const uint16_t *)(const void *)t->residual[i] + t->column + j * VW, j ? n - VW : VW);
-            v[j] = follow(how, q, v[j]);
-        }
-        put((uint16_t *)(void *)t->out[i] + t->column, halves(v[0], v[1]), n);
-    }
-}
-
-/* Residual or result are bfloat16: what leave_pairs does not do goes through rows of floats. */
-static __attribute__((noinline)) void leave_narrow(const gemm_tile *t, int rows, int vecs, float *sum)
-{
-    const curve q = curve_of(t->f);
-    const form how = t->narrow_out && vecs > 1 && (!t->residual || (t->narrow_residual && !t->act_first)) ? q.form : OTHER;
-    if (how == STRAIGHT && t->residual)
-        leave_pairs(t, rows, sum, true, STRAIGHT, &q);
-    else if (how == STRAIGHT)
-        leave_pairs(t, rows, sum, false, STRAIGHT, &q);
-    else if (how == CURVED && !t->residual)
-        leave_pairs(t, rows, sum, false, CURVED, &q);
-    else if (how == FITTED && !t->residual)
-        leave_pairs(t, rows, sum, false, FITTED, &q);
-    else if (how == HARD && !t->residual)
-        leave_pairs(t, rows, sum, false, HARD, &q);
-    else {
-        _Alignas(64) float more[ROWS][2 * VW];
-        float *out[ROWS];
-        const float *residual[ROWS];
-        for (int i = 0; i < rows; i++) {
-            out[i] = t->narrow_out ? sum + i * 2 * VW : t->out[i] + t->column;
-            residual[i] = more[i];
-            for (int j = 0; j < vecs && t->residual; j++) {
-                int n = t->columns - j * VW < VW ? t->columns - j * VW : VW;
-                const void *from = t->residual[i];
-                vstore(more[i] + j * VW, t->narrow_residual ? wide((const uint16_t *)from + t->column + j * VW, n)
-                                                            : vload_n((const float *)from + t->column + j * VW, n));
-            }
-        }
-        gemm_tile u = *t;
-        u.column = 0;
-        u.out = out;
-        u.bias = t->bias ? t->bias + t->column : NULL;
-        u.residual = t->residual ? residual : NULL;
-        leave_wide(&u, rows, vecs, sum);
-        for (int i = 0; i < rows && t->narrow_out; i++)
-            put((uint16_t *)(void *)t->out[i] + t->column, halves(vload(out[i]), vecs > 1 ? vload(out[i] + VW) : vset(0.f)), t->columns);
-    }
-}
-
-INLINE void settle_as(const form how, const curve *q, const float *x, uint16_t *y, int64_t n)
-{
+    const bend q = bend_of(of);
     for (int64_t i = 0; i < n; i += DEEP) {
         const int here = n - i < DEEP ? (int)(n - i) : DEEP, second = here > VW ? here - VW : 0;
         vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = second == VW ? vload(x + i + VW) : second ? vload_n(x + i + VW, second) : vset(0.f);
-        put(y + i, halves(follow(how, q, a), follow(how, q, b)), here);
+        put(y + i, halves(follow(how, &q, a), follow(how, &q, b)), here);
     }
 }
 
@@ -597,15 +684,17 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
     const curve q = curve_of(f), plain = curve_of((act){ 0 });
     float piece[PIECE];
     switch (q.form) {
+    case PLAIN:    settle_as(PLAIN, &q, x, y, n); break;
+    case ABOVE:    settle_as(ABOVE, &q, x, y, n); break;
     case STRAIGHT: settle_as(STRAIGHT, &q, x, y, n); break;
     case CURVED:   settle_as(CURVED, &q, x, y, n); break;
     case FITTED:   settle_as(FITTED, &q, x, y, n); break;
     case HARD:     settle_as(HARD, &q, x, y, n); break;
-    case OTHER:
+    default:
         for (int64_t i = 0; i < n; i += PIECE) {
             const int64_t here = n - i < PIECE ? n - i : PIECE;
             VEC_PICK(elementwise_vec)->unary(f, x + i, piece, here);
-            settle_as(STRAIGHT, &plain, piece, y + i, here);
+            settle_as(PLAIN, &plain, piece, y + i, here);
         }
     }
 }
@@ -637,30 +726,37 @@ static float weigh(float *x, float scale, const float *bias, int64_t n, uint16_t
     return vsum(sum);
 }
 
-/* Where the sums will go, and what is added to them: it comes while they are made. */
-INLINE void fetch(const gemm_tile *t, int rows)
+static void begin(const gemm_tile *t, void *room)
 {
-    const int64_t size = t->narrow_out ? sizeof(uint16_t) : sizeof(float), more = t->narrow_residual ? sizeof(uint16_t) : sizeof(float);
-    for (int i = 0; i < rows; i++)
-        for (int64_t at = 0; at < t->columns * size; at += 64)
-            __builtin_prefetch((const char *)t->out[i] + t->column * size + at, 1, 3);
-    for (int i = 0; i < rows && t->residual; i++)
-        for (int64_t at = 0; at < t->columns * more; at += 64)
-            __builtin_prefetch((const char *)t->residual[i] + t->column * more + at, 0, 3);
+    late *l = room;
+    l->t = *t;
+    l->usual = usual_form(t, &l->q);
+    l->how = NOTHING;
+    l->turn = l->rows = 0;
+    configure();
 }
 
-INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
+static void end(void *room)
 {
-    _Alignas(64) float sum[ROWS * 2 * VW];
-    fetch(t, rows);
+    leave(room);
+    unconfigure();
+}
+
+INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, void *room)
+{
+    late *p = room;
     const int64_t size = sizeof(uint16_t), row = DEEP * size;
     const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->taps, (t->run + DEEP - 1) / DEEP, t->tap,
-                        t->ahead, t->ahead_step * DEEP };
-    multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, sum);
-    if (t->narrow_out || t->narrow_residual)
-        leave_narrow(t, rows, vecs, sum);
-    else
-        leave_wide(t, rows, vecs, sum);
+                        t->ahead, t->ahead_step * DEEP, t->bias && !t->add ? t->bias + t->column : NULL };
+    multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, p);
+    p->out = t->out;
+    p->residual = t->residual;
+    p->column = t->column;
+    p->columns = t->columns;
+    p->rows = rows;
+    p->vecs = vecs;
+    p->how = p->usual == WIDE && t->columns != 2 * VW ? OTHER : p->usual;
+    p->turn = !p->turn;
 }
 
 #define TABLE(name, parts) \
@@ -675,7 +771,7 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts)
     { \
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
-    static void tile_##parts(const gemm_tile *t, int rows, int vecs) { tile_any(t, rows, vecs, parts); } \
+    static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, .weigh = weigh, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };

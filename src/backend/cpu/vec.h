@@ -15,7 +15,7 @@
 
 /* -- products: gemm_vec.c ------------------------------------------------------------------------------------------ */
 
-enum { TILE_ROWS = 8, TILE_VECS = 12 };
+enum { TILE_ROWS = 8, TILE_VECS = 12, GEMM_ROOM = 8704 };
 /* A tile of the product: rows x (vecs vectors) results, over taps runs of `run` numbers.
  * row[tap * rows + i]: where row i's numbers of that tap lie.  b: packed, vecs vectors per number. */
 typedef struct gemm_tile {
@@ -55,9 +55,12 @@ typedef struct gemm_vec {
     float (*weigh)(float *x, float scale, const float *bias, int64_t n, uint16_t *y);
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
-    /* Packed operands alone: any tile, between begin and end on the same thread.  NULL: see .tile. */
-    void (*any)(const gemm_tile *t, int rows, int vecs);
-    void (*begin)(void), (*end)(void);
+    /* Packed operands alone: tiles one after the other, between begin and end on the same thread.  A tile's results are left while the
+     * next one's products are made, and all are there after end; out and residual stay until then.  begin: what is common to them, and whether
+     * there is a residual.  room: GEMM_ROOM bytes, as lines.
+     * NULL: see .tile. */
+    void (*any)(const gemm_tile *t, int rows, int vecs, void *room);
+    void (*begin)(const gemm_tile *t, void *room), (*end)(void *room);
     float (*peak)(int64_t rounds);          /* as many products as the processor can start; their multiply-adds.  NULL: see peak_vec */
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
