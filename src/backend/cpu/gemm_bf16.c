@@ -570,7 +570,7 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
 INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
 {
     const bool whole = rows > ROWS / 2 && vecs > 1;
-    if (p->how != NOTHING && (!whole || p->how == OTHER || (parts > 1 && p->how != WIDE)))
+    if (p->how != NOTHING && (!whole || l->taps * l->slabs == 0 || p->how == OTHER || (parts > 1 && p->how != WIDE)))
         leave(p);
     if (!whole) {
         if (rows > ROWS / 2)
