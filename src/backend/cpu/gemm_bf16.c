@@ -260,6 +260,38 @@ static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int6
     }
 }
 
+/* Pairs of the 32 pixels that begin at at[]: numbers [c, c + n) of one and the next. */
+INLINE void pairs_across(const float *const *at, int64_t c, int n, float *to, float *low)
+{
+    for (int q = 0; q < PAIRS; q++) {
+        vf x = vload_n(at[2 * q] + c, n), y = vload_n(at[2 * q + 1] + c, n);
+        vstore(to + q * VW, (vf)pair(x, y));
+        if (low)
+            vstore(low + q * VW, (vf)pair(rest(x), rest(y)));
+    }
+}
+
+INLINE void turn_any(const float *const *at, int64_t c, int n, char *slab, int64_t low, const int parts)
+{
+    for (int first = 0; first < n; first += VW) {
+        float block[2][PAIRS * VW];
+        pairs_across(at, c + first, n - first < VW ? n - first : VW, block[0], parts > 1 ? block[1] : NULL);
+        for (int part = 0; part < parts; part++)
+            for (int i = 0; i < VW; i += BLOCK)
+                for (int q = 0; q < PAIRS; q += BLOCK)
+                    vtranspose(block[part] + q * VW + i, VW, (float *)(void *)(slab + part * low) + (first + i) * PAIRS + q, PAIRS);
+    }
+}
+
+INLINE void pairs_any(const float *const *at, int64_t c, int n, char *slab, int64_t low, const int parts)
+{
+    for (int j = 0; j < 2; j++) {
+        float *to = (float *)(void *)slab + j * RIGHT / 2;
+        const int here = n - j * VW < VW ? n - j * VW : VW;
+        pairs_across(at, c + j * VW, here > 0 ? here : 0, to, parts > 1 ? (float *)(void *)((char *)to + low) : NULL);
+    }
+}
+
 /* -- from the sums of a tile to its results --------------------------------------------------------------------------------- */
 
 /* What becomes of sums, which begin with the bias.  WIDE: floats, a residual and clamps at most, then dearer functions.  The others:
@@ -771,9 +803,11 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
     { \
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
+    static void turn_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { turn_any(at, c, n, slab, low, parts); } \
+    static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .settle = settle, .weigh = weigh, .peak = peak_##parts, \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .pairs = pairs_##parts, .settle = settle, .weigh = weigh, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

@@ -49,6 +49,10 @@ typedef struct gemm_vec {
     void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, void *packed);
     void (*left_narrow)(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed);     /* of bfloat16 */
     void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
+    /* For products over pixels, of the 32 that begin at at[]: numbers [c, c + n), n <= 32, of each as rows of a slab of the left operand; or
+     * as two vectors of columns of the right one, zeros after n.  What rounding leaves, if it is used, goes `rest` bytes on.  Likewise. */
+    void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
+    void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
     /* Of a row of attention: y = e^(scale x + bias - the largest), filled up with zeros to a multiple of deep, and its sum; x is written
      * over.  Likewise. */

@@ -1,83 +1,287 @@
-/* weight_grad_bf16_cpu.c - dw of a linear layer or a 1x1 convolution, dy' x, by instructions for products of bfloat16 numbers.
+/* weight_grad_bf16_cpu.c - dw of a convolution or a linear layer by instructions for products of bfloat16 numbers.
  *
- * Pixels are the numbers of k: a lot of them at a time, so that what is packed stays in L2; sums grow from lot to lot in
- * their order.  dy is turned while it is packed.
+ * dw is a product whose numbers of k are the pixels of dy: dy turned by what each tap sees of x.  Of a lot of pixels both are packed,
+ * x for each tap on its own, from lists of where pixels begin, so that strides and borders are a matter of those lists; where
+ * channels are few a kernel row is one tap.  Of a 1x1 kernel the narrower of dy and x is the one that is turned, which is dear.
+ * A task is a range of rows of the result and a part of the pixels; parts have sums of their own, added in their order at the end,
+ * so that results do not depend on threads.
  */
 #include <stdlib.h>
+#include <string.h>
 #include "kernels.h"
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
 
-enum { LOT = 2048 };
+enum {
+    TILE = 32, SLAB = 32,                       /* rows and columns of a tile; pixels of a slab */
+    FEW_CHANNELS = 8, MOST_JOINED = 64,         /* kernel rows of few channels are taps */
+    ROWS = 512, COLUMNS = 256,                  /* packed at a time */
+    LOT = 1024, LOT_NUMBERS = 1 << 18,          /* pixels of a lot, at most; numbers of either operand */
+    FEW_PIXELS = 256,                           /* of a part, no fewer */
+    TURNED = 256                                /* more rows than so many make up for turning them */
+};
 
-typedef struct state { const gemm_vec *v; int vecs; size_t packed; } state;
+typedef struct state {
+    const gemm_vec *v;
+    conv2d_attr a;
+    int64_t n, h, w, oh, ow, kh, kw, in, out;
+    bool joined, swapped, direct;               /* a kernel row is a tap; x is the one that is turned; sums lie as the result does */
+    int64_t taps, rows, columns, padded;        /* of the product, of a tap; columns in whole panels */
+    int64_t lot, parts, part, blocks, block;    /* pixels; how many, and pixels of one; ranges of rows, and rows of one */
+    size_t left_bytes, right_bytes, out_bytes;  /* of a thread's scratch, in this order; then zeros; sums come after all threads' */
+    size_t thread_bytes, sum_bytes;             /* sums of a part */
+} state;
 
 static const char *declines(const tg_call *c)
 {
     const conv2d_attr *a = &((const conv2d_grad_attr *)c->attr)->conv;
-    const tg_shape w = c->out.shape;
     if (!gemm_packs(c->precision))
         return "no instructions for it, or exact";
     if (!all_f32(c))
         return "not float";
-    if (w.dim[2] != 1 || w.dim[3] != 1 || a->stride[0] != 1 || a->stride[1] != 1 || a->groups != 1 || a->pad[0] || a->pad[1] || a->pad[2]
-        || a->pad[3])
-        return "not 1x1 of stride 1";
-    if (!tg_is_channels_last(&c->in[0]) || !tg_is_channels_last(&c->in[1]) || !tg_is_dense(&c->out))
-        return "not channels-last, or the result not dense";
+    if (a->groups != 1)
+        return "groups";
+    if (!tg_is_channels_last(&c->in[0]) || !tg_is_channels_last(&c->in[1]))
+        return "not channels-last";
     return NULL;
 }
 
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
-    (void)c;
+    (void)c, (void)out;
     tg_channels_last(&in[0]);
     tg_channels_last(&in[1]);
-    tg_dense(out);
 }
 
-static int64_t pixels(const tg_call *c) { return c->in[0].shape.dim[0] * c->in[0].shape.dim[2] * c->in[0].shape.dim[3]; }
+static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t pixels(const state *s) { return s->n * s->oh * s->ow; }
+
+/* Parts by the shapes alone.  Packing is repeated in each range of rows, sums in each part: many rows are ranges, few are parts. */
+static void plan_tasks(state *s, int threads)
+{
+    const int64_t all = pixels(s);
+    s->sum_bytes = (size_t)(s->rows * s->taps * s->padded) * sizeof(float);
+    s->parts = least(s->rows >= 512 ? 1 : s->rows >= 256 ? 2 : s->rows >= 128 ? 4 : 8, (all + FEW_PIXELS - 1) / FEW_PIXELS);
+    s->part = up((all + s->parts - 1) / s->parts, SLAB);
+    s->parts = (all + s->part - 1) / s->part;
+    s->blocks = (2 * threads + s->parts - 1) / s->parts;
+    s->block = up((s->rows + s->blocks - 1) / s->blocks, TILE);
+    s->block = s->block < 2 * TILE ? 2 * TILE : least(s->block, ROWS);
+    s->blocks = (s->rows + s->block - 1) / s->block;
+    const int64_t wide = s->block > least(s->padded, COLUMNS) ? s->block : least(s->padded, COLUMNS), most = least(LOT, up(LOT_NUMBERS / wide, SLAB));
+    const int64_t lots = (s->part + most - 1) / most;
+    s->lot = up((s->part + lots - 1) / lots, SLAB);
+}
 
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
-    const int64_t o = c->out.shape.dim[0], i = c->out.shape.dim[1], lot = pixels(c) < LOT ? pixels(c) : LOT;
+    const tg_shape dy = c->in[0].shape, x = c->in[1].shape, w = c->out.shape;
     state *s = malloc(sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
-    *s = (state){ .v = gemm_for(c->precision) };
-    s->vecs = gemm_panel(s->v, o, i);
-    s->packed = ((size_t)gemm_packed(s->v, lot, i) * sizeof(float) + 63) / 64 * 64;
-    prep->scratch = s->packed + gemm_scratch(s->v, s->vecs, 1, lot, pool_threads(c->pool));
+    *s = (state){ .v = gemm_for(c->precision), .a = ((const conv2d_grad_attr *)c->attr)->conv, .n = x.dim[0], .h = x.dim[2], .w = x.dim[3],
+                  .oh = dy.dim[2], .ow = dy.dim[3], .kh = w.dim[2], .kw = w.dim[3], .in = w.dim[1], .out = w.dim[0] };
+    s->joined = s->kw > 1 && s->in <= FEW_CHANNELS && s->kw * s->in <= MOST_JOINED && s->a.dilation[1] == 1;
+    s->taps = s->joined ? s->kh : s->kh * s->kw;
+    s->swapped = s->taps == 1 && !s->joined && s->in < s->out && s->in <= TURNED;
+    s->rows = s->swapped ? s->in : s->out;
+    s->columns = s->swapped ? s->out : s->in * (s->joined ? s->kw : 1);
+    s->padded = up(s->columns, TILE);
+    plan_tasks(s, pool_threads(c->pool));
+    s->direct = s->taps == 1 && !s->joined && !s->swapped && s->parts == 1 && s->padded == s->columns && tg_is_dense(&c->out);
+    const size_t number = (size_t)s->v->bytes;
+    s->left_bytes = (size_t)(up(s->block, TILE) * s->lot) * number;
+    s->right_bytes = (size_t)(least(s->padded, COLUMNS) * s->lot) * number;
+    s->out_bytes = ((size_t)s->block * sizeof(float *) + 63) / 64 * 64;
+    s->thread_bytes = s->left_bytes + s->right_bytes + s->out_bytes + GEMM_ROOM + (size_t)(SLAB * MOST_JOINED) * sizeof(float)
+                      + lines((s->out > s->in ? s->out : s->in) + MOST_JOINED);
+    prep->scratch = s->thread_bytes * (size_t)pool_threads(c->pool) + (s->direct ? 0 : s->sum_bytes * (size_t)s->parts);
     prep->state = s;
     return true;
 }
 
-typedef struct packing { const state *s; const float *x; int64_t n, lot; float *to; } packing;
+/* What a task works on. */
+typedef struct work {
+    const state *s;
+    const tg_call *c;
+    float *sums;
+} work;
 
-static void pack_panels(void *arg, int64_t from, int64_t to)
+typedef struct bench { char *left, *right; float **out; void *room; float *edge, *zeros; } bench;
+
+static bench bench_of(const work *k)
 {
-    const packing *p = arg;
-    const gemm_vec *v = p->s->v;
-    const int64_t panel = p->s->vecs * v->width;
-    for (int64_t i = from; i < to; i++) {
-        int64_t first = i * panel, columns = p->n - first < panel ? p->n - first : panel;
-        v->pack(p->x + first, p->lot, columns, p->n, 1, (int)panel, p->to + gemm_packed(v, p->lot, first));
+    const state *s = k->s;
+    bench b = { .left = (char *)k->c->scratch + (size_t)pool_worker() * s->thread_bytes };
+    b.right = b.left + s->left_bytes;
+    b.out = (float **)(void *)(b.right + s->right_bytes);
+    b.room = b.right + s->right_bytes + s->out_bytes;
+    b.edge = (float *)(void *)((char *)b.room + GEMM_ROOM);
+    b.zeros = b.edge + SLAB * MOST_JOINED;
+    memset(b.zeros, 0, lines((s->out > s->in ? s->out : s->in) + MOST_JOINED));
+    return b;
+}
+
+/* Where the pixels of a slab begin: of dy; of x, as a tap sees them. */
+static void places_of_dy(const work *k, const bench *b, int64_t from, int64_t end, const float **at)
+{
+    const float *dy = k->c->in[0].data;
+    for (int64_t i = 0; i < SLAB; i++)
+        at[i] = from + i < end ? dy + (from + i) * k->s->out : b->zeros;
+}
+
+/* What a kernel row sees of an image's row from column x on, where that is outside in part. */
+static const float *edge(const state *s, const float *row, int64_t x, float *to)
+{
+    for (int64_t t = 0; t < s->kw; t++, x++)
+        if (x < 0 || x >= s->w)
+            memset(to + t * s->in, 0, (size_t)s->in * sizeof *to);
+        else
+            memcpy(to + t * s->in, row + x * s->in, (size_t)s->in * sizeof *to);
+    return to;
+}
+
+static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end, int64_t tap, const float **at)
+{
+    const state *s = k->s;
+    const conv2d_attr *a = &s->a;
+    const int64_t ky = s->joined ? tap : tap / s->kw, kx = s->joined ? 0 : tap % s->kw, last = s->joined ? s->kw - 1 : 0;
+    int64_t ox = from % s->ow, oy = from / s->ow % s->oh, n = from / s->ow / s->oh;
+    for (int64_t i = 0; i < SLAB; i++) {
+        const int64_t y = oy * a->stride[0] - a->pad[0] + ky * a->dilation[0], x = ox * a->stride[1] - a->pad[1] + kx * a->dilation[1];
+        const float *row = (const float *)k->c->in[1].data + (n * s->h + y) * s->w * s->in;
+        if (from + i >= end || y < 0 || y >= s->h)
+            at[i] = b->zeros;
+        else if (x >= 0 && x + last < s->w)
+            at[i] = row + x * s->in;
+        else
+            at[i] = s->joined ? edge(s, row, x, b->edge + i * MOST_JOINED) : b->zeros;
+        if (++ox == s->ow) {
+            ox = 0;
+            if (++oy == s->oh)
+                oy = 0, n++;
+        }
+    }
+}
+
+static void pack_left(const work *k, const bench *b, int64_t first, int64_t rows, int64_t from, int64_t end)
+{
+    const state *s = k->s;
+    const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = TILE * SLAB * (int64_t)sizeof(uint16_t), block = slabs * TILE * SLAB * s->v->bytes;
+    for (int64_t t = 0; t < slabs; t++) {
+        const float *at[SLAB];
+        if (s->swapped)
+            places_of_x(k, b, from + t * SLAB, end, 0, at);
+        else
+            places_of_dy(k, b, from + t * SLAB, end, at);
+        for (int64_t r = 0; r < rows; r += TILE)
+            s->v->turn(at, first + r, (int)least(TILE, rows - r), b->left + r / TILE * block + t * size, slabs * size);
+    }
+}
+
+static void pack_right(const work *k, const bench *b, int64_t tap, int64_t first, int64_t columns, int64_t from, int64_t end)
+{
+    const state *s = k->s;
+    const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = TILE * SLAB * (int64_t)sizeof(uint16_t), panel = slabs * TILE * SLAB * s->v->bytes;
+    for (int64_t t = 0; t < slabs; t++) {
+        const float *at[SLAB];
+        if (s->swapped)
+            places_of_dy(k, b, from + t * SLAB, end, at);
+        else
+            places_of_x(k, b, from + t * SLAB, end, tap, at);
+        for (int64_t j = 0; j < columns; j += TILE)
+            s->v->pairs(at, first + j, (int)least(TILE, columns - j), b->right + j / TILE * panel + t * size, slabs * size);
+    }
+}
+
+static void task(void *arg, int64_t begin, int64_t end)
+{
+    const work *k = arg;
+    const state *s = k->s;
+    const bench b = bench_of(k);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t first = i % s->blocks * s->block, rows = least(s->block, s->rows - first), part = i / s->blocks;
+        const int64_t stop = least((part + 1) * s->part, pixels(s)), pitch = s->taps * s->padded;
+        float *sums = k->sums + part * (int64_t)(s->sum_bytes / sizeof *sums) + first * pitch;
+        for (int64_t r = 0; r < rows; r++)
+            b.out[r] = sums + r * pitch;
+        for (int64_t from = part * s->part; from < stop; from += s->lot) {
+            const int64_t to = least(from + s->lot, stop), slabs = (to - from + SLAB - 1) / SLAB, size = slabs * TILE * SLAB * s->v->bytes;
+            pack_left(k, &b, first, rows, from, to);
+            for (int64_t g = 0; g < s->columns; g += COLUMNS)
+                for (int64_t tap = 0; tap < s->taps; tap++) {
+                    const int64_t columns = least(COLUMNS, s->columns - g);
+                    pack_right(k, &b, tap, g, columns, from, to);
+                    gemm_tile t = { .taps = 1, .run = slabs * SLAB, .columns = TILE, .add = from > part * s->part };
+                    s->v->begin(&t, b.room);
+                    for (int64_t j = 0; j < columns; j += TILE)
+                        for (int64_t r = 0; r < rows; r += TILE) {
+                            const float *const left[1] = { (const float *)(const void *)(b.left + r / TILE * size) };
+                            t.row = left;
+                            t.b = (const float *)(const void *)(b.right + j / TILE * size);
+                            t.out = (float *const *)b.out + r;
+                            t.column = tap * s->padded + g + j;
+                            s->v->any(&t, (int)least(TILE, rows - r), 2, b.room);
+                        }
+                    s->v->end(b.room);
+                }
+        }
+    }
+}
+
+/* Sums of all parts, as the result lies: of rows. */
+static void leave_rows(void *arg, int64_t begin, int64_t end)
+{
+    const work *k = arg;
+    const state *s = k->s;
+    const tg_tensor *out = &k->c->out;
+    const int64_t part = (int64_t)(s->sum_bytes / sizeof(float));
+    for (int64_t r = begin; r < end; r++)
+        for (int64_t t = 0; t < s->taps; t++) {
+            float *sum = k->sums + (r * s->taps + t) * s->padded, *to = (float *)out->data + r * out->stride[0];
+            for (int64_t p = 1; p < s->parts; p++)
+                for (int64_t j = 0; j < s->columns; j++)
+                    sum[j] += sum[p * part + j];
+            if (s->joined) {
+                for (int64_t j = 0; j < s->columns; j++)
+                    to[t * out->stride[2] + j / s->in * out->stride[3] + j % s->in * out->stride[1]] = sum[j];
+                continue;
+            }
+            to += t / s->kw * out->stride[2] + t % s->kw * out->stride[3];
+            for (int64_t j = 0; j < s->columns; j++)
+                to[j * out->stride[1]] = sum[j];
+        }
+}
+
+/* Of columns, where x was turned. */
+static void leave_columns(void *arg, int64_t begin, int64_t end)
+{
+    const work *k = arg;
+    const state *s = k->s;
+    const tg_tensor *out = &k->c->out;
+    const int64_t part = (int64_t)(s->sum_bytes / sizeof(float));
+    for (int64_t r = 0; r < s->rows; r++) {
+        const float *sum = k->sums + r * s->padded;
+        float *to = (float *)out->data + r * out->stride[1];
+        for (int64_t j = begin; j < end; j++) {
+            float all = sum[j];
+            for (int64_t p = 1; p < s->parts; p++)
+                all += sum[p * part + j];
+            to[j * out->stride[0]] = all;
+        }
     }
 }
 
 static void run(const tg_call *c)
 {
     const state *s = c->state;
-    const int64_t o = c->out.shape.dim[0], n = c->out.shape.dim[1], all = pixels(c), panel = s->vecs * s->v->width;
-    for (int64_t first = 0; first < all; first += LOT) {
-        packing p = { s, (const float *)c->in[1].data + first * n, n, all - first < LOT ? all - first : LOT, c->scratch };
-        struct gemm_rows columns = { (const float *)c->in[0].data + first * o, 1, TG_F32 };
-        gemm g = { .v = s->v, .m = o, .n = n, .taps = 1, .run = p.lot, .vecs = s->vecs, .b = p.to, .rows = gemm_rows, .ctx = &columns,
-                   .step = o, .add = first > 0, .out = c->out.data, .out_rows = { 1, { o }, { n } },
-                   .scratch = (char *)c->scratch + s->packed };
-        pool_run(c->pool, (n + panel - 1) / panel, 1, pack_panels, &p);
-        gemm_run(&g, c->pool);
-    }
+    work k = { s, c, s->direct ? c->out.data : (float *)(void *)((char *)c->scratch + s->thread_bytes * (size_t)pool_threads(c->pool)) };
+    pool_run(c->pool, s->parts * s->blocks, 1, task, &k);
+    if (s->swapped)
+        pool_run(c->pool, s->columns, 16, leave_columns, &k);
+    else if (!s->direct)
+        pool_run(c->pool, s->rows, 8, leave_rows, &k);
 }
 
 static void release(void *s) { free(s); }
