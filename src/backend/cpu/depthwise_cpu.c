@@ -9,7 +9,8 @@ typedef struct state {
     lanes l;
     float *weights;
     act f;
-    size_t bytes, piece;        /* of weights; of a thread's piece of image and result, where these may be bfloat16 */
+    size_t bytes, piece;        /* of weights; of a thread's piece of image and result, where one of these may be bfloat16 */
+    int64_t turned_room;        /* where both may be: weights follow for that, channels filled up to so many; else 0 */
 } state;
 
 enum { GROUP = 256, PIECE = 192 << 10 };    /* most channels, and bytes, of such a piece, which stays in the cache */
@@ -90,6 +91,19 @@ static void order(const state *s, const tg_call *c, float *to)
     lanes_bias(&s->l, epilogue_bias(c, &((const conv2d_attr *)c->attr)->e), to + lanes_weights(&s->l, k[0] * k[1]));
 }
 
+/* And once more for channels in turn, 16 of even number and 16 of odd (depthwise_bf16.c). */
+static void order_turned(const state *s, const tg_call *c, float *to)
+{
+    const tg_tensor *w = &c->in[1], *bias = epilogue_bias(c, &((const conv2d_attr *)c->attr)->e);
+    const int64_t kw = w->shape.dim[3], taps = w->shape.dim[2] * kw, channels = w->shape.dim[0];
+    for (int64_t i = 0; i < s->turned_room; i++) {
+        const int64_t ch = i / 32 * 32 + i % 16 * 2 + i / 16 % 2;
+        for (int64_t t = 0; t < taps; t++)
+            to[t * s->turned_room + i] = ch < channels ? ((const float *)w->data)[ch * w->stride[0] + t / kw * w->stride[2] + t % kw * w->stride[3]] : 0;
+        to[taps * s->turned_room + i] = bias && ch < channels ? ((const float *)bias->data)[ch * bias->stride[0]] : 0;
+    }
+}
+
 static void release(void *p)
 {
     state *s = p;
@@ -123,7 +137,7 @@ static int64_t piece_rows(const tg_call *c)
 static bool may_narrow(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
-    return gemm_narrow(c->precision) && c->in[1].shape.dim[1] == 1 && !a->e.residual;
+    return gemm_narrow(c->precision) && c->in[1].shape.dim[1] == 1 && c->in[1].constant && !a->e.residual;
 }
 
 static unsigned narrow(const tg_call *c) { return may_narrow(c) ? NARROW_RESULT | 1 : 0; }
@@ -138,13 +152,17 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->l = lanes_of(w->shape.dim[0], w->shape.dim[1]);
     s->bytes = lines(lanes_weights(&s->l, w->shape.dim[2] * w->shape.dim[3]) + s->l.room);
     act_of(a->e.act, a->e.act_attr, &s->f);
+    if (may_narrow(c))
+        s->turned_room = (w->shape.dim[0] + 31) / 32 * 32;
     if (w->constant && !prep->sketch) {
-        s->weights = aligned_bytes(s->bytes);
+        const size_t turned = lines((w->shape.dim[2] * w->shape.dim[3] + 1) * s->turned_room);
+        s->weights = aligned_bytes(s->bytes + turned);
         if (!s->weights)
             return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
         order(s, c, s->weights);
+        order_turned(s, c, s->weights + s->bytes / sizeof(float));
         prep->consumed = a->e.bias ? 6 : 2;
-        prep->state_bytes = s->bytes;
+        prep->state_bytes = s->bytes + turned;
     } else if (!w->constant)
         prep->scratch = s->bytes;
     s->piece = may_narrow(c) ? lines(row_numbers(c, piece_rows(c))) : 0;
@@ -156,6 +174,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 /* Bands of rows, and where these are few, groups of channels. */
 struct deal {
     const lanes *l;
+    void (*rows)(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end);     /* NULL: in pieces */
     const tg_call *c;
     const tg_tensor *residual;
     depthwise d;
@@ -227,16 +246,16 @@ static void work(void *arg, int64_t from, int64_t to)
                 first = i % k->groups * k->per_group;
         int64_t end = row + k->per_band < k->d.oh ? row + k->per_band : k->d.oh;
         int64_t last = first + k->per_group < channels ? first + k->per_group : channels;
-        if (c->in[0].dtype == TG_BFLOAT || c->out.dtype == TG_BFLOAT) {
+        if (!k->rows) {
             in_pieces(k, n, row, end, first, last);
             continue;
         }
         depthwise d = k->d;
-        d.x += n * c->in[0].stride[0];
-        d.y += n * c->out.stride[0];
+        d.x = tg_at(d.x, c->in[0].dtype, n * c->in[0].stride[0]);
+        d.y = tg_at(d.y, c->out.dtype, n * c->out.stride[0]);
         if (d.residual)
             d.residual += n * k->residual->stride[0];
-        k->l->rows(&d, row, end, first, last);
+        k->rows(&d, row, end, first, last);
     }
 }
 
@@ -245,7 +264,8 @@ static void run(const tg_call *c)
     const conv2d_attr *a = c->attr;
     const state *s = c->state;
     const tg_tensor *x = &c->in[0], *w = &c->in[1], *y = &c->out, *r = epilogue_residual(c, &a->e);
-    const int64_t wanted = 8 * (int64_t)pool_threads(c->pool), unit = s->l.unit;
+    const int64_t wanted = 8 * (int64_t)pool_threads(c->pool);
+    int64_t unit = s->l.unit;
     float *weights = s->weights ? s->weights : c->scratch;
 
     if (!s->weights)
@@ -259,6 +279,18 @@ static void run(const tg_call *c)
         .bias = a->e.bias ? weights + lanes_weights(&s->l, w->shape.dim[2] * w->shape.dim[3]) : NULL,
         .x = x->data, .residual = r ? r->data : NULL, .y = y->data, .act_first = a->e.act_first, .f = s->f,
     } };
+    k.rows = x->dtype == TG_BFLOAT || y->dtype == TG_BFLOAT ? NULL : s->l.rows;
+    const depthwise_vec *v = gemm_for(c->precision)->depthwise;
+    k.d.of_floats = x->dtype == TG_F32;
+    if (y->dtype == TG_BFLOAT && v->knows(&k.d)) {
+        unit = 32;
+        k.rows = v->rows;
+        if (!k.d.of_floats) {
+            k.d.room = s->turned_room;
+            k.d.weights = weights + s->bytes / sizeof(float);
+            k.d.bias = a->e.bias ? k.d.weights + k.d.kh * k.d.kw * k.d.room : NULL;
+        }
+    }
     int64_t units = (y->shape.dim[1] + unit - 1) / unit;
     k.per_band = k.d.oh >= 2 * wanted ? (k.d.oh + wanted - 1) / wanted : k.d.oh;
     k.bands = (k.d.oh + k.per_band - 1) / k.per_band;

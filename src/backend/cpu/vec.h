@@ -57,6 +57,7 @@ typedef struct gemm_vec {
     /* Of a row of attention: y = e^(scale x + bias - the largest), filled up with zeros to a multiple of deep, and its sum; x is written
      * over.  Likewise. */
     float (*weigh)(float *x, float scale, const float *bias, int64_t n, uint16_t *y);
+    const struct depthwise_vec *depthwise;  /* of bfloat16 in memory; likewise: depthwise_bf16.c */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
     /* Packed operands alone: tiles one after the other, between begin and end on the same thread.  A tile's results are left while the
@@ -110,13 +111,14 @@ typedef struct depthwise {
     const float *weights, *bias;            /* [tap][room]; bias [room] or NULL */
     const float *x, *residual;              /* of one image; residual NULL: none */
     float *y;
-    bool act_first;
+    bool act_first, of_floats;              /* of_floats: where the result is bfloat16, whether the image is not */
     act f;
 } depthwise;
 typedef struct depthwise_vec {
     int width;
     /* Channels [c, end) of result rows [from, to); c is a multiple of 2 * width. */
     void (*rows)(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end);
+    bool (*knows)(const depthwise *d);      /* where the result is bfloat16: there are strips for such kernels */
 } depthwise_vec;
 VEC_TABLE(depthwise_vec, depthwise_vec)
 

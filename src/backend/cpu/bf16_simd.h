@@ -1,0 +1,137 @@
+/* bf16_simd.h - vectors of bfloat16 numbers, and functions as exact as these tell; for sources compiled for instructions for them
+ * (VEC_ISA: amx, dot; see CMakeLists.txt), and for tests once more over instructions written in C. */
+#ifndef BF16_SIMD_H
+#define BF16_SIMD_H
+#include "simd.h"
+#include "vec.h"
+#ifdef BF16_EMULATED
+#include "bf16_emulated.h"
+#else
+#include <immintrin.h>
+#endif
+
+typedef int16_t vh __attribute__((vector_size(VEC_BYTES)));            /* a row of a slab */
+
+/* 2^r for 0 <= r < 1. */
+INLINE vf powers(vf r) { return ((vset(7.896726e-2f) * r + vset(.22469316f)) * r + vset(.69632477f)) * r + vset(.99990029f); }
+
+#ifdef BF16_EMULATED
+INLINE vf bfloat(vf v) { return vbfloat(v); }
+INLINE vi pair(vf a, vf b) { return ((vi)bfloat(a) >> 16 & vseti(0xffff)) | ((vi)bfloat(b) & vseti(-65536)); }
+INLINE vh halves(vf a, vf b)
+{
+    typedef int16_t vs __attribute__((vector_size(VEC_BYTES / 2)));
+    vs half[2] = { __builtin_convertvector((vi)bfloat(a) >> 16, vs), __builtin_convertvector((vi)bfloat(b) >> 16, vs) };
+    vh r;
+    memcpy(&r, half, sizeof r);
+    return r;
+}
+INLINE void put(uint16_t *to, vh v, int n) { memcpy(to, &v, (size_t)n * sizeof *to); }
+INLINE vh get(const uint16_t *from, int n)
+{
+    vh v = { 0 };
+    memcpy(&v, from, (size_t)n * sizeof *from);
+    return v;
+}
+INLINE vf wide(const uint16_t *from, int n)
+{
+    vi v = { 0 };
+    for (int i = 0; i < n; i++)
+        v[i] = (int32_t)((uint32_t)from[i] << 16);
+    return (vf)v;
+}
+INLINE vf power(vf x)
+{
+    x = vclamp(x, vset(-126.f), vset(126.f));
+    vf n = vround(x - vset(.5f));
+    return powers(x - n) * vpow2(n);
+}
+INLINE vf inverse(vf x) { return vset(1.f) / x; }
+INLINE void stay_awake(void) {}
+#else
+/* Rounded as vbfloat does, but that subnormal numbers become zero, which the products take them for.  As floats; in turn, one of
+ * a and one of b; a's, then b's. */
+INLINE vf bfloat(vf v) { return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)), 16); }
+INLINE vh halves(vf a, vf b) { return (vh)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a); }
+INLINE vi pair(vf a, vf b)
+{
+    const vh turns = { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
+    return (vi)_mm512_permutexvar_epi16((__m512i)turns, (__m512i)halves(a, b));
+}
+INLINE void put(uint16_t *to, vh v, int n) { _mm512_mask_storeu_epi16(to, (__mmask32)((UINT64_C(1) << n) - 1), (__m512i)v); }
+INLINE vh get(const uint16_t *from, int n) { return (vh)_mm512_maskz_loadu_epi16((__mmask32)((UINT64_C(1) << n) - 1), from); }
+INLINE vf wide(const uint16_t *from, int n)             /* a vector of bfloat16 as floats */
+{
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), from)), 16);
+}
+/* 2^x and 1 / x, to one part in ten thousand: for results that are rounded to one in three hundred. */
+INLINE vf power(vf x) { return (vf)_mm512_scalef_ps((__m512)powers((vf)_mm512_reduce_ps((__m512)x, 9)), (__m512)x); }
+INLINE vf inverse(vf x) { return (vf)_mm512_rcp14_ps((__m512)x); }
+/* A sum of floats nobody wants.  Tiles alone let the units for floats fall asleep after some 450 ns, and storing a tile then waits 300 ns
+ * for them to wake (measured on processors of the fourth and fifth generation of Xeon). */
+INLINE void stay_awake(void)
+{
+    __m128 sum;
+    __asm__ volatile("vaddps %1, %1, %0" : "=x"(sum) : "x"(_mm_setzero_ps()));
+}
+
+#endif
+
+/* What rounding leaves; nothing of an infinity. */
+INLINE vf rest(vf v)
+{
+    vf rounded = bfloat(v);
+    return vpick(vabs(rounded) < vset(INFINITY), v - rounded, vset(0.f));
+}
+
+/* What becomes of sums.  WIDE: floats, a residual and clamps at most, then dearer functions.  The others: rounded to bfloat16, as
+ * exactly as these tell; of few slabs they take longer than the products, hence the simplest apart.  PLAIN; ABOVE: no less than lo;
+ * ADDED: likewise, of the sum and a residual; STRAIGHT: a x + b, cut to [lo, hi]; CURVED and FITTED: sigmoid(y),
+ * y = x (a + b x^2 + c x^4); GELU is fitted so, 3e-5 of itself; HARD: x + 3 of 6, cut. */
+typedef enum form { NOTHING, OTHER, WIDE, PLAIN, ABOVE, ADDED, STRAIGHT, CURVED, FITTED, HARD } form;
+typedef struct curve { form form; float a, b, c, lo, hi; bool times; } curve;         /* times x */
+
+static curve curve_of(act f)
+{
+    const float e = 1.44269504f;                        /* powers are of two */
+    switch (f.kind) {
+    case ACT_NONE:         return (curve){ PLAIN, 1, 0, 0, -INFINITY, INFINITY, false };
+    case ACT_CLAMP:        return (curve){ f.b == INFINITY ? ABOVE : STRAIGHT, 1, 0, 0, f.a, f.b, false };
+    case ACT_AFFINE:       return (curve){ STRAIGHT, f.a, f.b, 0, -INFINITY, INFINITY, false };
+    case ACT_SIGMOID:      return (curve){ CURVED, e, 0, 0, 0, 0, false };
+    case ACT_SILU:         return (curve){ CURVED, e, 0, 0, 0, 0, true };
+    case ACT_QUICK_GELU:   return (curve){ CURVED, 1.702f * e, 0, 0, 0, 0, true };
+    case ACT_GELU:         return (curve){ FITTED, 2.30111759f, .106779132f, -1.01481661e-3f, 0, 0, true };
+    case ACT_GELU_TANH:    return (curve){ FITTED, 1.59576912f * e, .0713548163f * e, 0, 0, 0, true };
+    case ACT_HARD_SIGMOID: return (curve){ HARD, 0, 0, 0, 0, 0, false };
+    case ACT_HARD_SWISH:   return (curve){ HARD, 0, 0, 0, 0, 0, true };
+    default:               return (curve){ .form = OTHER };
+    }
+}
+
+/* The same in registers. */
+typedef struct bend { vf a, b, c, lo, hi; bool times; } bend;
+INLINE bend bend_of(const curve *q) { return (bend){ vset(q->a), vset(q->b), vset(q->c), vset(q->lo), vset(q->hi), q->times }; }
+
+INLINE vf follow(const form how, const bend *q, vf x)
+{
+    vf near = x, slope = -q->a, y;
+    if (how == PLAIN)
+        return x;
+    if (how == ABOVE || how == ADDED)
+        return vmax(x, q->lo);
+    if (how == STRAIGHT)
+        return vclamp(x * q->a + q->b, q->lo, q->hi);
+    if (how == FITTED) {                                /* beyond 8 the fit turns, and the function is x or nothing */
+        near = vclamp(x, vset(-8.f), vset(8.f));
+        vf s = near * near;
+        slope = (-q->c * s - q->b) * s + slope;
+    }
+    if (how == HARD)
+        y = vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6);
+    else
+        y = inverse(vset(1.f) + power(near * slope));
+    return q->times ? x * y : y;
+}
+
+#endif
