@@ -522,7 +522,8 @@ static int64_t drawn(int64_t lo, int64_t hi)
     return lo + (int64_t)(random_uniform(seed(), ++n) * (double)(hi - lo + 1));
 }
 
-/* Convolutions and both their gradients, of any groups, strides, dilations and pads. */
+/* Convolutions and both their gradients, of any groups, strides, dilations and pads; each fourth of 32 channels, a slab of products of
+ * bfloat16 numbers. */
 TEST(ops_convolutions_at_random)
 {
     static const tg_case plain = { .note = "at random" };
@@ -531,6 +532,8 @@ TEST(ops_convolutions_at_random)
         int64_t n = drawn(1, 3), groups = drawn(0, 1) ? 1 : drawn(2, 6), in = drawn(1, 20), out = drawn(1, 20), size[2], k[2];
         conv2d_attr a = { .groups = (int)groups };
         bool same = drawn(0, 2) > 0;
+        if (i % 4 == 3)
+            groups = a.groups = 1, in = 32;
         for (int j = 0; j < 2; j++) {
             k[j] = j && same ? k[0] : drawn(1, 5);
             a.stride[j] = j && same ? a.stride[0] : (int)drawn(1, 2);
@@ -552,6 +555,10 @@ TEST(ops_convolutions_at_random)
             s[j].c = &plain;
             s[j].n = 2;
             check_kernels(&s[j]);
+            const gemm_vec *was = gemm_exchange(TG_BF16, i % 2 ? &gemm_bf16_emulated_amx : &gemm_bf16_emulated_dot);
+            s[j].precision = TG_BF16;
+            check_kernels(&s[j]);
+            gemm_exchange(TG_BF16, was);
         }
         made++;
     }

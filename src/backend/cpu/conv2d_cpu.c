@@ -13,7 +13,7 @@
 #include "kernels.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 8, MOST_TAPS = 16, BEYOND = 31 };      /* BEYOND: rows after the last that may be read of a copy */
+enum { FEW_CHANNELS = 8, MOST_TAPS = 16, BEYOND = 31, COPY = 1 << 20 };       /* BEYOND: rows after the last that may be read of a copy; COPY: bytes at once */
 
 typedef struct conv_state {
     product p;                  /* of one joined group */
@@ -21,6 +21,8 @@ typedef struct conv_state {
     bool padded;                /* the image is copied first */
     bool direct;                /* as bfloat16, taps of a kernel row as one run filled up to whole slabs */
     int64_t tap[MOST_TAPS];     /* then: bytes from the first to each kernel row's */
+    bool shared;                /* and neighbours share their borders: lines and images of a copy follow one another as rows */
+    int64_t images;             /* copied at once */
     bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;
@@ -161,6 +163,20 @@ static bool worth_direct(const tg_call *c, const gemm_vec *v)
     return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
 }
 
+static int most(int a, int b) { return a > b ? a : b; }
+
+/* Of stride 1 the border after a line is that before the next, and so of images: what is computed in vain is a row a line and a line an
+ * image, and nothing else. */
+static bool may_share(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *w = &c->in[1];
+    return gemm_narrow(c->precision) && a->groups == 1 && a->dilation[0] == 1 && a->dilation[1] == 1 && a->stride[0] == 1 && a->stride[1] == 1
+           && w->shape.dim[2] <= MOST_TAPS && w->shape.dim[3] > 1 && a->pad[0] >= 0 && a->pad[1] >= 0 && a->pad[2] >= 0
+           && a->pad[3] >= 0 && a->pad[1] + a->pad[3] < w->shape.dim[3] && a->pad[0] + a->pad[2] < w->shape.dim[2] && !any_layout(c)
+           && w->shape.dim[3] * c->in[0].shape.dim[1] % gemm_for(c->precision)->deep == 0 && c->in[0].stride[1] == 1;
+}
+
 static void plan_runs(conv_state *s, const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
@@ -177,7 +193,12 @@ static void plan_runs(conv_state *s, const tg_call *c)
     rowmap pixels = rowmap_nhw(x);
     s->pointwise = !s->padded && kh == 1 && kw == 1 && a->stride[0] == 1 && a->stride[1] == 1 && pixels.rank <= 1
                    && !a->pad[0] && !a->pad[1] && !a->pad[2] && !a->pad[3];
-    s->direct = worth_direct(c, gemm_for(c->precision));
+    s->shared = may_share(c);
+    s->direct = s->shared || worth_direct(c, gemm_for(c->precision));
+    if (s->shared) {
+        s->copy_h = x->shape.dim[2] + most(a->pad[0], a->pad[2]);
+        s->copy_w = x->shape.dim[3] + most(a->pad[1], a->pad[3]);
+    }
     if (s->direct) {
         const int64_t deep = gemm_for(c->precision)->deep;
         s->padded = s->rows_joined = true;
@@ -185,8 +206,10 @@ static void plan_runs(conv_state *s, const tg_call *c)
         s->run = (kw * ci + deep - 1) / deep * deep;
         for (int64_t t = 0; t < kh; t++)
             s->tap[t] = t * a->dilation[0] * s->copy_w * ci * (int64_t)sizeof(uint16_t);
-        s->row_bytes = lines(x->shape.dim[3] * ci);
-        s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run) * sizeof(uint16_t) + 63) / 64 * 64;
+        s->row_bytes = lines(x->shape.dim[3] * ci) + (s->shared ? lines(w->shape.dim[0]) : 0);
+        s->images = s->shared ? COPY / (s->copy_h * s->copy_w * ci * (int64_t)sizeof(uint16_t)) : 1;
+        s->images = s->images < 1 ? 1 : s->images < x->shape.dim[0] ? s->images : x->shape.dim[0];
+        s->copy_bytes = s->shared ? (size_t)((s->images * s->copy_h + 2 * kh) * s->copy_w * ci + (BEYOND + kw) * ci) * sizeof(uint16_t) / 64 * 64 + 64 : ((size_t)(s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run) * sizeof(uint16_t) + 63) / 64 * 64;
     } else if (s->padded)
         s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
 }
@@ -202,7 +225,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->joined = a->groups > 1 ? join(a->groups, per) : 1;
     s->blocks = a->groups / s->joined;
     plan_runs(s, c);
-    s->p.m = c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded ? 1 : c->out.shape.dim[0]);
+    s->p.m = s->shared ? s->copy_h * s->copy_w : c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded ? 1 : c->out.shape.dim[0]);
     s->p.n = per * s->joined;
     s->p.k = s->direct ? s->taps * s->run : group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
     s->zeros = calloc((size_t)s->run, sizeof *s->zeros);
@@ -284,7 +307,7 @@ static struct image image_of(const conv_state *s, const tg_call *c)
 
 /* -- the padded copy ----------------------------------------------------------------------------------------------- */
 
-struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; char *rooms; };
+struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; char *rooms; int64_t rows; };
 
 /* A line of pixels, channels innermost; those of a colour image at once. */
 static void interleave(const float *x, int64_t channel, int64_t pixel, int64_t channels, int64_t count, float *to)
@@ -353,8 +376,62 @@ static void copy_narrow(void *arg, int64_t from, int64_t to)
             VEC_PICK(narrow_vec)->narrow(dense ? x : room, row + before, within);
         }
     }
-    if (to == k->s->copy_h)
+    if (to == k->rows && !k->s->shared)
         memset((uint16_t *)(void *)k->to + to * width, 0, k->s->copy_bytes - (size_t)(to * width) * sizeof(uint16_t));
+}
+
+/* Lines of images one after the other, of which the first ones of each are its border above, as their first pixels are that to the left. */
+static void copy_shared(void *arg, int64_t from, int64_t to)
+{
+    const struct copy *k = arg;
+    const tg_tensor *t = k->t;
+    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = width - within;
+    const int64_t above = k->s->copy_h - t->shape.dim[2];
+    for (int64_t i = from; i < to; i++) {
+        uint16_t *row = (uint16_t *)(void *)k->to + i * width;
+        const int64_t n = i / k->s->copy_h, y = i % k->s->copy_h - above;
+        memset(row, 0, (size_t)(y < 0 ? width : before) * sizeof *row);
+        for (int64_t j = 0; y >= 0 && j < t->shape.dim[3]; j++) {
+            const void *x = tg_at(k->x, t->dtype, n * t->stride[0] + y * t->stride[2] + j * t->stride[3]);
+            const bool dense = t->stride[3] == channels;
+            const int64_t numbers = dense ? within : channels;
+            if (t->dtype == TG_BFLOAT)
+                memcpy(row + before + j * channels, x, (size_t)numbers * sizeof *row);
+            else
+                VEC_PICK(narrow_vec)->narrow(x, row + before + j * channels, numbers);
+            if (dense)
+                break;
+        }
+    }
+    if (to == k->rows)                                      /* the border below the last, and what is read beyond */
+        memset((uint16_t *)(void *)k->to + to * width, 0, k->s->copy_bytes - (size_t)(to * width) * sizeof(uint16_t));
+}
+
+/* Some images, then their product, whose first row is where the first tap of the first pixel lies. */
+static void run_shared(const conv_state *s, const tg_call *c, gemm *g, char *copy)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *y = &c->out, *residual = epilogue_residual(c, &a->e);
+    const int64_t pixel = x->shape.dim[1] * (int64_t)sizeof(uint16_t), above = s->copy_h - x->shape.dim[2], left = s->copy_w - x->shape.dim[3];
+    g->of = TG_BFLOAT;
+    g->tap = s->tap;
+    g->pitch = pixel;
+    g->beyond = true;
+    g->direct = copy + ((above - a->pad[0]) * s->copy_w + left - a->pad[1]) * pixel;
+    g->across = s->copy_w, g->used_across = y->shape.dim[3];
+    g->down = s->copy_h, g->used_down = y->shape.dim[2];
+    g->waste_bytes = s->row_bytes;
+    g->waste = copy + s->copy_bytes;
+    for (int64_t n = 0; n < x->shape.dim[0]; n += s->images) {
+        const int64_t images = x->shape.dim[0] - n < s->images ? x->shape.dim[0] - n : s->images;
+        struct copy k = { .x = tg_at(x->data, x->dtype, n * x->stride[0]), .t = x, .s = s, .to = (float *)(void *)copy, .rows = images * s->copy_h };
+        pool_run(c->pool, k.rows, 8, copy_shared, &k);
+        g->m = g->line_rows = images * s->copy_h * s->copy_w;
+        g->out = tg_at(y->data, y->dtype, n * y->stride[0]);
+        if (residual)
+            g->residual = tg_at(residual->data, residual->dtype, n * residual->stride[0]);
+        gemm_run(g, c->pool);
+    }
 }
 
 /* One image after the other: its copy, then its product. */
@@ -378,7 +455,7 @@ static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct im
     m->h = s->copy_h, m->w = s->copy_w;
     m->pad[0] = m->pad[1] = 0;
     for (int64_t n = 0; n < x->shape.dim[0]; n++) {
-        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), x, s, a->pad, copy, (char *)copy + s->copy_bytes };
+        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), x, s, a->pad, copy, (char *)copy + s->copy_bytes, s->copy_h };
         pool_run(c->pool, s->copy_h, 8, s->direct ? copy_narrow : copy_rows, &k);
         g->out = tg_at(c->out.data, c->out.dtype, n * c->out.stride[0]);
         if (residual)
@@ -404,16 +481,20 @@ static void run(const tg_call *c)
     float *ordered = (float *)(void *)((char *)c->scratch + packing);
     float *copy = (float *)(void *)((char *)c->scratch + packing + s->weight_bytes);
     struct image m = image_of(s, c);
-    gemm g = { .taps = s->taps, .run = s->run, .rows = s->padded && s->rows_joined ? rows_inside : rows, .ctx = &m, .out_rows = pixels(&c->out, s->padded) };
+    gemm g = { .taps = s->taps, .run = s->run, .rows = s->padded && s->rows_joined ? rows_inside : rows, .ctx = &m, .out_rows = pixels(&c->out, s->padded && !s->shared) };
 
     if (residual)
-        g.residual_rows = pixels(residual, s->padded);
+        g.residual_rows = pixels(residual, s->padded && !s->shared);
     if (s->weight_bytes)
         order_weights(s, c, 0, ordered);
     if (one_tap(c))
         product_begin(&s->p, c, &a->e, c->in[1].data, c->in[1].stride[1], c->in[1].stride[0], &g);
     else
         product_begin(&s->p, c, &a->e, ordered, 1, s->p.k, &g);
+    if (s->shared) {
+        run_shared(s, c, &g, (char *)copy);
+        return;
+    }
     if (s->padded) {
         run_padded(s, c, &g, &m, copy);
         return;

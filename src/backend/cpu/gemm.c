@@ -9,7 +9,7 @@
 #include <string.h>
 #include "base/room.h"
 
-enum { BLOCK_ROWS = 192, HALF = 16, WORTH = 10000000 };         /* rows at once; of half a tile; multiply-adds that are worth a piece of their own */
+enum { BLOCK_ROWS = 256, MOST_ROWS = 192, HALF = 16, WORTH = 10000000 };         /* rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a piece of their own */
 
 void *aligned_bytes(size_t bytes)
 {
@@ -131,7 +131,7 @@ static int block_rows(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
     rows = rows / most * most;
     if (rows < 4 * most)
         rows = 4 * most;
-    return rows > BLOCK_ROWS ? (int)(BLOCK_ROWS / most * most) : (int)rows;
+    return rows > MOST_ROWS ? (int)(MOST_ROWS / most * most) : (int)rows;
 }
 
 /* Pointers: of BLOCK_ROWS rows to results, residuals and runs, and to packed rows. */
@@ -146,7 +146,7 @@ static size_t place_bytes(const gemm_vec *v, int vecs, int64_t taps, int64_t run
 {
     if (!v->left)
         return HEAD + pointers(taps);
-    size_t row = (size_t)pitch(v, taps * run), most = BLOCK_ROWS * row, room = cpu()->l2 * 3 / 8;
+    size_t row = (size_t)pitch(v, taps * run), most = MOST_ROWS * row, room = cpu()->l2 * 3 / 8;
     size_t least = 4 * (size_t)v->rows[vecs] * row;
     room = room < least ? least : room;
     return HEAD + pointers(taps) + ((room < most ? room : most) + 63) / 64 * 64;
@@ -198,6 +198,30 @@ static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
     return tiles;
 }
 
+/* Where the results of rows from `from` on go, or what is added to them lies. */
+static void places(const gemm *g, const void *at, tg_dtype of, const rowmap *map, int64_t from, int rows, int64_t *offset, void **to)
+{
+    if (!g->across) {
+        rowmap_offsets(map, from, rows, offset);
+        for (int i = 0; i < rows; i++)
+            to[i] = tg_at(at, of, offset[i]);
+        return;
+    }
+    char *waste = g->waste + (size_t)pool_worker() * g->waste_bytes;
+    int64_t x = from % g->across, y = from / g->across % g->down, n = from / g->across / g->down;
+    for (int i = 0; i < rows;) {
+        const int left = (int)(g->across - x < rows - i ? g->across - x : rows - i);
+        const int here = y >= g->used_down || x >= g->used_across ? 0 : g->used_across - x < left ? (int)(g->used_across - x) : left;
+        rowmap_offsets(map, (n * g->used_down + y) * g->used_across + x, here, offset);
+        for (int j = 0; j < left; j++)
+            to[i + j] = j < here ? tg_at(at, of, offset[j]) : waste;
+        i += left;
+        x = 0;
+        if (++y == g->down)
+            y = 0, n++;
+    }
+}
+
 /* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already. */
 static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place, bool ready)
 {
@@ -208,14 +232,9 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     void **out = (void **)(offset + BLOCK_ROWS);
     const void **residual = (const void **)(out + BLOCK_ROWS), **begin = residual + BLOCK_ROWS, **row = begin + BLOCK_ROWS;
 
-    rowmap_offsets(&g->out_rows, from, rows, offset);
-    for (int i = 0; i < rows; i++)
-        out[i] = tg_at(g->out, g->out_of, offset[i]);
-    if (g->residual) {
-        rowmap_offsets(&g->residual_rows, from, rows, offset);
-        for (int i = 0; i < rows; i++)
-            residual[i] = tg_at(g->residual, g->residual_of, offset[i]);
-    }
+    places(g, g->out, g->out_of, &g->out_rows, from, rows, offset, out);
+    if (g->residual)
+        places(g, g->residual, g->residual_of, &g->residual_rows, from, rows, offset, (void **)residual);
     int start[BLOCK_ROWS + 1];
     const int tiles = cut(g, from, to, most, start);
     for (int t = 0; t < tiles; t++) {
@@ -323,7 +342,7 @@ static int64_t tasks(const gemm *g, int threads)
 
 void gemm_run(const gemm *g, pool *p)
 {
-    struct deal d = { .g = g, .rows = block_rows(g->v, g->vecs, g->taps, g->run) };
+    struct deal d = { .g = g, .rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run) };
     const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs], unit = g->v->any ? HALF : most;
     const int64_t wanted = tasks(g, pool_threads(p));
 
@@ -335,7 +354,7 @@ void gemm_run(const gemm *g, pool *p)
         blocks = (g->m + d.rows - 1) / d.rows;
     } else if (blocks > 1)
         d.rows = (int)(((g->m + blocks - 1) / blocks + unit - 1) / unit * unit);
-    if (g->direct && d.rows > g->line_rows)
+    if (g->direct && !g->across && d.rows > g->line_rows)
         d.rows = (int)(d.rows / g->line_rows * g->line_rows);      /* whole lines */
     blocks = (g->m + d.rows - 1) / d.rows;
     d.groups = blocks >= wanted ? 1 : (wanted + blocks - 1) / blocks;

@@ -28,6 +28,11 @@ typedef struct gemm {
     const int64_t *tap;
     int64_t pitch, line_rows, line_bytes;
     bool beyond;
+    /* Of rows of an image with borders, [down][across], those of [used_down][used_across] are results; of the others, sums go to `waste`,
+     * waste_bytes a thread.  m counts them all; 0: there are none. */
+    int64_t across, used_across, down, used_down;
+    char *waste;
+    size_t waste_bytes;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
     bool add;                   /* to what out holds; no bias then */
     void *out;
