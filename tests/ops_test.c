@@ -559,6 +559,10 @@ TEST(ops_convolutions_at_random)
             s[j].precision = TG_BF16;
             check_kernels(&s[j]);
             gemm_exchange(TG_BF16, was);
+            const gemm_vec *was3 = gemm_exchange(TG_BF16X3, &gemm_bf16x3_emulated_amx);
+            s[j].precision = TG_BF16X3;
+            check_kernels(&s[j]);
+            gemm_exchange(TG_BF16X3, was3);
         }
         made++;
     }

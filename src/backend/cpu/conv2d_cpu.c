@@ -22,7 +22,7 @@ typedef struct conv_state {
     bool direct;                /* as bfloat16, taps of a kernel row as one run filled up to whole slabs */
     int64_t tap[MOST_TAPS];     /* then: bytes from the first to each kernel row's */
     bool shared;                /* and neighbours share their borders: lines and images of a copy follow one another as rows */
-    int64_t images;             /* copied at once */
+    int64_t images, plane;      /* copied at once; bytes of them rounded, after which comes what that leaves, where it is used */
     bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;
@@ -171,7 +171,7 @@ static bool may_share(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *w = &c->in[1];
-    return gemm_narrow(c->precision) && a->groups == 1 && a->dilation[0] == 1 && a->dilation[1] == 1 && a->stride[0] == 1 && a->stride[1] == 1
+    return gemm_packs(c->precision) && a->groups == 1 && a->dilation[0] == 1 && a->dilation[1] == 1 && a->stride[0] == 1 && a->stride[1] == 1
            && w->shape.dim[2] <= MOST_TAPS && w->shape.dim[3] > 1 && a->pad[0] >= 0 && a->pad[1] >= 0 && a->pad[2] >= 0
            && a->pad[3] >= 0 && a->pad[1] + a->pad[3] < w->shape.dim[3] && a->pad[0] + a->pad[2] < w->shape.dim[2] && !any_layout(c)
            && w->shape.dim[3] * c->in[0].shape.dim[1] % gemm_for(c->precision)->deep == 0 && c->in[0].stride[1] == 1;
@@ -209,7 +209,8 @@ static void plan_runs(conv_state *s, const tg_call *c)
         s->row_bytes = lines(x->shape.dim[3] * ci) + (s->shared ? lines(w->shape.dim[0]) : 0);
         s->images = s->shared ? COPY / (s->copy_h * s->copy_w * ci * (int64_t)sizeof(uint16_t)) : 1;
         s->images = s->images < 1 ? 1 : s->images < x->shape.dim[0] ? s->images : x->shape.dim[0];
-        s->copy_bytes = s->shared ? (size_t)((s->images * s->copy_h + 2 * kh) * s->copy_w * ci + (BEYOND + kw) * ci) * sizeof(uint16_t) / 64 * 64 + 64 : ((size_t)(s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run) * sizeof(uint16_t) + 63) / 64 * 64;
+        s->plane = ((s->images * s->copy_h + 2 * kh) * s->copy_w * ci + (BEYOND + kw) * ci) * (int64_t)sizeof(uint16_t) / 64 * 64 + 64;
+        s->copy_bytes = s->shared ? (size_t)(s->plane * gemm_for(c->precision)->bytes) / sizeof(uint16_t) : ((size_t)(s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run) * sizeof(uint16_t) + 63) / 64 * 64;
     } else if (s->padded)
         s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
 }
@@ -380,6 +381,22 @@ static void copy_narrow(void *arg, int64_t from, int64_t to)
         memset((uint16_t *)(void *)k->to + to * width, 0, k->s->copy_bytes - (size_t)(to * width) * sizeof(uint16_t));
 }
 
+/* n numbers of an image, and for as many parts what rounding leaves, a plane further on. */
+static void bring(const struct copy *k, const void *x, int64_t n, uint16_t *to)
+{
+    if (k->t->dtype == TG_BFLOAT)
+        memcpy(to, x, (size_t)n * sizeof *to);
+    else
+        k->s->p.v->split(x, n, to, (char *)to + k->s->plane);
+}
+
+static void clear(const struct copy *k, uint16_t *to, size_t bytes)
+{
+    memset(to, 0, bytes);
+    if (k->s->copy_bytes > (size_t)k->s->plane)
+        memset((char *)to + k->s->plane, 0, bytes);
+}
+
 /* Lines of images one after the other, of which the first ones of each are its border above, as their first pixels are that to the left. */
 static void copy_shared(void *arg, int64_t from, int64_t to)
 {
@@ -390,21 +407,16 @@ static void copy_shared(void *arg, int64_t from, int64_t to)
     for (int64_t i = from; i < to; i++) {
         uint16_t *row = (uint16_t *)(void *)k->to + i * width;
         const int64_t n = i / k->s->copy_h, y = i % k->s->copy_h - above;
-        memset(row, 0, (size_t)(y < 0 ? width : before) * sizeof *row);
-        for (int64_t j = 0; y >= 0 && j < t->shape.dim[3]; j++) {
-            const void *x = tg_at(k->x, t->dtype, n * t->stride[0] + y * t->stride[2] + j * t->stride[3]);
-            const bool dense = t->stride[3] == channels;
-            const int64_t numbers = dense ? within : channels;
-            if (t->dtype == TG_BFLOAT)
-                memcpy(row + before + j * channels, x, (size_t)numbers * sizeof *row);
-            else
-                VEC_PICK(narrow_vec)->narrow(x, row + before + j * channels, numbers);
-            if (dense)
-                break;
-        }
+        const void *x = tg_at(k->x, t->dtype, n * t->stride[0] + y * t->stride[2]);
+        clear(k, row, (size_t)(y < 0 ? width : before) * sizeof *row);
+        if (y >= 0 && t->stride[3] == channels)
+            bring(k, x, within, row + before);
+        else
+            for (int64_t j = 0; y >= 0 && j < t->shape.dim[3]; j++)
+                bring(k, tg_at(x, t->dtype, j * t->stride[3]), channels, row + before + j * channels);
     }
     if (to == k->rows)                                      /* the border below the last, and what is read beyond */
-        memset((uint16_t *)(void *)k->to + to * width, 0, k->s->copy_bytes - (size_t)(to * width) * sizeof(uint16_t));
+        clear(k, (uint16_t *)(void *)k->to + to * width, (size_t)k->s->plane - (size_t)(to * width) * sizeof(uint16_t));
 }
 
 /* Some images, then their product, whose first row is where the first tap of the first pixel lies. */
@@ -416,6 +428,7 @@ static void run_shared(const conv_state *s, const tg_call *c, gemm *g, char *cop
     g->of = TG_BFLOAT;
     g->tap = s->tap;
     g->pitch = pixel;
+    g->rest = s->plane;
     g->beyond = true;
     g->direct = copy + ((above - a->pad[0]) * s->copy_w + left - a->pad[1]) * pixel;
     g->across = s->copy_w, g->used_across = y->shape.dim[3];

@@ -276,6 +276,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         tile.row = (const float *const *)(g->v->left ? begin + t : row + at * g->taps);
         tile.tap = turned ? NULL : g->tap;
         tile.pitch = g->pitch;
+        tile.rest = g->rest;
         tile.taps = turned ? 1 : g->taps;
         tile.run = turned ? k : g->run;
         tile.out = (float *const *)(out + at);

@@ -26,7 +26,7 @@ typedef struct gemm {
      * bytes apart and tap t `tap[t]` bytes on.  NULL: packed.  beyond: what lies after a line may be read, 31 rows of it. */
     const void *direct;
     const int64_t *tap;
-    int64_t pitch, line_rows, line_bytes;
+    int64_t pitch, line_rows, line_bytes, rest;             /* rest: bytes on to what rounding left, where that is used */
     bool beyond;
     /* Of rows of an image with borders, [down][across], those of [used_down][used_across] are results; of the others, sums go to `waste`,
      * waste_bytes a thread.  m counts them all; 0: there are none. */

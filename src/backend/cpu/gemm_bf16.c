@@ -361,7 +361,7 @@ static void leave(late *l)
 /* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
 typedef struct operand {
     const char *a;
-    int64_t pitch, step, taps, slabs;
+    int64_t pitch, step, rest, taps, slabs;
     const int64_t *tap;
     const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
     int64_t ahead_step;
@@ -421,7 +421,7 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
 /* The products of a tile; between them rows of the one before are left, as `how` says. */
 INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, late *p)
 {
-    const int64_t rest_a = l->slabs * LEFT * (int64_t)sizeof *b, rest_b = l->slabs * RIGHT * (1 + right);
+    const int64_t rest_b = l->taps * l->slabs * RIGHT * (1 + right);
     const int all = p->rows, steps = (int)(l->taps * l->slabs), per = how == NOTHING ? 0 : steps >= all ? 1 : (all + steps - 1) / steps;
     int row = 0;
     const way w = way_of(how, p);
@@ -451,7 +451,7 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
             slab(a, l->pitch, b, low, right);
             if (parts > 1) {
                 slab(a, l->pitch, b + rest_b, low, right);
-                slab(a + rest_a, l->pitch, b, low, right);
+                slab(a + l->rest, l->pitch, b, low, right);
             }
             if (how != NOTHING) {
                 const int end = row + per < all ? row + per : all;
@@ -648,8 +648,8 @@ static void end(void *room)
 INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, void *room)
 {
     late *p = room;
-    const int64_t size = sizeof(uint16_t), row = DEEP * size;
-    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->taps, (t->run + DEEP - 1) / DEEP, t->tap,
+    const int64_t size = sizeof(uint16_t), row = DEEP * size, slabs = (t->run + DEEP - 1) / DEEP;
+    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->tap ? t->rest : slabs * LEFT * size, t->taps, slabs, t->tap,
                         t->ahead, t->ahead_step * DEEP, t->bias && !t->add ? t->bias + t->column : NULL };
     multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, p);
     p->out = t->out;
@@ -668,6 +668,12 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
 #define DEPTHWISE depthwise_bf16_dot
 #endif
 extern const depthwise_vec DEPTHWISE;
+INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, const int parts)
+{
+    for (int64_t i = 0; i < n; i += DEEP)
+        narrow(x + i, n - i < DEEP ? (int)(n - i) : DEEP, y + i, parts > 1 ? low + i : NULL);
+}
+
 #define TABLE(name, parts) \
     static void left_##parts(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, void *packed) \
     { \
@@ -680,11 +686,12 @@ extern const depthwise_vec DEPTHWISE;
     { \
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
+    static void split_##parts(const float *x, int64_t n, uint16_t *y, void *low) { split_any(x, n, y, low, parts); } \
     static void turn_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { turn_any(at, c, n, slab, low, parts); } \
     static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .pairs = pairs_##parts, .settle = settle, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, .pairs = pairs_##parts, .settle = settle, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

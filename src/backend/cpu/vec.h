@@ -34,7 +34,7 @@ typedef struct gemm_tile {
     /* .any: rows of bfloat16 as they lie, the first at row[0], `pitch` bytes apart, tap t `tap[t]` bytes on; run is a multiple of deep.
      * NULL: packed. */
     const int64_t *tap;
-    int64_t pitch;
+    int64_t pitch, rest;                    /* rest: bytes on to what rounding left of them */
     act f;
 } gemm_tile;
 typedef struct gemm_vec {
@@ -53,6 +53,7 @@ typedef struct gemm_vec {
      * as two vectors of columns of the right one, zeros after n.  What rounding leaves, if it is used, goes `rest` bytes on.  Likewise. */
     void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
+    void (*split)(const float *x, int64_t n, uint16_t *y, void *rest);      /* rounded, and what that leaves, where it is used.  Likewise */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
     /* Of a row of attention: y = e^(scale x + bias - the largest), filled up with zeros to a multiple of deep, and its sum; x is written
      * over.  Likewise. */
