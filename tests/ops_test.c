@@ -505,6 +505,15 @@ TEST(ops_products_with_odd_shapes)
             check_kernels(&s);
         gemm_exchange(TG_BF16, was);
     }
+    for (int i = 0; i < 8; i++) {                           /* rows so long that they are multiplied in pieces */
+        linear_attr a = { .e = { .bias = i & 1, .residual = i & 2, .act = i & 4 ? &op_gelu : NULL } };
+        setting s = { .op = &op_linear, .c = &plain, .attr = &a, .n = 2 + (i & 1) + (i >> 1 & 1), .what = "linear",
+                      .precision = i < 4 ? TG_BF16 : TG_BF16X3, .in = { SHAPE(19, 2200), SHAPE(17, 2200), i & 1 ? SHAPE(17) : SHAPE(19, 17), SHAPE(19, 17) } };
+        const gemm_vec *was = gemm_exchange(s.precision, i < 4 ? &gemm_bf16_emulated_amx : &gemm_bf16x3_emulated_amx);
+        if (shape_of(&op_linear, &plain, &a, s.n, s.in, &s.out))
+            check_kernels(&s);
+        gemm_exchange(s.precision, was);
+    }
     for (int64_t m = 1; m < 40; m += 6)
         for (int64_t n = 1; n < 80; n += 13)
             for (int64_t k = 1; k < 70; k += 17) {

@@ -163,6 +163,8 @@ static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, c
     for (int i = 0; i < rows; i += TILE_ROWS) {
         int count = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
         g->rows(g->ctx, from + i, count, row);
+        for (int j = 0; j < count && g->skip; j++)
+            row[j] = tg_at(row[j], g->of, g->skip * (g->step ? g->step : 1));
         if (g->of == TG_BFLOAT)
             g->v->left_narrow(row, count, g->taps, g->run, i, to);
         else
@@ -249,7 +251,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         } else
             g->rows(g->ctx, from + start[t], here, row + start[t] * g->taps);
     }
-    const int64_t column_bytes = depth(g->v, k) * g->v->bytes, panels = last - first;     /* of the right operand */
+    const int64_t deep = depth(g->v, g->of_run ? g->of_run : k), column_bytes = deep * g->v->bytes, panels = last - first;  /* of the right operand */
     const bool resident = (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
     /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
@@ -282,6 +284,11 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         tile.out = (float *const *)(out + at);
         tile.residual = g->residual ? (const float *const *)(residual + at) : NULL;
         tile.b = g->b + tile.column * column_bytes / (int64_t)sizeof(float);
+        if (g->v->any) {
+            const int64_t wide = (int64_t)vecs * g->v->width;
+            tile.b += g->skip * wide / 2;                   /* two to a float */
+            tile.b_rest = deep * wide;
+        }
         tile.ahead = (const char *)tile.b;
         tile.ahead_step = 0;
         if (rows_ahead && t + 1 < tiles) {
@@ -341,7 +348,7 @@ static int64_t tasks(const gemm *g, int threads)
     return fit < (double)least ? least : fit > (double)most ? most : (int64_t)fit;
 }
 
-void gemm_run(const gemm *g, pool *p)
+static void run_piece(const gemm *g, pool *p)
 {
     struct deal d = { .g = g, .rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run) };
     const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs], unit = g->v->any ? HALF : most;
@@ -366,6 +373,31 @@ void gemm_run(const gemm *g, pool *p)
     for (int i = 0; i < pool_threads(p); i++)
         *held(g->scratch + (size_t)i * place_bytes(g->v, g->vecs, g->taps, g->run)) = -1;
     pool_run(p, blocks * d.groups, 1, work, &d);
+}
+
+/* Rows of so many numbers that few fit the cache: a part of the numbers after another, sums wait in the results meanwhile.  Not where
+ * these are rounded, or are written over a residual that comes last. */
+void gemm_run(const gemm *g, pool *p)
+{
+    const int64_t most = (int64_t)cpu()->l2 * 3 / 8 / MOST_ROWS / (g->v->bytes > 0 ? g->v->bytes : 1), parts = (g->run + most - 1) / most;
+    if (!g->v->left || g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) || parts < 2) {
+        run_piece(g, p);
+        return;
+    }
+    const int64_t length = depth(g->v, (g->run + parts - 1) / parts);
+    for (int64_t at = 0; at < g->run; at += length) {
+        gemm part = *g;
+        const bool last = at + length >= g->run;
+        part.skip = at;
+        part.of_run = g->run;
+        part.run = last ? g->run - at : length;
+        part.add = g->add || at;
+        if (at)
+            part.bias = NULL, part.residual = NULL;
+        if (!last)
+            part.f = (act){ 0 };
+        run_piece(&part, p);
+    }
 }
 
 struct packing { const gemm_vec *v; int64_t k, n; const float *w; int64_t sk, sn; int panel; float *to; };

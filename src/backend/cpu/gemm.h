@@ -15,6 +15,7 @@ void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets);
 typedef struct gemm {
     const gemm_vec *v;
     int64_t m, n, taps, run;    /* k = taps * run */
+    int64_t skip, of_run;       /* of a run of of_run numbers those from skip on are multiplied; 0, 0: all of run */
     int vecs;                   /* width of a panel in vectors: gemm_panel */
     const float *b, *bias;      /* packed; bias filled up to whole vectors, or NULL */
     /* What the rows, the residual and the result are in memory: floats, or bfloat16 where v packs (gemm_packs). */

@@ -361,7 +361,7 @@ static void leave(late *l)
 /* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
 typedef struct operand {
     const char *a;
-    int64_t pitch, step, rest, taps, slabs;
+    int64_t pitch, step, rest, b_rest, taps, slabs;
     const int64_t *tap;
     const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
     int64_t ahead_step;
@@ -421,7 +421,6 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
 /* The products of a tile; between them rows of the one before are left, as `how` says. */
 INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, late *p)
 {
-    const int64_t rest_b = l->taps * l->slabs * RIGHT * (1 + right);
     const int all = p->rows, steps = (int)(l->taps * l->slabs), per = how == NOTHING ? 0 : steps >= all ? 1 : (all + steps - 1) / steps;
     int row = 0;
     const way w = way_of(how, p);
@@ -450,7 +449,7 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
                 __builtin_prefetch(ahead + i, 0, 2);
             slab(a, l->pitch, b, low, right);
             if (parts > 1) {
-                slab(a, l->pitch, b + rest_b, low, right);
+                slab(a, l->pitch, b + l->b_rest, low, right);
                 slab(a + l->rest, l->pitch, b, low, right);
             }
             if (how != NOTHING) {
@@ -649,7 +648,8 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
 {
     late *p = room;
     const int64_t size = sizeof(uint16_t), row = DEEP * size, slabs = (t->run + DEEP - 1) / DEEP;
-    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->tap ? t->rest : slabs * LEFT * size, t->taps, slabs, t->tap,
+    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->tap ? t->rest : slabs * LEFT * size, t->b_rest,
+                        t->taps, slabs, t->tap,
                         t->ahead, t->ahead_step * DEEP, t->bias && !t->add ? t->bias + t->column : NULL };
     multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, p);
     p->out = t->out;

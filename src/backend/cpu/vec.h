@@ -35,6 +35,7 @@ typedef struct gemm_tile {
      * NULL: packed. */
     const int64_t *tap;
     int64_t pitch, rest;                    /* rest: bytes on to what rounding left of them */
+    int64_t b_rest;                         /* likewise for .any, in numbers of 16 bits on from b */
     act f;
 } gemm_tile;
 typedef struct gemm_vec {

@@ -213,7 +213,8 @@ static void task(void *arg, int64_t begin, int64_t end)
                 for (int64_t tap = 0; tap < s->taps; tap++) {
                     const int64_t columns = least(COLUMNS, s->columns - g);
                     pack_right(k, &b, tap, g, columns, from, to);
-                    gemm_tile t = { .taps = 1, .run = slabs * SLAB, .columns = TILE, .add = from > part * s->part };
+                    gemm_tile t = { .taps = 1, .run = slabs * SLAB, .columns = TILE, .b_rest = slabs * SLAB * TILE,
+                                    .add = from > part * s->part };
                     s->v->begin(&t, b.room);
                     for (int64_t j = 0; j < columns; j += TILE)
                         for (int64_t r = 0; r < rows; r += TILE) {
