@@ -157,7 +157,7 @@ static bool worth_direct(const tg_call *c, const gemm_vec *v)
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
     const int64_t run = w->shape.dim[3] * x->shape.dim[1], ow = c->out.shape.dim[3], n = w->shape.dim[0];
     const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((ow + 15) / 16 * 16)) / (double)(run * ow) - 1;
-    if (!gemm_narrow(c->precision) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
+    if (!(any_layout(c) ? gemm_packs(c->precision) : gemm_narrow(c->precision)) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
         || !c->in[1].constant || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
         return false;
     return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
@@ -209,8 +209,10 @@ static void plan_runs(conv_state *s, const tg_call *c)
         s->row_bytes = lines(x->shape.dim[3] * ci) + (s->shared ? lines(w->shape.dim[0]) : 0);
         s->images = s->shared ? COPY / (s->copy_h * s->copy_w * ci * (int64_t)sizeof(uint16_t)) : 1;
         s->images = s->images < 1 ? 1 : s->images < x->shape.dim[0] ? s->images : x->shape.dim[0];
-        s->plane = ((s->images * s->copy_h + 2 * kh) * s->copy_w * ci + (BEYOND + kw) * ci) * (int64_t)sizeof(uint16_t) / 64 * 64 + 64;
-        s->copy_bytes = s->shared ? (size_t)(s->plane * gemm_for(c->precision)->bytes) / sizeof(uint16_t) : ((size_t)(s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run) * sizeof(uint16_t) + 63) / 64 * 64;
+        s->plane = s->shared ? (s->images * s->copy_h + 2 * kh) * s->copy_w * ci + (BEYOND + kw) * ci
+                             : s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run;
+        s->plane = s->plane * (int64_t)sizeof(uint16_t) / 64 * 64 + 64;
+        s->copy_bytes = (size_t)(s->plane * gemm_for(c->precision)->bytes) / sizeof(uint16_t);
     } else if (s->padded)
         s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
 }
@@ -348,39 +350,6 @@ static void copy_rows(void *arg, int64_t from, int64_t to)
     }
 }
 
-/* The same as bfloat16; what is beyond the last row is nothing, too. */
-static void copy_narrow(void *arg, int64_t from, int64_t to)
-{
-    const struct copy *k = arg;
-    const tg_tensor *t = k->t;
-    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = k->pad[1] * channels;
-    float *room = (float *)(void *)(k->rooms + (size_t)pool_worker() * k->s->row_bytes);
-
-    for (int64_t y = from; y < to; y++) {
-        uint16_t *row = (uint16_t *)(void *)k->to + y * width;
-        const int64_t at = y - k->pad[0];
-        const bool inside = at >= 0 && at < t->shape.dim[2];
-        memset(row, 0, (size_t)(inside ? before : width) * sizeof *row);
-        if (!inside)
-            continue;
-        memset(row + before + within, 0, (size_t)(width - before - within) * sizeof *row);
-        const void *x = tg_at(k->x, t->dtype, at * t->stride[2]);
-        const bool dense = t->stride[1] == 1 && t->stride[3] == channels;
-        if (t->dtype == TG_BFLOAT && dense)
-            memcpy(row + before, x, (size_t)within * sizeof *row);
-        else if (t->dtype == TG_BFLOAT)
-            for (int64_t i = 0; i < t->shape.dim[3]; i++)
-                memcpy(row + before + i * channels, tg_at(x, TG_BFLOAT, i * t->stride[3]), (size_t)channels * sizeof *row);
-        else {
-            if (!dense)
-                interleave(x, t->stride[1], t->stride[3], channels, t->shape.dim[3], room);
-            VEC_PICK(narrow_vec)->narrow(dense ? x : room, row + before, within);
-        }
-    }
-    if (to == k->rows && !k->s->shared)
-        memset((uint16_t *)(void *)k->to + to * width, 0, k->s->copy_bytes - (size_t)(to * width) * sizeof(uint16_t));
-}
-
 /* n numbers of an image, and for as many parts what rounding leaves, a plane further on. */
 static void bring(const struct copy *k, const void *x, int64_t n, uint16_t *to)
 {
@@ -395,6 +364,38 @@ static void clear(const struct copy *k, uint16_t *to, size_t bytes)
     memset(to, 0, bytes);
     if (k->s->copy_bytes > (size_t)k->s->plane)
         memset((char *)to + k->s->plane, 0, bytes);
+}
+
+/* The same as bfloat16; what is beyond the last row is nothing, too. */
+static void copy_narrow(void *arg, int64_t from, int64_t to)
+{
+    const struct copy *k = arg;
+    const tg_tensor *t = k->t;
+    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = k->pad[1] * channels;
+    float *room = (float *)(void *)(k->rooms + (size_t)pool_worker() * k->s->row_bytes);
+
+    for (int64_t y = from; y < to; y++) {
+        uint16_t *row = (uint16_t *)(void *)k->to + y * width;
+        const int64_t at = y - k->pad[0];
+        const bool inside = at >= 0 && at < t->shape.dim[2];
+        clear(k, row, (size_t)(inside ? before : width) * sizeof *row);
+        if (!inside)
+            continue;
+        clear(k, row + before + within, (size_t)(width - before - within) * sizeof *row);
+        const void *x = tg_at(k->x, t->dtype, at * t->stride[2]);
+        const bool dense = t->stride[1] == 1 && t->stride[3] == channels;
+        if (!dense && t->dtype != TG_BFLOAT) {
+            interleave(x, t->stride[1], t->stride[3], channels, t->shape.dim[3], room);
+            x = room;
+        }
+        if (dense || t->dtype != TG_BFLOAT)
+            bring(k, x, within, row + before);
+        else
+            for (int64_t i = 0; i < t->shape.dim[3]; i++)
+                bring(k, tg_at(x, TG_BFLOAT, i * t->stride[3]), channels, row + before + i * channels);
+    }
+    if (to == k->rows)
+        clear(k, (uint16_t *)(void *)k->to + to * width, (size_t)k->s->plane - (size_t)(to * width) * sizeof(uint16_t));
 }
 
 /* Lines of images one after the other, of which the first ones of each are its border above, as their first pixels are that to the left. */
@@ -459,6 +460,7 @@ static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct im
         g->tap = s->tap;
         g->pitch = a->stride[1] * x->shape.dim[1] * (int64_t)sizeof(uint16_t);
         g->line_rows = c->out.shape.dim[3];
+        g->rest = s->plane;
         g->line_bytes = a->stride[0] * s->copy_w * x->shape.dim[1] * (int64_t)sizeof(uint16_t);
         g->beyond = true;
     }
