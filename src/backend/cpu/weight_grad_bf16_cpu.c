@@ -57,7 +57,7 @@ static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t pixels(const state *s) { return s->n * s->oh * s->ow; }
 
-/* Parts by the shapes alone.  Packing is repeated in each range of rows, sums in each part: many rows are ranges, few are parts. */
+/* Parts and lots by the shapes alone.  Packing is repeated in each range of rows, sums in each part: many rows are ranges, few are parts. */
 static void plan_tasks(state *s, int threads)
 {
     const int64_t all = pixels(s);
@@ -69,7 +69,7 @@ static void plan_tasks(state *s, int threads)
     s->block = up((s->rows + s->blocks - 1) / s->blocks, TILE);
     s->block = s->block < 2 * TILE ? 2 * TILE : least(s->block, ROWS);
     s->blocks = (s->rows + s->block - 1) / s->block;
-    const int64_t wide = s->block > least(s->padded, COLUMNS) ? s->block : least(s->padded, COLUMNS), most = least(LOT, up(LOT_NUMBERS / wide, SLAB));
+    const int64_t tall = least(s->rows, ROWS), across = least(s->padded, COLUMNS), most = least(LOT, up(LOT_NUMBERS / (tall > across ? tall : across), SLAB));
     const int64_t lots = (s->part + most - 1) / most;
     s->lot = up((s->part + lots - 1) / lots, SLAB);
 }
