@@ -3,6 +3,7 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "backend/cpu/gemm.h"
 #include "base/half.h"
 #include "base/random.h"
@@ -155,4 +156,31 @@ TEST(bf16_instructions_keep_what_is_no_number)
         free(right);
         free(place);
     }
+}
+
+/* Rows so long that they are multiplied in pieces: dealt out to threads or not, the same bytes. */
+TEST(bf16_long_rows_give_the_same_on_one_thread)
+{
+    enum { M = 19, N = 17, K = 2200 };
+    const gemm_vec *v = &gemm_bf16x3_emulated_amx;
+    float *x = numbers(M * K), *w = numbers(K * N), *y = numbers(2 * M * N);
+    struct gemm_rows from = { x, K, TG_F32 };
+    gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N), .rows = gemm_rows, .ctx = &from, .out = y,
+               .out_rows = { 1, { M }, { N } }, .f = { ACT_CLAMP, 0, INFINITY } };
+    float *right = aligned_bytes((size_t)gemm_packed(v, K, N) * sizeof *right);
+    char *scratch = aligned_bytes(gemm_scratch(v, g.vecs, 1, K, 3));
+    v->pack(w, K, N, N, 1, g.vecs * v->width, right);
+    g.b = right;
+    g.scratch = scratch;
+    pool *p = pool_open(3);
+    gemm_run(&g, p);
+    pool_close(p);
+    g.out = y + M * N;
+    gemm_part(&g, 0, M, 0, (N + g.vecs * v->width - 1) / (g.vecs * v->width), scratch);
+    CHECK(!memcmp(y, y + M * N, M * N * sizeof *y), "other bytes");
+    free(x);
+    free(w);
+    free(y);
+    free(right);
+    free(scratch);
 }

@@ -408,7 +408,7 @@ static void copy_shared(void *arg, int64_t from, int64_t to)
     for (int64_t i = from; i < to; i++) {
         uint16_t *row = (uint16_t *)(void *)k->to + i * width;
         const int64_t n = i / k->s->copy_h, y = i % k->s->copy_h - above;
-        const void *x = tg_at(k->x, t->dtype, n * t->stride[0] + y * t->stride[2]);
+        const void *x = tg_at(k->x, t->dtype, n * t->stride[0] + (y < 0 ? 0 : y * t->stride[2]));
         clear(k, row, (size_t)(y < 0 ? width : before) * sizeof *row);
         if (y >= 0 && t->stride[3] == channels)
             bring(k, x, within, row + before);

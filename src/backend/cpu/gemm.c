@@ -314,11 +314,42 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         g->v->end(room);
 }
 
+/* Rows of so many numbers that few fit the cache are multiplied in pieces, sums wait in the results meanwhile: how many numbers at
+ * once; all of them where results are rounded, or are written over a residual that comes last. */
+static int64_t piece_length(const gemm *g)
+{
+    const int64_t most = (int64_t)cpu()->l2 * 3 / 8 / MOST_ROWS / g->v->bytes, parts = (g->run + most - 1) / most;
+    if (!g->v->left || g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) || parts < 2)
+        return g->run;
+    return depth(g->v, (g->run + parts - 1) / parts);
+}
+
+static gemm piece(const gemm *g, int64_t at, int64_t length)
+{
+    gemm part = *g;
+    if (length >= g->run)
+        return part;
+    const bool last = at + length >= g->run;
+    part.skip = at;
+    part.of_run = g->run;
+    part.run = last ? g->run - at : length;
+    part.add = g->add || at;
+    if (at)
+        part.bias = NULL, part.residual = NULL;
+    if (!last)
+        part.f = (act){ 0 };
+    return part;
+}
+
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
 {
-    const int rows = block_rows(g->v, g->vecs, g->taps, g->run);
-    for (int64_t i = from; i < to; i += rows)
-        block(g, i, i + rows < to ? i + rows : to, first, last, place + HEAD, false);
+    const int64_t length = piece_length(g);
+    for (int64_t at = 0; !at || at < g->run; at += length ? length : 1) {
+        const gemm part = piece(g, at, length);
+        const int rows = block_rows(part.v, part.vecs, part.taps, part.run);
+        for (int64_t i = from; i < to; i += rows)
+            block(&part, i, i + rows < to ? i + rows : to, first, last, place + HEAD, false);
+    }
 }
 
 struct deal { const gemm *g; int rows; int64_t panels, groups, per_group; };
@@ -375,27 +406,11 @@ static void run_piece(const gemm *g, pool *p)
     pool_run(p, blocks * d.groups, 1, work, &d);
 }
 
-/* Rows of so many numbers that few fit the cache: a part of the numbers after another, sums wait in the results meanwhile.  Not where
- * these are rounded, or are written over a residual that comes last. */
 void gemm_run(const gemm *g, pool *p)
 {
-    const int64_t most = (int64_t)cpu()->l2 * 3 / 8 / MOST_ROWS / (g->v->bytes > 0 ? g->v->bytes : 1), parts = (g->run + most - 1) / most;
-    if (!g->v->left || g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) || parts < 2) {
-        run_piece(g, p);
-        return;
-    }
-    const int64_t length = depth(g->v, (g->run + parts - 1) / parts);
-    for (int64_t at = 0; at < g->run; at += length) {
-        gemm part = *g;
-        const bool last = at + length >= g->run;
-        part.skip = at;
-        part.of_run = g->run;
-        part.run = last ? g->run - at : length;
-        part.add = g->add || at;
-        if (at)
-            part.bias = NULL, part.residual = NULL;
-        if (!last)
-            part.f = (act){ 0 };
+    const int64_t length = piece_length(g);
+    for (int64_t at = 0; !at || at < g->run; at += length ? length : 1) {
+        const gemm part = piece(g, at, length);
         run_piece(&part, p);
     }
 }

@@ -35,7 +35,7 @@ typedef struct gemm {
     char *waste;
     size_t waste_bytes;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
-    bool add;                   /* to what out holds; no bias then */
+    bool add;                   /* to what out, of floats, holds; no bias then */
     void *out;
     rowmap out_rows;
     const void *residual;       /* NULL: none */
