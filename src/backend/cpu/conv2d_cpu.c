@@ -4,7 +4,7 @@
  * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
  * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
  * for them. Where there are instructions for products of bfloat16, the copy is of such numbers, also for more channels
- * if the filters are few, and rows are read as they lie in it. Groups: each has its own weights; narrow ones are
+ * if the filters are few or the stride is 1, and rows are read as they lie in it. Groups: each has its own weights; narrow ones are
  * joined, with zeros between them, until a panel is full.
  */
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 #include "kernels.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 8, MOST_TAPS = 16, BEYOND = 31, COPY = 1 << 20 };       /* BEYOND: rows after the last that may be read of a copy; COPY: bytes at once */
+enum { FEW_CHANNELS = 8, MOST_TAPS = 16, BEYOND = 31, COPY = 1 << 20 };       /* BEYOND: rows after the last that may be read
+                                                                                     of a copy; COPY: bytes of images at once */
 
 typedef struct conv_state {
     product p;                  /* of one joined group */
@@ -157,8 +158,8 @@ static bool worth_direct(const tg_call *c, const gemm_vec *v)
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
     const int64_t run = w->shape.dim[3] * x->shape.dim[1], ow = c->out.shape.dim[3], n = w->shape.dim[0];
     const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((ow + 15) / 16 * 16)) / (double)(run * ow) - 1;
-    if (!(any_layout(c) ? gemm_packs(c->precision) : gemm_narrow(c->precision)) || a->groups > 1 || a->dilation[1] > 1 || w->shape.dim[2] > MOST_TAPS || one_tap(c)
-        || !c->in[1].constant || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
+    if (!(any_layout(c) ? gemm_packs(c->precision) : gemm_narrow(c->precision)) || a->groups > 1 || a->dilation[1] > 1 || one_tap(c)
+        || w->shape.dim[2] > MOST_TAPS || !c->in[1].constant || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
         return false;
     return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
 }
@@ -496,10 +497,12 @@ static void run(const tg_call *c)
     float *ordered = (float *)(void *)((char *)c->scratch + packing);
     float *copy = (float *)(void *)((char *)c->scratch + packing + s->weight_bytes);
     struct image m = image_of(s, c);
-    gemm g = { .taps = s->taps, .run = s->run, .rows = s->padded && s->rows_joined ? rows_inside : rows, .ctx = &m, .out_rows = pixels(&c->out, s->padded && !s->shared) };
+    const bool one_image = s->padded && !s->shared;
+    gemm g = { .taps = s->taps, .run = s->run, .rows = s->padded && s->rows_joined ? rows_inside : rows, .ctx = &m,
+               .out_rows = pixels(&c->out, one_image) };
 
     if (residual)
-        g.residual_rows = pixels(residual, s->padded && !s->shared);
+        g.residual_rows = pixels(residual, one_image);
     if (s->weight_bytes)
         order_weights(s, c, 0, ordered);
     if (one_tap(c))

@@ -9,7 +9,8 @@
 #include <string.h>
 #include "base/room.h"
 
-enum { BLOCK_ROWS = 256, MOST_ROWS = 192, HALF = 16, WORTH = 10000000 };         /* rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a piece of their own */
+/* Rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a task of their own. */
+enum { BLOCK_ROWS = 256, MOST_ROWS = 192, HALF = 16, WORTH = 10000000 };
 
 void *aligned_bytes(size_t bytes)
 {

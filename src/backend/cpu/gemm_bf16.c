@@ -12,6 +12,7 @@
 enum { ROWS = 32, DEEP = 32, PAIRS = 16, LEFT = ROWS * DEEP, RIGHT = DEEP * VW };       /* numbers of a slab; of one vector */
 
 _Static_assert(DEEP == 2 * VW, "a row of a slab is two vectors of floats");
+
 /* -- packing ---------------------------------------------------------------------------------------------------------- */
 
 /* n numbers (up to a row of a slab) as bfloat16, and their rest at `low`, unless NULL. */
@@ -691,7 +692,9 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, con
     static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
-    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, .pairs = pairs_##parts, .settle = settle, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
+    const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
+                                 .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
+                                 .pairs = pairs_##parts, .settle = settle, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

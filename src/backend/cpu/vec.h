@@ -63,9 +63,8 @@ typedef struct gemm_vec {
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
     /* Packed operands alone: tiles one after the other, between begin and end on the same thread.  A tile's results are left while the
-     * next one's products are made, and all are there after end; out and residual stay until then.  begin: what is common to them, and whether
-     * there is a residual.  room: GEMM_ROOM bytes, as lines.
-     * NULL: see .tile. */
+     * next one's products are made, and all are there after end; out and residual stay until then.  begin: what is common to them,
+     * and whether there is a residual.  room: GEMM_ROOM bytes, 64-byte aligned.  NULL: see .tile. */
     void (*any)(const gemm_tile *t, int rows, int vecs, void *room);
     void (*begin)(const gemm_tile *t, void *room), (*end)(void *room);
     float (*peak)(int64_t rounds);          /* as many products as the processor can start; their multiply-adds.  NULL: see peak_vec */
