@@ -5,6 +5,7 @@
  * Kernels of 3, 5 and 7 columns, not dilated along a row: strips of pixels share weights and what they read, as in depthwise_vec.c.
  */
 #include "bf16_simd.h"
+#include "depthwise_simd.h"
 
 enum { STRIP = 8, WIDE_VW = 2 * VW };
 
@@ -150,10 +151,8 @@ static void rows(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_
     const curve q = curve_of(d->f);
     const int most = d->kw == 7 || (d->ow % 7 == 0 && d->ow <= 14) ? 7 : STRIP;
     for (int64_t oy = from; oy < to; oy++) {
-        const int64_t above = oy * d->stride[0] - d->pad[0], step = d->dilation[0];
-        int64_t y0 = above < 0 ? (-above + step - 1) / step : 0, y1 = d->h > above ? (d->h - above + step - 1) / step : 0;
-        y1 = y1 < d->kh ? y1 : d->kh;
-        y0 = y0 < y1 ? y0 : y1;
+        int64_t y0, y1;
+        inside(oy * d->stride[0] - d->pad[0], d->dilation[0], d->kh, d->h, &y0, &y1);
         for (int64_t ox = 0, pixels; ox < d->ow; ox += pixels) {
             const int64_t rest_of = d->ow - ox;
             pixels = rest_of >= most ? most : rest_of >= 4 ? 4 : rest_of >= 2 ? 2 : 1;

@@ -16,7 +16,7 @@ INLINE void inside(int64_t from, int64_t step, int64_t taps, int64_t n, int64_t 
 }
 
 /* Dear functions, and a residual after them, on rows [from, to) of channels [c, end). */
-static void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
+static inline void finish(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end)
 {
     for (int64_t oy = from; oy < to; oy++)
         for (int64_t ox = 0; ox < d->ow; ox++) {

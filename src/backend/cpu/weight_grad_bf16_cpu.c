@@ -28,7 +28,7 @@ typedef struct state {
     bool joined, swapped, direct;               /* a kernel row is a tap; x is the one that is turned; sums lie as the result does */
     int64_t taps, rows, columns, padded;        /* of the product, of a tap; columns in whole panels */
     int64_t lot, parts, part, blocks, block;    /* pixels; how many, and pixels of one; ranges of rows, and rows of one */
-    size_t left_bytes, right_bytes, out_bytes;  /* of a thread's scratch, in this order; then zeros; sums come after all threads' */
+    size_t left_bytes, right_bytes, out_bytes;  /* of a thread's scratch, in this order; then GEMM_ROOM, edges and zeros; sums come after all threads' */
     size_t thread_bytes, sum_bytes;             /* sums of a part */
 } state;
 
