@@ -140,7 +140,7 @@ static void note_claim(const tg_kernel *k)
 static bool rounds(const tg_kernel *k, tg_precision p)
 {
     static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
-                                         "cpu.attention", "cpu.attention_grad" };
+                                         "cpu.attention_bf16", "cpu.attention_grad_bf16" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))
             return gemm_packs(p);
@@ -418,6 +418,8 @@ TEST(ops_every_case_on_every_kernel)
     }
     const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);      /* for kernels of no other precision */
     check_product(&op_conv2d_grad_weight, TG_BF16);
+    check_product(tg_find_op("attention"), TG_BF16);
+    check_product(tg_find_op("attention_grad"), TG_BF16);
     gemm_exchange(TG_BF16, was);
     check_none_left_out();
 }

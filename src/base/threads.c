@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 256, RANGES_PER_THREAD = 16, SPIN_NS = 30000 };
+enum { MAX_THREADS = 256, RANGES_PER_THREAD = 64, SPIN_NS = 30000 };
 
 typedef struct worker {
     _Alignas(64) _Atomic uint64_t word;     /* turn << 32 | next << 16 | end */

@@ -123,6 +123,7 @@ static const tg_case cases[] = {
     { .in = { FOUR(2, 2, 6, 8), DIMS(6) }, .attr = &(const attention_grad_attr){ { true, 0 }, true } },
     { .in = { FOUR(2, 2, 6, 3), DIMS(2, 6, 6) }, .attr = &(const attention_grad_attr){ { true, 0 }, false } },
     { .in = { FOUR(2, 2, 130, 16), DIMS(2, 130, 130) }, .attr = &(const attention_grad_attr){ { true, 0 }, true }, .kinked = true },
+    { .in = { FOUR(1, 1, 300, 9) }, .attr = &(const attention_grad_attr){ { 0 }, false }, .kinked = true, .note = "blocks of rows" },
     { .in = { DIMS(2, 3, 5, 4), DIMS(2, 3, 5, 4), DIMS(2, 3, 5, 8), DIMS(2, 3, 5, 4) }, .attr = &(const attention_grad_attr){ { 0 }, false },
       .rejects = "q, k, v and dy are not of one shape" },
 };

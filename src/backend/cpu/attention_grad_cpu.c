@@ -3,28 +3,24 @@
  * Keys and values of a head are packed once, both ways where both are needed; a block's probabilities and their gradient
  * never leave the cache.  dk and dv are sums of outer products over the block's rows, kept in scratch until the head is done
  * where the result's rows are no whole vectors.
- * Tasks are lots of images of one head, as many as the shapes say and whatever the threads; where the bias has a gradient
- * each lot sums its own, and the lots' sums are added in their order.
  */
 #include <stdlib.h>
 #include <string.h>
-#include "kernels.h"
-#include "ops/attention.h"
+#include "attention_cpu.h"
 #include "packed_product.h"
 
 enum { NUMBERS = 40960, LOTS = 4 };         /* of a block of probabilities; images of a head fall into so many lots */
 
 typedef struct state {
+    attention_grad_frame f;
     const gemm_vec *v;
     const outer_vec *o;
-    int64_t b, h, n, d, rows, room, wide;   /* of a block: rows, numbers to a row; d in whole vectors */
-    int64_t lots;                           /* of the images of a head */
+    int64_t rows, room, wide;               /* of a block: rows, numbers to a row; d in whole vectors */
     int long_vecs, short_vecs, outer_vecs;  /* vectors of a panel: of n columns, of d columns; of an outer product */
-    size_t turned, straight, block, strips, right, sums, place, thread;     /* bytes; of all that a thread needs */
-    size_t bias;                            /* of one lot's sums for the bias */
+    size_t turned, straight, block, strips, right, sums, place;             /* bytes */
 } state;
 
-static const char *declines(const tg_call *c)
+const char *attention_grad_declines(const tg_call *c)
 {
     const attention_grad_attr *a = c->attr;
     if (!all_f32(c))
@@ -43,7 +39,7 @@ static const char *declines(const tg_call *c)
     return NULL;
 }
 
-static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
+void attention_grad_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
     (void)out;
     for (int i = 0; i < c->n_in; i++)
@@ -51,52 +47,50 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
             tg_dense(&in[i]);
 }
 
-/* The bias's place for a head of an image. */
-static int64_t bias_of(const tg_tensor *bias, int64_t b, int64_t h)
+attention_grad_frame attention_grad_begin(const tg_call *c)
 {
-    int r = bias->shape.rank;
-    int64_t at = 0;
-    if (r > 2 && bias->shape.dim[r - 3] > 1)
-        at += h * bias->stride[r - 3];
-    if (r > 3)
-        at += b % bias->shape.dim[0] * bias->stride[0];
-    return at;
+    const int64_t *dim = c->in[0].shape.dim;
+    attention_grad_frame f = { .b = dim[0], .h = dim[1], .n = dim[2], .d = dim[3], .lots = dim[0] < LOTS ? dim[0] : LOTS };
+    if (((const attention_grad_attr *)c->attr)->of_bias && attention_biases(c->in[4].shape) < f.b)
+        f.bias = lines(tg_numel(c->in[4].shape));
+    return f;
 }
+
+size_t attention_grad_scratch(const tg_call *c, const attention_grad_frame *f)
+{
+    return f->thread * (size_t)pool_threads(c->pool) + f->bias * (size_t)f->lots;
+}
+
+static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias, bool add);
 
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
-    const attention_grad_attr *a = c->attr;
-    const int64_t *dim = c->in[0].shape.dim;
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for the gradient of attention");
-    s->v = gemm_for(c->precision);
+    s->f = attention_grad_begin(c);
+    s->f.head = head;
+    s->v = gemm_for(TG_FP32);
     s->o = VEC_PICK(outer_vec);
-    s->b = dim[0];
-    s->h = dim[1];
-    s->n = dim[2];
-    s->d = dim[3];
-    s->lots = s->b < LOTS ? s->b : LOTS;
-    s->rows = s->n;
-    while (s->rows > 8 && s->rows * s->n > NUMBERS)
+    const int64_t n = s->f.n, d = s->f.d;
+    s->rows = n;
+    while (s->rows > 8 && s->rows * n > NUMBERS)
         s->rows = (s->rows + 1) / 2;
-    s->room = (s->n + 15) / 16 * 16;
-    s->wide = (s->d + s->o->width - 1) / s->o->width * s->o->width;
-    s->long_vecs = gemm_panel(s->v, s->rows, s->n);
-    s->short_vecs = gemm_panel(s->v, s->rows, s->d);
-    s->outer_vecs = gemm_panel(VEC_PICK(gemm_vec), s->n > 1 ? s->n : 2, s->d);
-    s->turned = lines(gemm_packed(s->v, s->d, s->n));
-    s->straight = lines(gemm_packed(s->v, s->n, s->d));
+    s->room = (n + 15) / 16 * 16;
+    s->wide = (d + s->o->width - 1) / s->o->width * s->o->width;
+    s->long_vecs = gemm_panel(s->v, s->rows, n);
+    s->short_vecs = gemm_panel(s->v, s->rows, d);
+    s->outer_vecs = gemm_panel(s->v, n > 1 ? n : 2, d);
+    s->turned = lines(gemm_packed(s->v, d, n));
+    s->straight = lines(gemm_packed(s->v, n, d));
     s->block = lines(s->rows * s->room);
-    s->strips = lines(s->rows * s->n);
+    s->strips = lines(s->rows * n);
     s->right = lines(s->rows * s->wide);
-    s->sums = s->wide == s->d ? 0 : lines(s->n * s->wide);
-    size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, s->d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, s->n, 1);
+    s->sums = s->wide == d ? 0 : lines(n * s->wide);
+    size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, n, 1);
     s->place = of_long > of_short ? of_long : of_short;
-    s->thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
-    if (a->of_bias && attention_biases(c->in[4].shape) < s->b)
-        s->bias = lines(tg_numel(c->in[4].shape));
-    prep->scratch = s->thread * (size_t)pool_threads(c->pool) + s->bias * (size_t)s->lots;
+    s->f.thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
+    prep->scratch = attention_grad_scratch(c, &s->f);
     prep->state = s;
     return true;
 }
@@ -144,14 +138,14 @@ static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, 
 static void outer(const state *s, int64_t rows, const float *left, const float *right, int64_t step, bool add, const room *r, float *sums,
                   int64_t sums_step)
 {
-    const int64_t panel = s->outer_vecs * s->o->width, most = s->o->rows[s->outer_vecs], tiles = (s->n + most - 1) / most;
+    const int64_t panel = s->outer_vecs * s->o->width, most = s->o->rows[s->outer_vecs], tiles = (s->f.n + most - 1) / most;
     static const int64_t start = 0;
     for (int64_t j = 0; j < s->wide; j += panel) {
-        int64_t width = s->wide - j < panel ? s->wide - j : panel, columns = s->d - j < width ? s->d - j : width;
+        int64_t width = s->wide - j < panel ? s->wide - j : panel, columns = s->f.d - j < width ? s->f.d - j : width;
         s->o->right(right + j, step, rows, (int)columns, (int)width, r->right + j * rows);
     }
     for (int64_t t = 0; t < tiles; t++) {
-        int64_t i = s->n * t / tiles, height = s->n * (t + 1) / tiles - i;
+        int64_t i = s->f.n * t / tiles, height = s->f.n * (t + 1) / tiles - i;
         s->o->left(left + i, s->room, rows, (int)height, r->strips);
         for (int64_t j = 0; j < s->wide; j += panel) {
             int64_t width = s->wide - j < panel ? s->wide - j : panel;
@@ -162,45 +156,42 @@ static void outer(const state *s, int64_t rows, const float *left, const float *
     }
 }
 
-typedef struct task { const tg_call *c; const state *s; const rows_vec *v; float scale; char *bias; } task;
-
 /* Sums of whole vectors, which are wider than the result's rows, to their place. */
 static void place_sums(const state *s, const float *sums, float *to, int64_t step)
 {
-    for (int64_t i = 0; i < s->n; i++)
-        memcpy(to + i * step, sums + i * s->wide, (size_t)s->d * sizeof *to);
+    for (int64_t i = 0; i < s->f.n; i++)
+        memcpy(to + i * step, sums + i * s->wide, (size_t)s->f.d * sizeof *to);
 }
 
-/* dbias: where this head's gradient of the bias goes, NULL: nowhere; add: to what is there. */
-static void head(const task *w, int64_t b, int64_t h, const room *r, float *dbias, bool add)
+static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias, bool add)
 {
-    const tg_call *c = w->c;
-    const state *s = w->s;
+    const state *s = c->state;
+    const room r = room_of(s, at);
+    const rows_vec *of_rows = VEC_PICK(rows_vec);
     const tg_tensor *q = &c->in[0], *k = &c->in[1], *v = &c->in[2], *dy = &c->in[3];
-    const tg_tensor *bias = ((const attention_grad_attr *)c->attr)->forward.bias ? &c->in[4] : NULL;
-    const float *add_bias = bias ? (const float *)bias->data + bias_of(bias, b, h) : NULL;
-    const int64_t width = 3 * s->h * s->d;
-    float *out = (float *)c->out.data + b * s->n * width + h * s->d, *out_k = out + s->h * s->d, *out_v = out_k + s->h * s->d;
-    const bool whole = s->wide == s->d;
+    const attention_attr *forward = &((const attention_grad_attr *)c->attr)->forward;
+    const int64_t n = s->f.n, d = s->f.d, width = 3 * s->f.h * d;
+    const float scale = (float)attention_scale(forward->scale, d);
+    float *out = (float *)c->out.data + b * n * width + h * d, *out_k = out + s->f.h * d, *out_v = out_k + s->f.h * d;
+    const bool whole = s->wide == d;
     const int64_t sums_step = whole ? width : s->wide;
-    float *dk = whole ? out_k : r->dk, *dv = whole ? out_v : r->dv;
+    float *dk = whole ? out_k : r.dk, *dv = whole ? out_v : r.dv;
 
-    s->v->pack(head_of(k, b, h), s->d, s->n, 1, k->stride[2], s->long_vecs * s->v->width, r->keys);
-    s->v->pack(head_of(v, b, h), s->d, s->n, 1, v->stride[2], s->long_vecs * s->v->width, r->values);
-    s->v->pack(head_of(k, b, h), s->n, s->d, k->stride[2], 1, s->short_vecs * s->v->width, r->straight);
-    for (int64_t from = 0; from < s->n; from += s->rows) {
-        int64_t rows = s->n - from < s->rows ? s->n - from : s->rows;
-        const float *x = head_of(q, b, h) + from * q->stride[2], *d = head_of(dy, b, h) + from * dy->stride[2];
-        multiply(s, rows, s->n, s->d, s->long_vecs, x, q->stride[2], r->keys, r->p, s->room, r->place);
+    s->v->pack(head_of(k, b, h), d, n, 1, k->stride[2], s->long_vecs * s->v->width, r.keys);
+    s->v->pack(head_of(v, b, h), d, n, 1, v->stride[2], s->long_vecs * s->v->width, r.values);
+    s->v->pack(head_of(k, b, h), n, d, k->stride[2], 1, s->short_vecs * s->v->width, r.straight);
+    for (int64_t from = 0; from < n; from += s->rows) {
+        int64_t rows = n - from < s->rows ? n - from : s->rows;
+        const float *x = head_of(q, b, h) + from * q->stride[2], *g = head_of(dy, b, h) + from * dy->stride[2];
+        multiply(s, rows, n, d, s->long_vecs, x, q->stride[2], r.keys, r.p, s->room, r.place);
         for (int64_t i = 0; i < rows; i++)
-            w->v->scaled_softmax(r->p + i * s->room, w->scale,
-                                 add_bias ? add_bias + (from + i) * bias->stride[bias->shape.rank - 2] : NULL, s->n);
-        multiply(s, rows, s->n, s->d, s->long_vecs, d, dy->stride[2], r->values, r->dp, s->room, r->place);
-        outer(s, rows, r->p, d, dy->stride[2], from > 0, r, dv, sums_step);
+            of_rows->scaled_softmax(r.p + i * s->room, scale, forward->bias ? attention_bias_row(&c->in[4], b, h, from + i) : NULL, n);
+        multiply(s, rows, n, d, s->long_vecs, g, dy->stride[2], r.values, r.dp, s->room, r.place);
+        outer(s, rows, r.p, g, dy->stride[2], from > 0, &r, dv, sums_step);
         for (int64_t i = 0; i < rows; i++)
-            w->v->softmax_back(r->p + i * s->room, r->dp + i * s->room, w->scale, dbias ? dbias + (from + i) * s->n : NULL, add, s->n);
-        multiply(s, rows, s->d, s->n, s->short_vecs, r->dp, s->room, r->straight, out + from * width, width, r->place);
-        outer(s, rows, r->dp, x, q->stride[2], from > 0, r, dk, sums_step);
+            of_rows->softmax_back(r.p + i * s->room, r.dp + i * s->room, scale, dbias ? dbias + (from + i) * n : NULL, add, n);
+        multiply(s, rows, d, n, s->short_vecs, r.dp, s->room, r.straight, out + from * width, width, r.place);
+        outer(s, rows, r.dp, x, q->stride[2], from > 0, &r, dk, sums_step);
     }
     if (!whole) {
         place_sums(s, dk, out_k, width);
@@ -208,52 +199,58 @@ static void head(const task *w, int64_t b, int64_t h, const room *r, float *dbia
     }
 }
 
+/* -- lots ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct task { const tg_call *c; const attention_grad_frame *f; char *bias; } task;
+
+/* Where the gradient of the bias of one head of image b goes, from `to` on. */
+static float *of_head(const tg_tensor *bias, float *to, int64_t b, int64_t h)
+{
+    return to + (attention_bias_row(bias, b, h, 0) - (const float *)bias->data);
+}
+
 static void work(void *arg, int64_t from, int64_t to)
 {
     const task *w = arg;
     const tg_call *c = w->c;
-    const state *s = w->s;
+    const attention_grad_frame *f = w->f;
     const bool of_bias = ((const attention_grad_attr *)c->attr)->of_bias;
-    room r = room_of(s, (char *)c->scratch + (size_t)pool_worker() * s->thread);
+    char *mine = (char *)c->scratch + (size_t)pool_worker() * f->thread;
+    if (f->enter)
+        f->enter();
     for (int64_t i = from; i < to; i++) {
-        int64_t h = i / s->lots, lot = i % s->lots, first = s->b * lot / s->lots, end = s->b * (lot + 1) / s->lots;
-        for (int64_t b = 0; s->bias && b < attention_biases(c->in[4].shape); b++)
-            memset(w->bias + (size_t)lot * s->bias + (size_t)bias_of(&c->in[4], b, h) * sizeof(float), 0,
-                   (size_t)(s->n * s->n) * sizeof(float));
-        for (int64_t b = first; b < end; b++) {
-            float *dbias = NULL;
-            if (of_bias) {
-                dbias = s->bias ? (float *)(void *)(w->bias + (size_t)lot * s->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
-                dbias += bias_of(&c->in[4], b, h);
-            }
-            head(w, b, h, &r, dbias, s->bias > 0);
-        }
+        int64_t h = i / f->lots, lot = i % f->lots, first = f->b * lot / f->lots, end = f->b * (lot + 1) / f->lots;
+        float *sums = f->bias ? (float *)(void *)(w->bias + (size_t)lot * f->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
+        for (int64_t b = 0; f->bias && b < attention_biases(c->in[4].shape); b++)
+            memset(of_head(&c->in[4], sums, b, h), 0, (size_t)(f->n * f->n) * sizeof *sums);
+        for (int64_t b = first; b < end; b++)
+            f->head(c, b, h, mine, of_bias ? of_head(&c->in[4], sums, b, h) : NULL, f->bias > 0);
     }
+    if (f->leave)
+        f->leave();
 }
 
 static void add_lots(void *arg, int64_t from, int64_t to)
 {
     const task *w = arg;
     float *dbias = (float *)w->c->out.data + 3 * tg_numel(w->c->in[0].shape);
-    for (int64_t lot = 0; lot < w->s->lots; lot++) {
-        const float *part = (const float *)(const void *)(w->bias + (size_t)lot * w->s->bias);
+    for (int64_t lot = 0; lot < w->f->lots; lot++) {
+        const float *part = (const float *)(const void *)(w->bias + (size_t)lot * w->f->bias);
         for (int64_t i = from; i < to; i++)
             dbias[i] = lot ? dbias[i] + part[i] : part[i];
     }
 }
 
-static void run(const tg_call *c)
+void attention_grad_run(const tg_call *c)
 {
-    const attention_grad_attr *a = c->attr;
-    const state *s = c->state;
-    task w = { .c = c, .s = s, .v = VEC_PICK(rows_vec), .scale = (float)attention_scale(a->forward.scale, s->d),
-               .bias = (char *)c->scratch + s->thread * (size_t)pool_threads(c->pool) };
-    pool_run(c->pool, s->h * s->lots, 1, work, &w);
-    if (s->bias)
+    const attention_grad_frame *f = c->state;
+    task w = { c, f, (char *)c->scratch + f->thread * (size_t)pool_threads(c->pool) };
+    pool_run(c->pool, f->h * f->lots, 1, work, &w);
+    if (f->bias)
         pool_run(c->pool, tg_numel(c->in[4].shape), 4096, add_lots, &w);
 }
 
 static void release(void *s) { free(s); }
 
-const tg_kernel kernel_attention_grad = { .op = "attention_grad", .name = "cpu.attention_grad", .declines = declines, .prefers = prefers,
-                                          .prepare = prepare, .run = run, .release = release };
+const tg_kernel kernel_attention_grad = { .op = "attention_grad", .name = "cpu.attention_grad", .declines = attention_grad_declines,
+                                          .prefers = attention_grad_prefers, .prepare = prepare, .run = attention_grad_run, .release = release };

@@ -366,7 +366,8 @@ typedef struct operand {
     const int64_t *tap;
     const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
     int64_t ahead_step;
-    const float *bias;                      /* of the columns, or NULL */
+    const float *start;                     /* what sums begin with, rows start_step bytes apart; NULL: zeros */
+    int64_t start_step;
 } operand;
 
 #if BF16_TILES
@@ -419,20 +420,22 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
         _tile_dpbf16ps(2, 4, 5);
 }
 
-/* The products of a tile; between them rows of the one before are left, as `how` says. */
-INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, late *p)
+/* The products of a tile, to rows `step` bytes apart; between them rows of the one before, p's, are left, as `how` says. */
+INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, const late *p,
+                 float *to, int64_t step)
 {
-    const int all = p->rows, steps = (int)(l->taps * l->slabs), per = how == NOTHING ? 0 : steps >= all ? 1 : (all + steps - 1) / steps;
+    const int all = how == NOTHING ? 0 : p->rows, steps = (int)(l->taps * l->slabs), per = !all || steps >= all ? 1 : (all + steps - 1) / steps;
     int row = 0;
-    const way w = way_of(how, p);
-    if (l->bias) {
-        _tile_loadd(0, l->bias, 0);
+    const way w = how == NOTHING ? (way){ 0 } : way_of(how, p);
+    if (l->start) {
+        const char *half = (const char *)l->start + ROWS / 2 * l->start_step;
+        _tile_loadd(0, l->start, l->start_step);
         if (right)
-            _tile_loadd(1, l->bias + VW, 0);
+            _tile_loadd(1, l->start + VW, l->start_step);
         if (low)
-            _tile_loadd(2, l->bias, 0);
+            _tile_loadd(2, half, l->start_step);
         if (low && right)
-            _tile_loadd(3, l->bias + VW, 0);
+            _tile_loadd(3, half + VEC_BYTES, l->start_step);
     } else {
         _tile_zero(0);
         if (right)
@@ -460,40 +463,50 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
             }
         }
     }
-    float *sum = p->sum[p->turn];
-    _tile_stored(0, sum, 2 * VEC_BYTES);
+    char *half = (char *)to + ROWS / 2 * step;
+    _tile_stored(0, to, step);
     if (right)
-        _tile_stored(1, sum + VW, 2 * VEC_BYTES);
+        _tile_stored(1, to + VW, step);
     if (low)
-        _tile_stored(2, sum + ROWS * VW, 2 * VEC_BYTES);
+        _tile_stored(2, half, step);
     if (low && right)
-        _tile_stored(3, sum + ROWS * VW + VW, 2 * VEC_BYTES);
+        _tile_stored(3, half + VEC_BYTES, step);
+}
+
+/* Fewer rows than a tile has, or columns. */
+INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *to, int64_t step)
+{
+    if (rows > ROWS / 2 && vecs > 1)
+        sums(l, b, true, true, parts, NOTHING, NULL, to, step);
+    else if (rows > ROWS / 2)
+        sums(l, b, true, false, parts, NOTHING, NULL, to, step);
+    else if (vecs > 1)
+        sums(l, b, false, true, parts, NOTHING, NULL, to, step);
+    else
+        sums(l, b, false, false, parts, NOTHING, NULL, to, step);
 }
 
 INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
 {
     const bool whole = rows > ROWS / 2 && vecs > 1;
+    float *to = p->sum[p->turn];
+    const int64_t step = 2 * VEC_BYTES;
     if (p->how != NOTHING && (!whole || l->taps * l->slabs == 0 || p->how == OTHER || (parts > 1 && p->how != WIDE)))
         leave(p);
     if (!whole) {
-        if (rows > ROWS / 2)
-            sums(l, b, true, false, parts, NOTHING, p);
-        else if (vecs > 1)
-            sums(l, b, false, true, parts, NOTHING, p);
-        else
-            sums(l, b, false, false, parts, NOTHING, p);
+        sums_of_some(l, b, rows, vecs, parts, to, step);
         return;
     }
     switch (parts > 1 && p->how != NOTHING ? WIDE : p->how) {
-    case NOTHING: case OTHER: sums(l, b, true, true, parts, NOTHING, p); break;
-    case WIDE:     sums(l, b, true, true, parts, WIDE, p); break;
-    case PLAIN:    sums(l, b, true, true, 1, PLAIN, p); break;
-    case ABOVE:    sums(l, b, true, true, 1, ABOVE, p); break;
-    case STRAIGHT: sums(l, b, true, true, 1, STRAIGHT, p); break;
-    case ADDED:    sums(l, b, true, true, 1, ADDED, p); break;
-    case CURVED:   sums(l, b, true, true, 1, CURVED, p); break;
-    case FITTED:   sums(l, b, true, true, 1, FITTED, p); break;
-    case HARD:     sums(l, b, true, true, 1, HARD, p); break;
+    case NOTHING: case OTHER: sums(l, b, true, true, parts, NOTHING, p, to, step); break;
+    case WIDE:     sums(l, b, true, true, parts, WIDE, p, to, step); break;
+    case PLAIN:    sums(l, b, true, true, 1, PLAIN, p, to, step); break;
+    case ABOVE:    sums(l, b, true, true, 1, ABOVE, p, to, step); break;
+    case STRAIGHT: sums(l, b, true, true, 1, STRAIGHT, p, to, step); break;
+    case ADDED:    sums(l, b, true, true, 1, ADDED, p, to, step); break;
+    case CURVED:   sums(l, b, true, true, 1, CURVED, p, to, step); break;
+    case FITTED:   sums(l, b, true, true, 1, FITTED, p, to, step); break;
+    case HARD:     sums(l, b, true, true, 1, HARD, p, to, step); break;
     }
     left(p);
 }
@@ -533,12 +546,12 @@ INLINE vi two(const char *p)
 }
 
 /* STRIP rows; those beyond the last are computed of what lies there, and not looked at. */
-INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs, float *sum)
+INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs, float *to, int64_t step)
 {
     vf acc[STRIP][2];
     UNROLL for (int i = 0; i < STRIP; i++)
         UNROLL for (int j = 0; j < vecs; j++)
-            acc[i][j] = l->bias ? vload(l->bias + j * VW) : vset(0.f);
+            acc[i][j] = l->start ? vload((const float *)(const void *)((const char *)l->start + (first + i) * l->start_step) + j * VW) : vset(0.f);
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0) + first * l->pitch;
         for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * vecs)
@@ -555,18 +568,23 @@ INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs,
     }
     UNROLL for (int i = 0; i < STRIP; i++)
         UNROLL for (int j = 0; j < vecs; j++)
-            vstore(sum + (2 * i + j) * VW, acc[i][j]);
+            vstore((float *)(void *)((char *)to + (first + i) * step) + j * VW, acc[i][j]);
+}
+
+INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *to, int64_t step)
+{
+    (void)parts;                                        /* three products would be slower than single precision */
+    for (int i = 0; i < rows; i += STRIP)
+        if (vecs > 1)
+            sums(l, i, b, 2, to, step);
+        else
+            sums(l, i, b, 1, to, step);
 }
 
 INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
 {
-    (void)parts;                                        /* three products would be slower than single precision */
     leave(p);
-    for (int i = 0; i < rows; i += STRIP)
-        if (vecs > 1)
-            sums(l, i, b, 2, p->sum[p->turn] + i * 2 * VW);
-        else
-            sums(l, i, b, 1, p->sum[p->turn] + i * 2 * VW);
+    sums_of_some(l, b, rows, vecs, parts, p->sum[p->turn], 2 * VEC_BYTES);
 }
 
 #endif
@@ -602,31 +620,57 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
     }
 }
 
-/* y = e^(scale x + bias - the largest), zeros from n up to whole slabs; bias may be NULL.  The sum of y before it is rounded. */
-static float weigh(float *x, float scale, const float *bias, int64_t n, uint16_t *y)
+/* scale x + bias for powers of two, -infinity from n on. */
+INLINE vf score(const float *x, const vf scale, const float *bias, const vf unit, int64_t i, int64_t n)
 {
-    const float e = 1.44269504f;
-    vf most = vset(-INFINITY), sum = vset(0.f);
-    for (int64_t i = 0; i < n; i += VW) {
-        const int here = n - i < VW ? (int)(n - i) : VW;
-        vf v = vload_fill(x + i, here, vset(-INFINITY)) * vset(scale * e);
-        if (bias)
-            v += vload_n(bias + i, here) * vset(e);
-        vstore_n(x + i, v, here);
-        most = vmax(most, v);
-    }
-    most = vset(vmaximum(most));
-    for (int64_t i = 0; i < n; i += DEEP, y += DEEP) {
+    if (n - i >= VW)
+        return bias ? vload(x + i) * scale + vload(bias + i) * unit : vload(x + i) * scale;
+    const int left = n > i ? (int)(n - i) : 0;
+    vf v = vload_n(x + i, left) * scale;
+    vi lane = { 0 };
+    for (int k = 0; k < VW; k++)
+        lane[k] = k;
+    if (bias)
+        v += vload_n(bias + i, left) * unit;
+    return vpick(lane < vseti(left), v, vset(-INFINITY));
+}
+
+INLINE float weigh_by(const float *x, float by, const float *bias, int64_t n, uint16_t *y)
+{
+    const vf unit = vset(1.44269504f), scale = vset(by) * unit;
+    vf most[2] = { vset(-INFINITY), vset(-INFINITY) }, sum = vset(0.f);
+    int64_t i = 0;
+    for (; i + DEEP <= n; i += DEEP)
+        UNROLL for (int j = 0; j < 2; j++)
+            most[j] = vmax(most[j], score(x, scale, bias, unit, i + j * VW, INT64_MAX));
+    for (; i < n; i += VW)
+        most[0] = vmax(most[0], score(x, scale, bias, unit, i, n));
+    const vf top = vset(vmaximum(vmax(most[0], most[1])));
+    for (i = 0; i < n; i += DEEP, y += LEFT) {
+        const int64_t end = i + DEEP <= n ? INT64_MAX : n;
         vf part[2];
-        UNROLL for (int j = 0; j < 2; j++) {
-            const int64_t left = n - i - j * VW;
-            part[j] = left >= VW ? power(vload(x + i + j * VW) - most) : left > 0 ? power(vload_fill(x + i + j * VW, (int)left, vset(-INFINITY)) - most)
-                                                                               : vset(0.f);
-            sum += part[j];
-        }
+        UNROLL for (int j = 0; j < 2; j++)
+            part[j] = i + j * VW < end ? power(score(x, scale, bias, unit, i + j * VW, end) - top) : vset(0.f);
+        sum += part[0] + part[1];
         put(y, halves(part[0], part[1]), DEEP);
     }
     return vsum(sum);
+}
+
+/* y = e^(scale x + bias - the largest), a row of slabs, zeros from n on; bias may be NULL.  The sum of y before it is rounded. */
+static float weigh(const float *x, float scale, const float *bias, int64_t n, uint16_t *y)
+{
+    return bias ? weigh_by(x, scale, bias, n, y) : weigh_by(x, scale, NULL, n, y);
+}
+
+/* y = x, times a number. */
+static void round_scaled(const float *x, float by, uint16_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += DEEP) {
+        const int here = n - i < DEEP ? (int)(n - i) : DEEP;
+        vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = here == DEEP ? vload(x + i + VW) : here > VW ? vload_n(x + i + VW, here - VW) : vset(0.f);
+        put(y + i, halves(a * vset(by), b * vset(by)), here);
+    }
 }
 
 static void begin(const gemm_tile *t, void *room)
@@ -651,7 +695,7 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
     const int64_t size = sizeof(uint16_t), row = DEEP * size, slabs = (t->run + DEEP - 1) / DEEP;
     const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->tap ? t->rest : slabs * LEFT * size, t->b_rest,
                         t->taps, slabs, t->tap,
-                        t->ahead, t->ahead_step * DEEP, t->bias && !t->add ? t->bias + t->column : NULL };
+                        t->ahead, t->ahead_step * DEEP, t->bias && !t->add ? t->bias + t->column : NULL, 0 };
     multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, p);
     p->out = t->out;
     p->residual = t->residual;
@@ -661,6 +705,14 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
     p->vecs = vecs;
     p->how = p->usual == WIDE && t->columns != 2 * VW ? OTHER : p->usual;
     p->turn = !p->turn;
+}
+
+INLINE void bare_any(const gemm_bare *t, const int parts)
+{
+    const int64_t size = sizeof(uint16_t), step = t->step * (int64_t)sizeof(float);
+    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .b_rest = t->b_rest, .taps = 1, .slabs = t->slabs,
+                        .start = t->add ? t->y : NULL, .start_step = step };
+    sums_of_some(&l, t->b, t->rows, t->vecs, parts, t->y, step);
 }
 
 #ifdef BF16_EMULATED
@@ -691,11 +743,13 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, con
     static void turn_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { turn_any(at, c, n, slab, low, parts); } \
     static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
+    static void bare_##parts(const gemm_bare *t) { bare_any(t, parts); } \
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
                                  .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
-                                 .pairs = pairs_##parts, .settle = settle, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
-                                 .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end };
+                                 .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
+                                 .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
+                                 .leave = unconfigure };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES
 TABLE(gemm_bf16x3, 2)

@@ -38,6 +38,16 @@ typedef struct gemm_tile {
     int64_t b_rest;                         /* likewise for .any, in numbers of 16 bits on from b */
     act f;
 } gemm_tile;
+/* Products of packed operands and nothing else: slabs of up to 32 rows, and of vecs vectors of columns.  Sums of whole halves of 32 rows and
+ * of whole vectors are written, rows `step` numbers apart.  a_rest, b_rest: on to what rounding left; bytes, numbers of 16 bits. */
+typedef struct gemm_bare {
+    const void *a, *b;
+    int64_t a_rest, b_rest, slabs;
+    int rows, vecs;
+    bool add;                               /* to what y holds */
+    float *y;
+    int64_t step;
+} gemm_bare;
 typedef struct gemm_vec {
     int width;                              /* floats in a vector */
     int rows[TILE_VECS + 1];                /* most rows of a tile that many vectors wide; 0: no such tile */
@@ -56,9 +66,9 @@ typedef struct gemm_vec {
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*split)(const float *x, int64_t n, uint16_t *y, void *rest);      /* rounded, and what that leaves, where it is used.  Likewise */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
-    /* Of a row of attention: y = e^(scale x + bias - the largest), filled up with zeros to a multiple of deep, and its sum; x is written
-     * over.  Likewise. */
-    float (*weigh)(float *x, float scale, const float *bias, int64_t n, uint16_t *y);
+    void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
+    /* Of a row of attention: y = e^(scale x + bias - the largest), a row of slabs filled up with zeros, and its sum.  Likewise. */
+    float (*weigh)(const float *x, float scale, const float *bias, int64_t n, uint16_t *y);
     const struct depthwise_vec *depthwise;  /* of bfloat16 in memory; likewise: depthwise_bf16.c */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
@@ -67,6 +77,8 @@ typedef struct gemm_vec {
      * and whether there is a residual.  room: GEMM_ROOM bytes, 64-byte aligned.  NULL: see .tile. */
     void (*any)(const gemm_tile *t, int rows, int vecs, void *room);
     void (*begin)(const gemm_tile *t, void *room), (*end)(void *room);
+    void (*bare)(const gemm_bare *t);       /* between enter and leave on the same thread; there as .any is */
+    void (*enter)(void), (*leave)(void);
     float (*peak)(int64_t rounds);          /* as many products as the processor can start; their multiply-adds.  NULL: see peak_vec */
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
