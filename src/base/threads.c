@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 256, RANGES_PER_THREAD = 64, SPIN_NS = 30000 };
+enum { MAX_THREADS = 256, RANGES_PER_THREAD = 16, SPIN_NS = 30000 };
 
 typedef struct worker {
     _Alignas(64) _Atomic uint64_t word;     /* turn << 32 | next << 16 | end */
@@ -92,21 +92,21 @@ static bool take(_Atomic uint64_t *word, uint32_t turn, uint32_t *range)
     }
 }
 
-/* Its own ranges first, then the others'. */
+/* Its own ranges first, then the others'; what is done is counted once for each thread's ranges, as all threads write that number. */
 static void help(pool *p, int index, uint32_t turn)
 {
     for (int i = 0; i < p->threads; i++) {
         worker *w = &p->worker[(index + i) % p->threads];
-        uint32_t range;
-        while (take(&w->word, turn, &range)) {
+        uint32_t range, taken = 0, all = 0;
+        for (; take(&w->word, turn, &range); taken++) {
             int64_t from = (int64_t)range * p->step, to = from + p->step;
-            uint32_t all = p->ranges;
+            all = p->ranges;
             p->work(p->arg, from, to < p->n ? to : p->n);
-            if (atomic_fetch_add(&p->done, 1) + 1 == all && atomic_load(&p->caller_sleeps)) {
-                pthread_mutex_lock(&p->lock);
-                pthread_cond_signal(&p->finished);
-                pthread_mutex_unlock(&p->lock);
-            }
+        }
+        if (taken && atomic_fetch_add(&p->done, taken) + taken == all && atomic_load(&p->caller_sleeps)) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_signal(&p->finished);
+            pthread_mutex_unlock(&p->lock);
         }
     }
 }
@@ -215,7 +215,7 @@ void pool_run(pool *p, int64_t n, int64_t grain, void (*work)(void *arg, int64_t
         return;
     }
     p->n = n;
-    p->step = (units + most - 1) / most * grain;
+    p->step = (units < most ? 1 : units / most) * grain;                /* up to twice as many ranges: 34 units are not 17 ranges of two */
     p->ranges = (uint32_t)((n + p->step - 1) / p->step);
     p->work = work;
     p->arg = arg;

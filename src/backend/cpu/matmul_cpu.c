@@ -73,9 +73,11 @@ static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_row
     int la = a->shape.rank - 1, lb = b->shape.rank - 1, ly = y->shape.rank - 1;
     int64_t k = a->shape.dim[la], m = y->shape.dim[ly - 1], n = y->shape.dim[ly];
 
-    *from = (struct gemm_rows){ (const float *)a->data + matrix(a, y, i), a->stride[la - 1], TG_F32 };
+    *from = (struct gemm_rows){ tg_at(a->data, a->dtype, matrix(a, y, i)), a->stride[la - 1], a->dtype };
     gemm_pack_right(s->v, k, n, (const float *)b->data + matrix(b, y, i), b->stride[lb - 1], b->stride[lb], s->vecs, room, p);
     return (gemm){ .v = s->v,
+                   .of = a->dtype,
+                   .out_of = y->dtype,
                    .m = m,
                    .n = n,
                    .taps = 1,
@@ -84,7 +86,7 @@ static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_row
                    .b = room,
                    .rows = gemm_rows,
                    .ctx = from,
-                   .out = (float *)y->data + matrix(y, y, i),
+                   .out = tg_at(y->data, y->dtype, matrix(y, y, i)),
                    .out_rows = { 1, { m }, { y->stride[ly - 1] } } };
 }
 
@@ -117,8 +119,9 @@ static void run(const tg_call *c)
 }
 
 static void release(void *s) { free(s); }
+static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 1 : 0; }
 
 const tg_kernel kernel_matmul = {
     .op = "matmul", .name = "cpu.matmul", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = gemm_packs, .release = release
+    .apart = gemm_packs, .release = release, .narrow = narrow
 };
