@@ -15,6 +15,7 @@ enum { NUMBERS = 1 << 16 };                 /* of a block's probabilities, which
 typedef struct state {
     attention_grad_frame f;
     const gemm_vec *v;
+    bool narrow;                            /* probabilities as exact as bfloat16 tells */
     int64_t rows, room, wide;               /* query rows of a block; numbers to a row: of scores, of results */
     /* Bytes: a right operand of d x n, of n x d; a left one of d, of n; a block turned; scores of 32 rows; sums of n rows, and of 32 */
     size_t across, down, short_left, long_left, turned, scores, sums, result;
@@ -35,6 +36,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     const gemm_vec *v = s->v = gemm_for(c->precision);
     s->f = attention_grad_begin(c);
     s->f.head = head;
+    s->narrow = gemm_narrow(c->precision);
     s->f.enter = v->enter;
     s->f.leave = v->leave;
     const int64_t n = s->f.n, d = s->f.d, slabs = slabs_of(n), most = NUMBERS / SLAB / (slabs * SLAB);
@@ -155,8 +157,14 @@ static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias,
             slabs_multiply(s->v, r.few, few, rows, r.values, few, 0, n, false, r.dp, s->room);
             for (int t = 0; t < rows; t++) {
                 float *p = r.p + t * s->room, *dp = r.dp + t * s->room;
-                of_rows->scaled_softmax(p, scale, forward->bias ? attention_bias_row(&c->in[4], b, h, i + t) : NULL, n);
-                of_rows->softmax_back(p, dp, scale, dbias ? dbias + (i + t) * n : NULL, add, n);
+                const float *more = forward->bias ? attention_bias_row(&c->in[4], b, h, i + t) : NULL;
+                float *dmore = dbias ? dbias + (i + t) * n : NULL;
+                if (s->narrow)
+                    s->v->weigh_back(p, scale, more, dp, dmore, add, n);
+                else {
+                    of_rows->scaled_softmax(p, scale, more, n);
+                    of_rows->softmax_back(p, dp, scale, dmore, add, n);
+                }
             }
             turn(s, &r, r.p, rows, (i - from) / SLAB, slabs, r.p_turned);
             turn(s, &r, r.dp, rows, (i - from) / SLAB, slabs, r.dp_turned);

@@ -635,18 +635,23 @@ INLINE vf score(const float *x, const vf scale, const float *bias, const vf unit
     return vpick(lane < vseti(left), v, vset(-INFINITY));
 }
 
-INLINE float weigh_by(const float *x, float by, const float *bias, int64_t n, uint16_t *y)
+INLINE vf highest(const float *x, const vf scale, const float *bias, const vf unit, int64_t n)
 {
-    const vf unit = vset(1.44269504f), scale = vset(by) * unit;
-    vf most[2] = { vset(-INFINITY), vset(-INFINITY) }, sum = vset(0.f);
+    vf most[2] = { vset(-INFINITY), vset(-INFINITY) };
     int64_t i = 0;
     for (; i + DEEP <= n; i += DEEP)
         UNROLL for (int j = 0; j < 2; j++)
             most[j] = vmax(most[j], score(x, scale, bias, unit, i + j * VW, INT64_MAX));
     for (; i < n; i += VW)
         most[0] = vmax(most[0], score(x, scale, bias, unit, i, n));
-    const vf top = vset(vmaximum(vmax(most[0], most[1])));
-    for (i = 0; i < n; i += DEEP, y += LEFT) {
+    return vset(vmaximum(vmax(most[0], most[1])));
+}
+
+INLINE float weigh_by(const float *x, float by, const float *bias, int64_t n, uint16_t *y)
+{
+    const vf unit = vset(1.44269504f), scale = vset(by) * unit, top = highest(x, scale, bias, unit, n);
+    vf sum = vset(0.f);
+    for (int64_t i = 0; i < n; i += DEEP, y += LEFT) {
         const int64_t end = i + DEEP <= n ? INT64_MAX : n;
         vf part[2];
         UNROLL for (int j = 0; j < 2; j++)
@@ -655,6 +660,38 @@ INLINE float weigh_by(const float *x, float by, const float *bias, int64_t n, ui
         put(y, halves(part[0], part[1]), DEEP);
     }
     return vsum(sum);
+}
+
+INLINE void weigh_back_by(float *x, float by, const float *bias, float *dx, float *dbias, bool add, int64_t n)
+{
+    const vf unit = vset(1.44269504f), scale = vset(by) * unit, top = highest(x, scale, bias, unit, n);
+    vf sum = vset(0.f), dot = vset(0.f);
+    for (int64_t i = 0; i < n; i += VW) {
+        const vf e = power(score(x, scale, bias, unit, i, n) - top);
+        vstore(x + i, e);
+        sum += e;
+        dot += e * vload(dx + i);
+    }
+    const float part = 1 / vsum(sum);
+    const vf mean = vset(vsum(dot) * part);
+    for (int64_t i = 0; i < n; i += VW) {
+        const int here = n - i < VW ? (int)(n - i) : VW;
+        const vf p = vload(x + i) * vset(part), d = p * (vload(dx + i) - mean);
+        if (dbias)
+            vstore_n(dbias + i, add ? vload_n(dbias + i, here) + d : d, here);
+        vstore(x + i, p);
+        vstore(dx + i, d * vset(by));
+    }
+}
+
+/* x = softmax(scale x + bias); dx, in place, the gradient of x from that of the result; dbias = that before it is scaled, or += it, NULL:
+ * nowhere.  Whole vectors of x and dx are there, and written. */
+static void weigh_back(float *x, float scale, const float *bias, float *dx, float *dbias, bool add, int64_t n)
+{
+    if (bias)
+        weigh_back_by(x, scale, bias, dx, dbias, add, n);
+    else
+        weigh_back_by(x, scale, NULL, dx, dbias, add, n);
 }
 
 /* y = e^(scale x + bias - the largest), a row of slabs, zeros from n on; bias may be NULL.  The sum of y before it is rounded. */
@@ -747,7 +784,7 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, con
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
                                  .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
-                                 .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
+                                 .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
                                  .leave = unconfigure };
 TABLE(gemm_bf16, 1)

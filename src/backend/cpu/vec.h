@@ -69,6 +69,9 @@ typedef struct gemm_vec {
     void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
     /* Of a row of attention: y = e^(scale x + bias - the largest), a row of slabs filled up with zeros, and its sum.  Likewise. */
     float (*weigh)(const float *x, float scale, const float *bias, int64_t n, uint16_t *y);
+    /* And of its gradient: x = softmax(scale x + bias); dx, the gradient of that, becomes x's; dbias as softmax_back's.  x and dx are whole
+     * vectors.  Likewise. */
+    void (*weigh_back)(float *x, float scale, const float *bias, float *dx, float *dbias, bool add, int64_t n);
     const struct depthwise_vec *depthwise;  /* of bfloat16 in memory; likewise: depthwise_bf16.c */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
