@@ -213,14 +213,14 @@ VEC_TABLE(pool_grad_vec, pool_grad_vec)
 
 /* -- sums a channel: channels_vec.c --------------------------------------------------------------------------------- */
 
-typedef struct channels_vec {
+typedef struct channels_vec {         /* narrow, dn, xn: x, d, x are of bfloat16 instead of floats */
     /* sum += x - shift, squares += (x - shift)^2 over rows that are `step` apart, for n columns. */
-    void (*moments)(const float *x, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n);
+    void (*moments)(const void *x, bool narrow, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n);
     /* sum += d, dot += d (x - mean). */
-    void (*dots)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, double *sum, double *dot,
-                 int64_t n);
-    void (*dots_more)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, float *sum, float *dot,
-                      int64_t n);          /* a few rows of it, which lie in the cache */
+    void (*dots)(const void *d, bool dn, int64_t ds, const void *x, bool xn, int64_t xs, int64_t rows, const float *mean, double *sum,
+                 double *dot, int64_t n);
+    void (*dots_more)(const float *d, int64_t ds, const void *x, bool narrow, int64_t xs, int64_t rows, const float *mean, float *sum,
+                      float *dot, int64_t n);           /* a few rows of it, which lie in the cache */
 } channels_vec;
 VEC_TABLE(channels_vec, channels_vec)
 
