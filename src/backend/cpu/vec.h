@@ -199,6 +199,9 @@ typedef struct narrow_vec {
     void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
     void (*multiply)(const uint16_t *a, const float *b, uint16_t *y, int64_t n);
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
+    /* As gemm_vec's, n <= 32, of numbers that are rounded already and have no rest. */
+    void (*turn)(const uint16_t *const *at, int64_t c, int n, void *slab);
+    void (*pairs)(const uint16_t *const *at, int64_t c, int n, void *slab);
 } narrow_vec;
 VEC_TABLE(narrow_vec, narrow_vec)
 
