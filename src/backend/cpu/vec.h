@@ -208,8 +208,9 @@ VEC_TABLE(narrow_vec, narrow_vec)
 /* -- pools backwards: pool_grad_vec.c ------------------------------------------------------------------------------ */
 
 typedef struct pool_grad_vec {
-    /* Of n channels each, over the places of one window (1 or more): dx[i] += dy where x[i] is the first of the largest. */
-    void (*max_back)(const float *const *x, float *const *dx, int places, const float *dy, int64_t n);
+    /* Of n channels each, over the places of one window (1 or more): dx[i] += dy where x[i], floats or narrow, is the first of the
+     * largest. */
+    void (*max_back)(const void *const *x, bool narrow, float *const *dx, int places, const float *dy, int64_t n);
     void (*mean_back)(float *const *dx, int places, const float *dy, float share, int64_t n);  /* dx[i] += share dy */
 } pool_grad_vec;
 VEC_TABLE(pool_grad_vec, pool_grad_vec)
