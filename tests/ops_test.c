@@ -275,23 +275,22 @@ static bool narrowed(const tg_tensor *t, block *b)
 static void try_narrow(const setting *s, const tg_kernel *k, const tg_tensor *given, enum layout how)
 {
     tg_tensor in[MOST];
-    memcpy(in, given, sizeof in);
-    for (int i = 1; i < s->n; i++)
-        in[i].constant = i < 2 || !tg_same(s->in[i], s->out);
     tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = { .shape = s->out }, .precision = s->precision };
     lay_out(&call.out, how == CHANNELS_LAST || (s->op->flags & TG_SPATIAL) ? CHANNELS_LAST : DENSE);
-    if (!k->narrow || (k->declines && k->declines(&call)))
-        return;
-    for (unsigned part = 0; part < 3; part++) {
+    for (unsigned round = 0; round < 6 && k->narrow; round++) {
+        const unsigned part = round % 3;
+        const bool known = round < 3;                       /* weights, that is; then they vary, as in training */
         status st = { 0 };
         tg_prep prep = { .st = &st };
         block b[MOST] = { 0 }, y = { 0 }, want = { 0 };
         tg_tensor plain[MOST];
         memcpy(in, given, sizeof in);
         for (int i = 1; i < s->n; i++)
-            in[i].constant = i < 2 || !tg_same(s->in[i], s->out);
+            in[i].constant = known && (i < 2 || !tg_same(s->in[i], s->out));
         call.out.dtype = TG_F32;
         call.out.data = NULL;
+        if (k->declines && k->declines(&call))
+            continue;
         call.pool = pool_open(2);
         bool ok = !k->prepare || k->prepare(&call, &prep);
         call.state = prep.state;

@@ -159,20 +159,22 @@ static void plain(const instruction *s, const float *x, int64_t step, float *y, 
 
 typedef struct source { const float *p; int step; } source;
 
-/* Numbers [from, to) of the next tile: while this one is computed, memory would rest. */
-static void fetch_ahead(const chain_walk *w, const source *in, int64_t from, int64_t to, int64_t tile)
+/* Numbers [from, to) of the result on: while a tile is computed, memory would rest. */
+static void fetch(const chain_walk *w, int64_t from, int64_t to)
 {
-    for (int k = 0; k < w->n_in; k++)
-        for (int64_t i = from; i < to && w->how[k] == CHAIN_WHOLE; i += 16)
-            __builtin_prefetch(in[k].p + tile + i, 0, 2);
+    for (int k = 0; k < w->n_in; k++) {
+        const tg_dtype of = w->in[k].dtype;
+        for (int64_t i = from; i < to && w->how[k] == CHAIN_WHOLE; i += 64 / tg_size(of))
+            __builtin_prefetch(tg_at(w->in[k].data, of, i), 0, 2);
+    }
 }
 
-static void one_tile(const chain_walk *w, const source *in, float *registers, float *y, int64_t n)
+static void one_tile(const chain_walk *w, const source *in, float *registers, int64_t at, float *y, int64_t n)
 {
     const elementwise_vec *v = VEC_PICK(elementwise_vec);
     for (int i = 0; i < w->p->steps; i++) {
         const instruction *s = &w->p->step[i];
-        fetch_ahead(w, in, n * i / w->p->steps, n * (i + 1) / w->p->steps, n);
+        fetch(w, at + n + n * i / w->p->steps, at + n + n * (i + 1) / w->p->steps);
         float *to = i + 1 == w->p->steps ? y : registers + s->to * TILE, same[TILE];
         source x[3];
         for (int k = 0; k < s->n; k++)
@@ -210,8 +212,11 @@ chain_walk chain_begin(const chain *p, const tg_tensor *in, int n_in, const tg_t
     chain_walk w = { .p = p, .in = in, .n_in = n_in, .l = loops_of(t, n_in + 1), .n = tg_numel(out->shape) };
     const int64_t row = w.l.dim[w.l.rank - 1];
     w.tile = row <= TILE ? TILE / row * row : TILE;      /* whole rows, so that what repeats with them is laid out once */
-    for (int k = 0; k < n_in; k++)
-        w.how[k] = in[k].dtype == TG_BFLOAT ? CHAIN_GATHERED : how_of(&w.l, k + 1, w.tile);
+    for (int k = 0; k < n_in; k++) {
+        w.how[k] = how_of(&w.l, k + 1, w.tile);
+        if (w.how[k] == CHAIN_ONE && in[k].dtype == TG_BFLOAT)
+            w.how[k] = CHAIN_GATHERED;
+    }
     return w;
 }
 
@@ -229,9 +234,12 @@ void chain_tile(const chain_walk *w, float *room, int64_t at, int64_t n, float *
     source in[POINTWISE_INPUTS];
     for (int k = 0; k < w->n_in; k++) {
         const float *x = w->in[k].data;
+        const bool lies = w->how[k] == CHAIN_WHOLE && w->in[k].dtype == TG_F32;
+        if (w->how[k] == CHAIN_WHOLE && !lies)
+            VEC_PICK(narrow_vec)->widen((const uint16_t *)(const void *)x + at, gathered + k * TILE, n);
         if (w->how[k] == CHAIN_GATHERED)
             gather(w, k, at, n, gathered + k * TILE);
-        in[k] = w->how[k] == CHAIN_ONE ? (source){ x, 0 } : (source){ w->how[k] == CHAIN_WHOLE ? x + at : gathered + k * TILE, 1 };
+        in[k] = w->how[k] == CHAIN_ONE ? (source){ x, 0 } : (source){ lies ? x + at : gathered + k * TILE, 1 };
     }
-    one_tile(w, in, room, y, n);
+    one_tile(w, in, room, at, y, n);
 }

@@ -64,13 +64,15 @@ static void work(void *arg, int64_t from, int64_t to)
         int64_t first = b * s->block, rows = s->rows - first < s->block ? s->rows - first : s->block, n = s->channels;
         double *part = s->part + b * 2 * n;
         memset(part, 0, (size_t)(2 * n) * sizeof *part);
-        const float *x = in[0].data, *y = s->c->n_in > 1 ? in[1].data : NULL;
         if (rows <= 0)
             continue;
-        if (y)
-            s->v->dots(x + first * s->step[0], s->step[0], y + first * s->step[1], s->step[1], rows, in[2].data, part, part + n, n);
+        const bool narrow = in[0].dtype == TG_BFLOAT;
+        const void *x = tg_at(in[0].data, in[0].dtype, first * s->step[0]);
+        if (s->c->n_in > 1)
+            s->v->dots(x, narrow, s->step[0], tg_at(in[1].data, in[1].dtype, first * s->step[1]), in[1].dtype == TG_BFLOAT, s->step[1], rows,
+                       in[2].data, part, part + n, n);
         else
-            s->v->moments(x + first * s->step[0], s->step[0], rows, s->about, part, part + n, n);
+            s->v->moments(x, narrow, s->step[0], rows, s->about, part, part + n, n);
     }
 }
 
@@ -80,9 +82,9 @@ static void sample_mean(const sums *s, float *about)
     for (int64_t k = 0; k < s->channels; k++)
         about[k] = 0;
     for (int64_t i = 0; i < taken; i++) {
-        const float *x = (const float *)s->c->in[0].data + (2 * i + 1) * s->rows / (2 * taken) * s->step[0];
+        const int64_t at = (2 * i + 1) * s->rows / (2 * taken) * s->step[0];
         for (int64_t k = 0; k < s->channels; k++)
-            about[k] += x[k] / (float)taken;
+            about[k] += (float)tg_get(&s->c->in[0], at + k) / (float)taken;
     }
 }
 
@@ -118,8 +120,11 @@ static void run(const tg_call *c)
     }
 }
 
+static unsigned narrow(const tg_call *c) { return c->n_in > 1 ? 3 : 1; }            /* maps; never the mean */
+
 #define SUMS(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .prepare = prepare, .run = run };
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .prepare = prepare, .run = run, \
+                                    .narrow = narrow };
 SUMS(channel_moments)
 SUMS(channel_dots)
 
@@ -161,7 +166,7 @@ static bool prepare_chain(const tg_call *c, tg_prep *prep)
     return true;
 }
 
-typedef struct chain_sums { sums s; chain_walk w; float *rooms; int64_t room; const float *x, *mean; } chain_sums;
+typedef struct chain_sums { sums s; chain_walk w; float *rooms; int64_t room; const tg_tensor *x; const float *mean; } chain_sums;
 
 /* Rows [first, first + rows): n numbers a row from column `from` on, at most a tile of them together. */
 static void add_tile(const chain_sums *t, float *room, int64_t first, int64_t rows, int64_t from, int64_t n, float *sum)
@@ -169,7 +174,8 @@ static void add_tile(const chain_sums *t, float *room, int64_t first, int64_t ro
     const int64_t channels = t->s.channels, at = first * channels + from;
     float *d = room + chain_room(t->w.p, t->w.n_in);
     chain_tile(&t->w, room, at, rows * n, d);
-    t->s.v->dots_more(d, n, t->x + at, channels, rows, t->mean + from, sum + from, sum + channels + from, n);
+    t->s.v->dots_more(d, n, tg_at(t->x->data, t->x->dtype, at), t->x->dtype == TG_BFLOAT, channels, rows, t->mean + from, sum + from,
+                      sum + channels + from, n);
 }
 
 static void chain_work(void *arg, int64_t from, int64_t to)
@@ -202,7 +208,7 @@ static void run_chain(const tg_call *c)
     const int operands = c->n_in - 2;
     const tg_tensor *x = &c->in[operands];
     chain_sums t = { .s = { .c = c, .v = VEC_PICK(channels_vec), .channels = c->out.shape.dim[1], .part = c->scratch },
-                     .w = chain_begin(c->state, c->in, operands, x), .x = x->data, .mean = x[1].data };
+                     .w = chain_begin(c->state, c->in, operands, x), .x = x, .mean = x[1].data };
     t.s.rows = tg_numel(x->shape) / t.s.channels;
     const int64_t blocks = blocks_of(t.s.rows, t.s.channels);
     t.s.block = (t.s.rows + blocks - 1) / blocks;
@@ -212,5 +218,8 @@ static void run_chain(const tg_call *c)
     add_blocks(&t.s, blocks);
 }
 
+static unsigned narrow_chain(const tg_call *c) { return (1u << (c->n_in - 1)) - 1; }       /* all but the mean */
+
 const tg_kernel kernel_pointwise_dots = { .op = "pointwise_dots", .name = "cpu.pointwise_dots", .declines = declines_chain,
-                                          .prefers = prefers_chain, .prepare = prepare_chain, .run = run_chain, .release = free };
+                                          .prefers = prefers_chain, .prepare = prepare_chain, .run = run_chain, .release = free,
+                                          .narrow = narrow_chain };

@@ -134,14 +134,14 @@ static void pack_phase(const packing *p)
 
 /* -- rows ---------------------------------------------------------------------------------------------------------- */
 
-struct image { const float *dy, *zeros; int64_t stride[3], h, w; phase y, x; };
+struct image { const char *dy, *zeros; int64_t stride[3], h, w; phase y, x; };           /* strides in bytes */
 
 static void rows(const void *ctx, int64_t from, int count, const void **row)
 {
     const struct image *m = ctx;
     int64_t x = from % m->x.size, y = from / m->x.size % m->y.size, n = from / m->x.size / m->y.size;
     for (int i = 0; i < count; i++) {
-        const float *image = m->dy + n * m->stride[0];
+        const char *image = m->dy + n * m->stride[0];
         const void **p = row + i;
         for (int k = 0; k < m->y.taps; k++) {
             int64_t r = y + m->y.move[k];
@@ -166,13 +166,14 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     char *room = c->scratch;
     packing p = { c, s, phase_of(c, 0, at_y), phase_of(c, 1, at_x), s->vecs * s->v->width, gemm_filled(s->v, s->in), c->scratch,
                   c->scratch };
-    struct image m = { dy->data, (float *)(void *)(room + s->packed + s->ordered), { dy->stride[0], dy->stride[2], dy->stride[3] },
+    const int64_t size = tg_size(dy->dtype);
+    struct image m = { dy->data, room + s->packed + s->ordered, { dy->stride[0] * size, dy->stride[2] * size, dy->stride[3] * size },
                        dy->shape.dim[2], dy->shape.dim[3], p.y, p.x };
     rowmap pixel = rowmap_nhw(dy);
-    struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0, TG_F32 };
+    struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0, dy->dtype };
     gemm g = { .v = s->v, .m = dx->shape.dim[0] * p.y.size * p.x.size, .n = s->in, .taps = p.y.taps * p.x.taps,
                .run = s->out, .vecs = s->vecs, .b = c->scratch, .rows = rows, .ctx = &m, .scratch = room + s->packed + s->ordered + s->zeros,
-               .out = (float *)dx->data + at_y * dx->stride[2] + at_x * dx->stride[3] };
+               .of = dy->dtype, .out_of = dx->dtype, .out = tg_at(dx->data, dx->dtype, at_y * dx->stride[2] + at_x * dx->stride[3]) };
     bool pointwise = s->kh == 1 && s->kw == 1 && dy->shape.dim[2] == p.y.size && dy->shape.dim[3] == p.x.size
                      && !p.y.move[0] && !p.x.move[0] && g.taps && pixel.rank <= 1;
 
@@ -192,11 +193,13 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     }
     pack_phase(&p);
     for (int i = 0; i < a->groups; i++) {
+        if (pointwise)
+            product_direct(&g, lines_of_dy.x, lines_of_dy.stride);
         gemm_run(&g, c->pool);
         g.b += gemm_packed(s->v, g.taps * s->out, s->in);
-        g.out = (float *)g.out + s->in;
-        m.dy += s->out;
-        lines_of_dy.x = (const float *)lines_of_dy.x + s->out;
+        g.out = tg_at(g.out, g.out_of, s->in);
+        m.dy += s->out * size;
+        lines_of_dy.x = tg_at(lines_of_dy.x, dy->dtype, s->out);
     }
 }
 
@@ -211,7 +214,9 @@ static void run(const tg_call *c)
 
 static void release(void *s) { free(s); }
 
+static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 1 : 0; }
+
 const tg_kernel kernel_conv2d_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.conv2d_grad_input", .declines = declines, .prefers = prefers,
-    .prepare = prepare, .run = run, .release = release,
+    .prepare = prepare, .run = run, .release = release, .narrow = narrow,
 };

@@ -9,8 +9,8 @@ typedef struct state {
     lanes l;
     float *weights;
     act f;
-    size_t bytes, piece;        /* of weights; of a thread's piece of image and result, where one of these may be bfloat16 */
-    int64_t turned_room;        /* where both may be: weights follow for that, channels filled up to so many; else 0 */
+    size_t bytes, turned_bytes, piece;      /* of weights; of a thread's piece of image and result, where one of these may be bfloat16 */
+    int64_t turned_room;        /* where both may be: turned_bytes of weights follow for that, channels filled up to so many; else 0 */
 } state;
 
 enum { GROUP = 256, PIECE = 192 << 10 };    /* most channels, and bytes, of such a piece, which stays in the cache */
@@ -137,7 +137,7 @@ static int64_t piece_rows(const tg_call *c)
 static bool may_narrow(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
-    return gemm_narrow(c->precision) && c->in[1].shape.dim[1] == 1 && c->in[1].constant && !a->e.residual;
+    return gemm_narrow(c->precision) && c->in[1].shape.dim[1] == 1 && !a->e.residual;
 }
 
 static unsigned narrow(const tg_call *c) { return may_narrow(c) ? NARROW_RESULT | 1 : 0; }
@@ -154,17 +154,17 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     act_of(a->e.act, a->e.act_attr, &s->f);
     if (may_narrow(c))
         s->turned_room = (w->shape.dim[0] + 31) / 32 * 32;
+    s->turned_bytes = lines((w->shape.dim[2] * w->shape.dim[3] + 1) * s->turned_room);
     if (w->constant && !prep->sketch) {
-        const size_t turned = lines((w->shape.dim[2] * w->shape.dim[3] + 1) * s->turned_room);
-        s->weights = aligned_bytes(s->bytes + turned);
+        s->weights = aligned_bytes(s->bytes + s->turned_bytes);
         if (!s->weights)
             return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
         order(s, c, s->weights);
         order_turned(s, c, s->weights + s->bytes / sizeof(float));
         prep->consumed = a->e.bias ? 6 : 2;
-        prep->state_bytes = s->bytes + turned;
+        prep->state_bytes = s->bytes + s->turned_bytes;
     } else if (!w->constant)
-        prep->scratch = s->bytes;
+        prep->scratch = s->bytes + s->turned_bytes;
     s->piece = may_narrow(c) ? lines(row_numbers(c, piece_rows(c))) : 0;
     prep->scratch += s->piece * (size_t)pool_threads(c->pool);
     prep->state = s;
@@ -210,7 +210,7 @@ static void in_pieces(const struct deal *k, int64_t n, int64_t from, int64_t to,
     const tg_tensor *x = &k->c->in[0], *y = &k->c->out;
     const state *s = k->c->state;
     const int64_t most = piece_rows(k->c), widest = piece_channels(k->c), w = x->shape.dim[3], ow = y->shape.dim[3];
-    float *image = (float *)(void *)((char *)k->c->scratch + (s->weights ? 0 : s->bytes) + s->piece * (size_t)pool_worker());
+    float *image = (float *)(void *)((char *)k->c->scratch + (s->weights ? 0 : s->bytes + s->turned_bytes) + s->piece * (size_t)pool_worker());
     for (; c < end; c += widest) {
         const int64_t group = end - c < widest ? end - c : widest;
         for (int64_t row = from; row < to; row += most) {
@@ -286,6 +286,8 @@ static void run(const tg_call *c)
         unit = 32;
         k.rows = v->rows;
         if (!k.d.of_floats) {
+            if (!s->weights)
+                order_turned(s, c, weights + s->bytes / sizeof(float));
             k.d.room = s->turned_room;
             k.d.weights = weights + s->bytes / sizeof(float);
             k.d.bias = a->e.bias ? k.d.weights + k.d.kh * k.d.kw * k.d.room : NULL;

@@ -35,21 +35,23 @@ static void scatter(const float *from, void *to, tg_dtype of, int64_t step, int6
         y[i * step] = from[i];
 }
 
-struct unary { const elementwise_vec *v; act f; const float *x; float *y; int64_t sx, sy; };
+struct unary { const elementwise_vec *v; act f; const tg_tensor *x, *y; int64_t sx, sy; };
 
 static void unary_row(const void *arg, const int64_t *offset, int64_t n)
 {
     const struct unary *u = arg;
-    const float *x = u->x + offset[1];
-    float *y = u->y + offset[0], in[CHUNK], out[CHUNK];
-    if (u->sx == 1 && u->sy == 1) {
+    const tg_dtype of_x = u->x->dtype, of_y = u->y->dtype;
+    const void *x = tg_at(u->x->data, of_x, offset[1]);
+    void *y = tg_at(u->y->data, of_y, offset[0]);
+    float in[CHUNK], out[CHUNK];
+    if (u->sx == 1 && u->sy == 1 && of_x == TG_F32 && of_y == TG_F32) {
         u->v->unary(u->f, x, y, n);
         return;
     }
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = n - i < CHUNK ? n - i : CHUNK;
-        u->v->unary(u->f, gathered(x + i * u->sx, TG_F32, u->sx, m, in), out, m);
-        scatter(out, y + i * u->sy, TG_F32, u->sy, m);
+        u->v->unary(u->f, gathered(tg_at(x, of_x, i * u->sx), of_x, u->sx, m, in), out, m);
+        scatter(out, tg_at(y, of_y, i * u->sy), of_y, u->sy, m);
     }
 }
 
@@ -57,7 +59,7 @@ static void run_unary(const tg_call *c)
 {
     const tg_tensor *t[] = { &c->out, &c->in[0] };
     loops l = loops_of(t, 2);
-    struct unary u = { .v = VEC_PICK(elementwise_vec), .x = c->in[0].data, .y = c->out.data,
+    struct unary u = { .v = VEC_PICK(elementwise_vec), .x = &c->in[0], .y = &c->out,
                        .sy = l.stride[0][l.rank - 1], .sx = l.stride[1][l.rank - 1] };
     act_of(c->op, c->attr, &u.f);
     loops_run(&l, c->pool, u.f.kind < ACT_SQRT ? 1 : 4, unary_row, &u);
@@ -121,11 +123,16 @@ static unsigned narrow(const tg_call *c)
     return kind == BIN_ADD || kind == BIN_SUB ? operands : NARROW_RESULT | operands;
 }
 
+static unsigned narrow_map(const tg_call *c) { return c->out.shape.rank > 1 ? NARROW_RESULT | 1 : 0; }
+
+#define ACTIVATION(of) \
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_unary, .narrow = narrow_map };
 #define UNARY(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_unary };
 #define BINARY(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_binary, .narrow = narrow };
-UNARY(relu) UNARY(relu6) UNARY(clamp) UNARY(affine) UNARY(leaky_relu) UNARY(elu) UNARY(abs) UNARY(sqrt) UNARY(rsqrt)
-UNARY(exp) UNARY(erf) UNARY(tanh) UNARY(sigmoid) UNARY(silu) UNARY(gelu) UNARY(gelu_tanh) UNARY(quick_gelu)
-UNARY(hard_swish) UNARY(hard_sigmoid) UNARY(silu_slope) UNARY(gelu_slope) UNARY(hard_swish_slope)
+ACTIVATION(relu) ACTIVATION(relu6) ACTIVATION(leaky_relu) ACTIVATION(elu) ACTIVATION(silu) ACTIVATION(gelu) ACTIVATION(gelu_tanh)
+ACTIVATION(quick_gelu) ACTIVATION(hard_swish)
+UNARY(clamp) UNARY(affine) UNARY(abs) UNARY(sqrt) UNARY(rsqrt) UNARY(exp) UNARY(erf) UNARY(tanh) UNARY(sigmoid) UNARY(hard_sigmoid)
+UNARY(silu_slope) UNARY(gelu_slope) UNARY(hard_swish_slope)
 BINARY(add) BINARY(sub) BINARY(mul) BINARY(div) BINARY(maximum) BINARY(minimum) BINARY(greater)

@@ -85,9 +85,9 @@ static void add_block(void *arg, int64_t from, int64_t to)
             n = run_of(&g->x, i, end - i < ROWS ? end - i : ROWS, &at, &step);
             if (g->back)
                 n = run_of(&g->dy, i, n, &back, &back_step);
-            v->moments(pixels + at, step, n, about, sum + SUM * c, sum + SQUARES * c, c);
+            v->moments(pixels + at, false, step, n, about, sum + SUM * c, sum + SQUARES * c, c);
             if (g->back)
-                v->dots((const float *)dy->data + image * dy->stride[0] + back, back_step, pixels + at, step, n, about, sum + OF_DY * c,
+                v->dots((const float *)dy->data + image * dy->stride[0] + back, false, back_step, pixels + at, false, step, n, about, sum + OF_DY * c,
                         sum + DOT * c, c);
         }
     }

@@ -1,4 +1,4 @@
-/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, and what pools, means and gates do with them. */
+/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, what pools, means and gates do with them, and packing. */
 #include "simd.h"
 #include "vec.h"
 
@@ -66,4 +66,37 @@ static void multiply(const uint16_t *a, const float *b, uint16_t *y, int64_t n)
     }
 }
 
-const narrow_vec VEC(narrow_vec) = { .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .multiply = multiply };
+enum { PAIRS = 16, ACROSS = 16 };       /* of a slab of a product; numbers of one and the next pixel in 16 columns */
+
+/* Numbers [c, c + n) of one pixel and the next, side by side; zeros after them. */
+INLINE void pairs_across(const uint16_t *const *at, int64_t c, int n, float *to)
+{
+    UNROLL for (int j = 0; j < ACROSS; j += VW) {
+        const int here = n - j < 0 ? 0 : n - j < VW ? n - j : VW;
+        for (int q = 0; q < PAIRS; q++) {
+            vi a = (vi)vwiden(at[2 * q] + c + j, here), b = (vi)vwiden(at[2 * q + 1] + c + j, here);
+            vstore(to + q * ACROSS + j, (vf)((a >> 16 & vseti(0xffff)) | b));
+        }
+    }
+}
+
+static void pairs(const uint16_t *const *at, int64_t c, int n, void *slab)
+{
+    for (int j = 0; j < 2; j++)
+        pairs_across(at, c + j * ACROSS, n - j * ACROSS, (float *)slab + j * PAIRS * ACROSS);
+}
+
+static void turn(const uint16_t *const *at, int64_t c, int n, void *slab)
+{
+    for (int j = 0; j < n; j += ACROSS) {
+        float block[PAIRS * ACROSS];
+        pairs_across(at, c + j, n - j, block);
+        for (int i = 0; i < ACROSS; i += BLOCK)
+            for (int q = 0; q < PAIRS; q += BLOCK)
+                vtranspose(block + q * ACROSS + i, ACROSS, (float *)slab + (j + i) * PAIRS + q, PAIRS);
+    }
+}
+
+const narrow_vec VEC(narrow_vec) = {
+    .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .multiply = multiply, .turn = turn, .pairs = pairs,
+};

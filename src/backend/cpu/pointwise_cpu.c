@@ -23,7 +23,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!p)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of ops");
     prep->state_bytes = chain_bytes(p);
-    prep->scratch = (size_t)(chain_room(p, c->n_in) * pool_threads(c->pool)) * sizeof(float);
+    prep->scratch = (size_t)((chain_room(p, c->n_in) + CHAIN_TILE) * pool_threads(c->pool)) * sizeof(float);
     return true;
 }
 
@@ -32,11 +32,14 @@ struct task { const tg_call *c; chain_walk w; int64_t room; };
 static void work(void *arg, int64_t from, int64_t to)
 {
     const struct task *t = arg;
-    float *room = (float *)t->c->scratch + pool_worker() * t->room;
+    const tg_tensor *y = &t->c->out;
+    float *room = (float *)t->c->scratch + pool_worker() * (t->room + CHAIN_TILE), *wide = room + t->room;
     chain_lay_out(&t->w, room);
     for (int64_t i = from; i < to; i++) {
         int64_t at = i * t->w.tile, n = t->w.n - at < t->w.tile ? t->w.n - at : t->w.tile;
-        chain_tile(&t->w, room, at, n, (float *)t->c->out.data + at);
+        chain_tile(&t->w, room, at, n, y->dtype == TG_BFLOAT ? wide : (float *)y->data + at);
+        if (y->dtype == TG_BFLOAT)
+            VEC_PICK(narrow_vec)->narrow(wide, (uint16_t *)y->data + at, n);
     }
 }
 
@@ -46,7 +49,24 @@ static void run(const tg_call *c)
     pool_run(c->pool, (t.w.n + t.w.tile - 1) / t.w.tile, 16, work, &t);
 }
 
-static unsigned narrow(const tg_call *c) { return (1u << c->n_in) - 1; }         /* operands: a sum is a residual of many layers */
+/* The last step adds an operand as it is: as a residual of many layers the sum stays in single precision. */
+static bool adds_residual(const tg_call *c)
+{
+    const pointwise_attr *a = c->attr;
+    const pointwise_step *last = &a->step[a->steps - 1];
+    binary_kind kind;
+    if (!binary_of(last->op, &kind) || (kind != BIN_ADD && kind != BIN_SUB))
+        return false;
+    return (last->a < POINTWISE_INPUTS && tg_same(c->in[last->a].shape, c->out.shape))
+           || (last->b < POINTWISE_INPUTS && tg_same(c->in[last->b].shape, c->out.shape));
+}
+
+/* One number a channel, of a norm's weights and statistics, is no map. */
+static unsigned narrow(const tg_call *c)
+{
+    const unsigned operands = (1u << c->n_in) - 1;
+    return c->out.shape.rank > 1 && !adds_residual(c) ? NARROW_RESULT | operands : operands;
+}
 
 const tg_kernel kernel_pointwise = { .op = "pointwise", .name = "cpu.pointwise", .declines = declines, .prepare = prepare, .run = run,
                                      .release = free, .narrow = narrow };

@@ -1,9 +1,11 @@
 /* pool_grad_cpu.c - max_pool_grad and avg_pool_grad, channels-last.
  *
- * Windows overlap, so threads share images and groups of channels; one walks all windows of its part in their order.
+ * Windows overlap, so threads share images and groups of channels; one walks all windows of its part in their order.  What they send
+ * back to the rows of dx that still have windows to come is summed in a ring of such rows, in the cache.
  */
 #include <string.h>
 #include "kernels.h"
+#include "loops.h"
 #include "ops/pool_grad.h"
 #include "packed_product.h"
 
@@ -34,45 +36,76 @@ static const char *declines(const tg_call *c)
     return lanes || c->out.shape.dim[1] == 1 ? NULL : "not channels-last";
 }
 
-static int64_t offset(const tg_tensor *t, int64_t n, int64_t channel, int64_t y, int64_t x)
+/* No window reaches further, nor does a row outside the image have a place. */
+static int64_t ring_rows(const tg_call *c) { return pool_of(c)->k < c->out.shape.dim[2] ? pool_of(c)->k : c->out.shape.dim[2]; }
+
+static bool prepare(const tg_call *c, tg_prep *prep)
 {
-    return n * t->stride[0] + channel * t->stride[1] + y * t->stride[2] + x * t->stride[3];
+    prep->scratch = lines(ring_rows(c) * c->out.shape.dim[3] * GROUP) * (size_t)pool_threads(c->pool);
+    return true;
 }
 
-static void send_back(const windows *w, int64_t n, int64_t channel, int64_t channels, int64_t oy, int64_t ox)
+static void *pixel_at(const tg_tensor *t, int64_t n, int64_t channel, int64_t y, int64_t x)
+{
+    return tg_at(t->data, t->dtype, n * t->stride[0] + channel * t->stride[1] + y * t->stride[2] + x * t->stride[3]);
+}
+
+static void send_back(const windows *w, float *ring, int64_t n, int64_t channel, int64_t channels, int64_t oy, int64_t ox)
 {
     const tg_tensor *dy = &w->c->in[0], *x = w->max ? &w->c->in[1] : dy, *dx = &w->c->out;
-    const float *d = (const float *)dy->data + offset(dy, n, channel, oy, ox), *from[WINDOW];
-    float *to[WINDOW];
+    const int64_t ring_of = ring_rows(w->c), width = dx->shape.dim[3];
+    const void *from[WINDOW];
+    float *to[WINDOW], d[GROUP];
     int64_t rows[2], cols[2];
     int places = 0;
-    double area = avg_pool_area(w->pool, dx->shape.dim[2], dx->shape.dim[3], oy, ox, rows, cols);
+    double area = avg_pool_area(w->pool, dx->shape.dim[2], width, oy, ox, rows, cols);
     for (int64_t r = rows[0]; r < rows[1]; r++)
         for (int64_t q = cols[0]; q < cols[1]; q++, places++) {
-            from[places] = (const float *)x->data + (w->max ? offset(x, n, channel, r, q) : 0);
-            to[places] = (float *)dx->data + offset(dx, n, channel, r, q);
+            from[places] = pixel_at(x, n, channel, w->max ? r : 0, w->max ? q : 0);
+            to[places] = ring + (r % ring_of * width + q) * GROUP;
         }
     if (!places)
         return;
+    loops_gather(pixel_at(dy, n, channel, oy, ox), dy->dtype, 1, channels, d);
     if (w->max)
-        w->v->max_back(from, to, places, d, channels);
+        w->v->max_back(from, x->dtype == TG_BFLOAT, to, places, d, channels);
     else
         w->v->mean_back(to, places, d, (float)(1 / area), channels);
+}
+
+/* Row r of dx is complete; its place in the ring is for another now. */
+static void leave_row(const windows *w, float *ring, int64_t n, int64_t channel, int64_t channels, int64_t r)
+{
+    const tg_tensor *dx = &w->c->out;
+    const narrow_vec *v = VEC_PICK(narrow_vec);
+    float *row = ring + r % ring_rows(w->c) * dx->shape.dim[3] * GROUP;
+    for (int64_t q = 0; q < dx->shape.dim[3]; q++)
+        if (dx->dtype == TG_BFLOAT)
+            v->narrow(row + q * GROUP, pixel_at(dx, n, channel, r, q), channels);
+        else
+            memcpy(pixel_at(dx, n, channel, r, q), row + q * GROUP, (size_t)channels * sizeof *row);
+    memset(row, 0, (size_t)(dx->shape.dim[3] * GROUP) * sizeof *row);
 }
 
 static void work(void *arg, int64_t from, int64_t to)
 {
     const windows *w = arg;
     const tg_shape y = w->c->in[0].shape, x = w->c->out.shape;
+    const size_t bytes = lines(ring_rows(w->c) * x.dim[3] * GROUP);
+    float *ring = (float *)(void *)((char *)w->c->scratch + (size_t)pool_worker() * bytes);
     for (int64_t i = from; i < to; i++) {
-        int64_t n = i / w->groups, first = i % w->groups * GROUP;
-        int64_t channels = x.dim[1] - first < GROUP ? x.dim[1] - first : GROUP;
-        for (int64_t r = 0; r < x.dim[2]; r++)
-            for (int64_t q = 0; q < x.dim[3]; q++)
-                memset((float *)w->c->out.data + offset(&w->c->out, n, first, r, q), 0, (size_t)channels * sizeof(float));
-        for (int64_t r = 0; r < y.dim[2]; r++)
+        const int64_t n = i / w->groups, first = i % w->groups * GROUP, channels = x.dim[1] - first < GROUP ? x.dim[1] - first : GROUP;
+        int64_t done = 0;
+        memset(ring, 0, bytes);
+        for (int64_t r = 0; r < y.dim[2]; r++) {
+            const int64_t top = r * w->pool->stride - w->pool->pad[0];
+            for (; done < top && done < x.dim[2]; done++)
+                leave_row(w, ring, n, first, channels, done);
             for (int64_t q = 0; q < y.dim[3]; q++)
-                send_back(w, n, first, channels, r, q);
+                send_back(w, ring, n, first, channels, r, q);
+        }
+        for (; done < x.dim[2]; done++)
+            leave_row(w, ring, n, first, channels, done);
     }
 }
 
@@ -83,7 +116,9 @@ static void run(const tg_call *c)
     pool_run(c->pool, x.dim[0] * w.groups, 1, work, &w);
 }
 
+static unsigned narrow(const tg_call *c) { return NARROW_RESULT | (c->op == &op_max_pool_grad ? 3 : 1); }
+
 #define POOL_GRAD(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run };
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prepare = prepare, .run = run, .narrow = narrow };
 POOL_GRAD(max_pool_grad)
 POOL_GRAD(avg_pool_grad)

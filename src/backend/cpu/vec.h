@@ -214,28 +214,32 @@ typedef struct narrow_vec {
     void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
     void (*multiply)(const uint16_t *a, const float *b, uint16_t *y, int64_t n);
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
+    /* As gemm_vec's, n <= 32, of numbers that are rounded already and have no rest. */
+    void (*turn)(const uint16_t *const *at, int64_t c, int n, void *slab);
+    void (*pairs)(const uint16_t *const *at, int64_t c, int n, void *slab);
 } narrow_vec;
 VEC_TABLE(narrow_vec, narrow_vec)
 
 /* -- pools backwards: pool_grad_vec.c ------------------------------------------------------------------------------ */
 
 typedef struct pool_grad_vec {
-    /* Of n channels each, over the places of one window (1 or more): dx[i] += dy where x[i] is the first of the largest. */
-    void (*max_back)(const float *const *x, float *const *dx, int places, const float *dy, int64_t n);
+    /* Of n channels each, over the places of one window (1 or more): dx[i] += dy where x[i], floats or narrow, is the first of the
+     * largest. */
+    void (*max_back)(const void *const *x, bool narrow, float *const *dx, int places, const float *dy, int64_t n);
     void (*mean_back)(float *const *dx, int places, const float *dy, float share, int64_t n);  /* dx[i] += share dy */
 } pool_grad_vec;
 VEC_TABLE(pool_grad_vec, pool_grad_vec)
 
 /* -- sums a channel: channels_vec.c --------------------------------------------------------------------------------- */
 
-typedef struct channels_vec {
+typedef struct channels_vec {         /* narrow, dn, xn: x, d, x are of bfloat16 instead of floats */
     /* sum += x - shift, squares += (x - shift)^2 over rows that are `step` apart, for n columns. */
-    void (*moments)(const float *x, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n);
+    void (*moments)(const void *x, bool narrow, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n);
     /* sum += d, dot += d (x - mean). */
-    void (*dots)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, double *sum, double *dot,
-                 int64_t n);
-    void (*dots_more)(const float *d, int64_t ds, const float *x, int64_t xs, int64_t rows, const float *mean, float *sum, float *dot,
-                      int64_t n);          /* a few rows of it, which lie in the cache */
+    void (*dots)(const void *d, bool dn, int64_t ds, const void *x, bool xn, int64_t xs, int64_t rows, const float *mean, double *sum,
+                 double *dot, int64_t n);
+    void (*dots_more)(const float *d, int64_t ds, const void *x, bool narrow, int64_t xs, int64_t rows, const float *mean, float *sum,
+                      float *dot, int64_t n);           /* a few rows of it, which lie in the cache */
 } channels_vec;
 VEC_TABLE(channels_vec, channels_vec)
 

@@ -94,7 +94,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->left_bytes = (size_t)(up(s->block, TILE) * s->lot) * number;
     s->right_bytes = (size_t)(least(s->padded, COLUMNS) * s->lot) * number;
     s->out_bytes = ((size_t)s->block * sizeof(float *) + 63) / 64 * 64;
-    s->thread_bytes = s->left_bytes + s->right_bytes + s->out_bytes + GEMM_ROOM + (size_t)(SLAB * MOST_JOINED) * sizeof(float)
+    s->thread_bytes = s->left_bytes + s->right_bytes + s->out_bytes + GEMM_ROOM + lines(SLAB * MOST_JOINED)
                       + lines((s->out > s->in ? s->out : s->in) + MOST_JOINED);
     prep->scratch = s->thread_bytes * (size_t)pool_threads(c->pool) + (s->direct ? 0 : s->sum_bytes * (size_t)s->parts);
     prep->state = s;
@@ -108,7 +108,7 @@ typedef struct work {
     float *sums;
 } work;
 
-typedef struct bench { char *left, *right; float **out; void *room; float *edge, *zeros; } bench;
+typedef struct bench { char *left, *right; float **out; void *room; char *edge, *zeros; } bench;
 
 static bench bench_of(const work *k)
 {
@@ -117,46 +117,48 @@ static bench bench_of(const work *k)
     b.right = b.left + s->left_bytes;
     b.out = (float **)(void *)(b.right + s->right_bytes);
     b.room = b.right + s->right_bytes + s->out_bytes;
-    b.edge = (float *)(void *)((char *)b.room + GEMM_ROOM);
-    b.zeros = b.edge + SLAB * MOST_JOINED;
+    b.edge = (char *)b.room + GEMM_ROOM;
+    b.zeros = b.edge + lines(SLAB * MOST_JOINED);
     memset(b.zeros, 0, lines((s->out > s->in ? s->out : s->in) + MOST_JOINED));
     return b;
 }
 
 /* Where the pixels of a slab begin: of dy; of x, as a tap sees them. */
-static void places_of_dy(const work *k, const bench *b, int64_t from, int64_t end, const float **at)
+static void places_of_dy(const work *k, const bench *b, int64_t from, int64_t end, const void **at)
 {
-    const float *dy = k->c->in[0].data;
+    const tg_tensor *dy = &k->c->in[0];
     for (int64_t i = 0; i < SLAB; i++)
-        at[i] = from + i < end ? dy + (from + i) * k->s->out : b->zeros;
+        at[i] = from + i < end ? tg_at(dy->data, dy->dtype, (from + i) * k->s->out) : b->zeros;
 }
 
 /* What a kernel row sees of an image's row from column x on, where that is outside in part. */
-static const float *edge(const state *s, const float *row, int64_t x, float *to)
+static const void *edge(const state *s, const char *row, size_t pixel, int64_t x, char *to)
 {
     for (int64_t t = 0; t < s->kw; t++, x++)
         if (x < 0 || x >= s->w)
-            memset(to + t * s->in, 0, (size_t)s->in * sizeof *to);
+            memset(to + (size_t)t * pixel, 0, pixel);
         else
-            memcpy(to + t * s->in, row + x * s->in, (size_t)s->in * sizeof *to);
+            memcpy(to + (size_t)t * pixel, row + (size_t)x * pixel, pixel);
     return to;
 }
 
-static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end, int64_t tap, const float **at)
+static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end, int64_t tap, const void **at)
 {
     const state *s = k->s;
     const conv2d_attr *a = &s->a;
+    const tg_tensor *in = &k->c->in[1];
+    const int64_t pixel = s->in * tg_size(in->dtype);
     const int64_t ky = s->joined ? tap : tap / s->kw, kx = s->joined ? 0 : tap % s->kw, last = s->joined ? s->kw - 1 : 0;
     int64_t ox = from % s->ow, oy = from / s->ow % s->oh, n = from / s->ow / s->oh;
     for (int64_t i = 0; i < SLAB; i++) {
         const int64_t y = oy * a->stride[0] - a->pad[0] + ky * a->dilation[0], x = ox * a->stride[1] - a->pad[1] + kx * a->dilation[1];
-        const float *row = (const float *)k->c->in[1].data + (n * s->h + y) * s->w * s->in;
+        const char *row = (const char *)in->data + (n * s->h + y) * s->w * pixel;
         if (from + i >= end || y < 0 || y >= s->h)
             at[i] = b->zeros;
         else if (x >= 0 && x + last < s->w)
-            at[i] = row + x * s->in;
+            at[i] = row + x * pixel;
         else
-            at[i] = s->joined ? edge(s, row, x, b->edge + i * MOST_JOINED) : b->zeros;
+            at[i] = s->joined ? edge(s, row, (size_t)pixel, x, b->edge + i * MOST_JOINED * tg_size(in->dtype)) : b->zeros;
         if (++ox == s->ow) {
             ox = 0;
             if (++oy == s->oh)
@@ -165,18 +167,35 @@ static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end
     }
 }
 
+/* Numbers [c, c + n) of a slab's pixels, as the left operand or the right one. */
+static void turn(const state *s, const void *const *at, tg_dtype of, int64_t c, int n, void *slab, int64_t rest)
+{
+    if (of == TG_BFLOAT)
+        VEC_PICK(narrow_vec)->turn((const uint16_t *const *)at, c, n, slab);
+    else
+        s->v->turn((const float *const *)at, c, n, slab, rest);
+}
+
+static void pairs(const state *s, const void *const *at, tg_dtype of, int64_t c, int n, void *slab, int64_t rest)
+{
+    if (of == TG_BFLOAT)
+        VEC_PICK(narrow_vec)->pairs((const uint16_t *const *)at, c, n, slab);
+    else
+        s->v->pairs((const float *const *)at, c, n, slab, rest);
+}
+
 static void pack_left(const work *k, const bench *b, int64_t first, int64_t rows, int64_t from, int64_t end)
 {
     const state *s = k->s;
     const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = TILE * SLAB * (int64_t)sizeof(uint16_t), block = slabs * TILE * SLAB * s->v->bytes;
     for (int64_t t = 0; t < slabs; t++) {
-        const float *at[SLAB];
+        const void *at[SLAB];
         if (s->swapped)
             places_of_x(k, b, from + t * SLAB, end, 0, at);
         else
             places_of_dy(k, b, from + t * SLAB, end, at);
         for (int64_t r = 0; r < rows; r += TILE)
-            s->v->turn(at, first + r, (int)least(TILE, rows - r), b->left + r / TILE * block + t * size, slabs * size);
+            turn(s, at, k->c->in[s->swapped].dtype, first + r, (int)least(TILE, rows - r), b->left + r / TILE * block + t * size, slabs * size);
     }
 }
 
@@ -185,13 +204,14 @@ static void pack_right(const work *k, const bench *b, int64_t tap, int64_t first
     const state *s = k->s;
     const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = TILE * SLAB * (int64_t)sizeof(uint16_t), panel = slabs * TILE * SLAB * s->v->bytes;
     for (int64_t t = 0; t < slabs; t++) {
-        const float *at[SLAB];
+        const void *at[SLAB];
         if (s->swapped)
             places_of_dy(k, b, from + t * SLAB, end, at);
         else
             places_of_x(k, b, from + t * SLAB, end, tap, at);
         for (int64_t j = 0; j < columns; j += TILE)
-            s->v->pairs(at, first + j, (int)least(TILE, columns - j), b->right + j / TILE * panel + t * size, slabs * size);
+            pairs(s, at, k->c->in[!s->swapped].dtype, first + j, (int)least(TILE, columns - j), b->right + j / TILE * panel + t * size,
+                  slabs * size);
     }
 }
 
@@ -287,7 +307,9 @@ static void run(const tg_call *c)
 
 static void release(void *s) { free(s); }
 
+static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? 3 : 0; }
+
 const tg_kernel kernel_weight_grad_bf16 = {
     .op = "conv2d_grad_weight", .name = "cpu.weight_grad_bf16", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release,
+    .release = release, .narrow = narrow,
 };
