@@ -112,3 +112,19 @@ TEST(narrow_maps_in_training)
     }
     gemm_exchange(TG_BF16, was);
 }
+
+/* Where products do not round, nothing does. */
+TEST(bf16_without_instructions_for_it_trains_as_fp32)
+{
+    static const char *const names[] = { "test_resnet", "test_efficientnet", "test_convnext", "test_vit" };
+    const gemm_vec *was = gemm_exchange(TG_BF16, gemm_for(TG_FP32));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        trained exact = train(names[i], "fp32", NULL, 1), same = train(names[i], "bf16", NULL, 1);
+        REQUIRE(exact.gradient && same.gradient, "%s: no gradients", names[i]);
+        CHECK(!same.narrow && !memcmp(same.loss, exact.loss, sizeof same.loss), "%s: %d results are narrow", names[i], same.narrow);
+        CHECK(!memcmp(same.gradient, exact.gradient, (size_t)same.n * sizeof *same.gradient), "%s: other gradients", names[i]);
+        free(exact.gradient);
+        free(same.gradient);
+    }
+    gemm_exchange(TG_BF16, was);
+}
