@@ -209,13 +209,13 @@ void pool_run(pool *p, int64_t n, int64_t grain, void (*work)(void *arg, int64_t
         return;
     if (grain < 1)
         grain = 1;
-    int64_t units = (n - 1) / grain + 1, most = (int64_t)pool_threads(p) * RANGES_PER_THREAD;
+    int64_t units = (n - 1) / grain + 1, wanted = (int64_t)pool_threads(p) * RANGES_PER_THREAD;
     if (pool_threads(p) == 1 || units == 1 || atomic_exchange(&p->busy, true)) {    /* busy: called from inside work */
         work(arg, 0, n);
         return;
     }
     p->n = n;
-    p->step = (units < most ? 1 : units / most) * grain;                /* up to twice as many ranges: 34 units are not 17 ranges of two */
+    p->step = (units < wanted ? 1 : units / wanted) * grain;            /* up to twice as many: by two threads 34 units are not 17 ranges of two */
     p->ranges = (uint32_t)((n + p->step - 1) / p->step);
     p->work = work;
     p->arg = arg;

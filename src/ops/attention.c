@@ -110,6 +110,7 @@ static const tg_case cases[] = {
     { .in = { DIMS(4, 2, 9, 8), DIMS(4, 2, 9, 8), DIMS(4, 2, 9, 8), DIMS(4, 2, 9, 9) }, .attr = &(const attention_attr){ true, 0 } },
     { .in = { DIMS(6, 2, 4, 3), DIMS(6, 2, 4, 3), DIMS(6, 2, 4, 3), DIMS(3, 2, 4, 4) }, .attr = &(const attention_attr){ true, 0 } },
     { .in = { DIMS(6, 2, 9, 8), DIMS(6, 2, 7, 8), DIMS(6, 2, 7, 8), DIMS(2, 1, 9, 7) }, .attr = &(const attention_attr){ true, 0 } },
+    { .in = { DIMS(2, 2, 5, 8), DIMS(2, 2, 7, 8), DIMS(2, 2, 7, 6), DIMS(2, 5, 1) }, .attr = &(const attention_attr){ true, 0 } },
     { .in = { DIMS(1, 2, 65, 32), DIMS(1, 2, 65, 32), DIMS(1, 2, 65, 32) }, .attr = &(const attention_attr){ 0 }, .kinked = true },
     { .in = { DIMS(2, 3, 5, 4), DIMS(2, 3, 5, 8), DIMS(2, 3, 5, 4) }, .attr = &(const attention_attr){ 0 },
       .rejects = "q, k and v do not fit" },

@@ -1,12 +1,11 @@
 /* attention_bf16_cpu.c - softmax(scale q k' + bias) v by instructions for products of bfloat16 numbers, 32 query rows at a time.
  *
- * Keys and values of a head are packed once; a block's scores lie in the first cache.  In bf16 the weights are written rounded where the
- * next product reads them, before they are divided by their sum, which divides the result; in bf16x3 they are weights in single
- * precision, packed in two parts.
+ * Keys and values of a head are packed once for the blocks that a thread takes together; a block's scores lie in the first cache.  In
+ * bf16 the weights are written rounded where the next product reads them, before they are divided by their sum, which divides the
+ * result; in bf16x3 they are weights in single precision, packed in two parts.
  */
 #include <stdlib.h>
 #include "attention_cpu.h"
-#include "packed_product.h"
 #include "slabs.h"
 
 typedef struct state {

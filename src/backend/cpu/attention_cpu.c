@@ -28,6 +28,8 @@ const char *attention_declines(const tg_call *c)
         return "strided result";
     if (a->bias && c->in[3].stride[c->in[3].shape.rank - 1] != 1)
         return "strided bias";
+    if (a->bias && c->in[3].shape.dim[c->in[3].shape.rank - 1] != c->in[1].shape.dim[2])
+        return "a bias that is repeated along a row";
     return NULL;
 }
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "attention_cpu.h"
-#include "packed_product.h"
 #include "slabs.h"
 
 enum { NUMBERS = 1 << 16 };                 /* of a block's probabilities, which stay in the second cache */

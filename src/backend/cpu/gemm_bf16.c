@@ -784,7 +784,8 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, con
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
                                  .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
-                                 .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
+                                 .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, \
+                                 .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
                                  .leave = unconfigure };
 TABLE(gemm_bf16, 1)
