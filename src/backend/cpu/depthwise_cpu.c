@@ -97,7 +97,7 @@ static void order_turned(const state *s, const tg_call *c, float *to)
     const tg_tensor *w = &c->in[1], *bias = epilogue_bias(c, &((const conv2d_attr *)c->attr)->e);
     const int64_t kw = w->shape.dim[3], taps = w->shape.dim[2] * kw, channels = w->shape.dim[0];
     for (int64_t i = 0; i < s->turned_room; i++) {
-        const int64_t ch = i / 32 * 32 + i % 16 * 2 + i / 16 % 2;
+        const int64_t ch = lanes_turned(i);
         for (int64_t t = 0; t < taps; t++)
             to[t * s->turned_room + i] = ch < channels ? ((const float *)w->data)[ch * w->stride[0] + t / kw * w->stride[2] + t % kw * w->stride[3]] : 0;
         to[taps * s->turned_room + i] = bias && ch < channels ? ((const float *)bias->data)[ch * bias->stride[0]] : 0;

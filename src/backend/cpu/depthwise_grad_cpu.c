@@ -246,7 +246,7 @@ static bool strips_of(input_deal *k)
     float *turned = (float *)(void *)((char *)c->scratch + weight_bytes(c));
     for (int64_t t = 0; t < taps; t++)
         for (int64_t i = 0; i < turned_room(c); i++) {
-            const int64_t ch = i / 32 * 32 + i % 16 * 2 + i / 16 % 2;
+            const int64_t ch = lanes_turned(i);
             turned[t * turned_room(c) + i] = ch < k->l.room ? plain[t * k->l.room + ch] : 0;
         }
     k->d.weights = turned;

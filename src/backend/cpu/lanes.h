@@ -20,4 +20,7 @@ void lanes_order(const lanes *l, const tg_tensor *w, const lane_taps *t, bool tu
 void lanes_bias(const lanes *l, const tg_tensor *bias, float *to);      /* filled up with zeros; NULL: zeros alone */
 static inline int64_t lanes_weights(const lanes *l, int64_t taps) { return l->room * l->width * taps; }
 
+/* Of weights for depthwise_bf16.c: the channel at place i. Of 32, the even ones lie before the odd ones, as a vector of pairs widens. */
+static inline int64_t lanes_turned(int64_t i) { return i / 32 * 32 + i % 16 * 2 + i / 16 % 2; }
+
 #endif
