@@ -60,6 +60,8 @@ int cli_close(const command *c, timm_ctx *ctx, const char *about);
 /* Prints a JSON value and a line feed on stdout, and frees it. */
 void cli_json(json_t *value);
 json_t *cli_real(double v);             /* nine significant digits; null of what JSON has no number for */
+/* Help of --precision. */
+#define CLI_PRECISIONS "of products: fp32, bf16x6 (as exact), bf16x3, bf16; fp32 if timm doctor has none for it (fp32)"
 bool cli_rounds(const char *precision);         /* not strictly fp32 */
 /* The largest difference of logits y of x from those of the same network in fp32, as a part of the largest of these; NaN: none. */
 double cli_off_fp32(timm_ctx *ctx, const char *name, const timm_model_opts *opts, const timm_tensor *x, const timm_tensor *y);

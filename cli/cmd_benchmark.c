@@ -27,7 +27,7 @@ static const option options[] = {
     { "--train", 0, OPT_FLAG, &o.train, NULL, "steps of training: forward, backward, update", 0, 0 },
     { "--opt", 0, OPT_TEXT, &o.opt, "NAME", "optimizer of --train (sgd)", 0, 0 },
     { "--grad-checkpointing", 0, OPT_FLAG, &o.grad_checkpointing, NULL, "with --train: less memory, more arithmetic", 0, 0 },
-    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16; without instructions for it (timm doctor) fp32 (fp32)", 0, 0 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", CLI_PRECISIONS, 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels of inference are the fastest, once, and keep that for later commands (true)", 0, 0 },
     { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels of inference by rule", 0, 0 },
@@ -213,14 +213,14 @@ static void one_model(timm_ctx *ctx, const char *name)
             timm_set_profile(s.m, true);
         for (int i = 0; i < runs; i++)
             once(&s);
-        if (timm_measure_peak(ctx, o.precision, &peak[0], &peak[1]) == TIMM_OK)
+        if (timm_measure_peak(ctx, timm_precision(s.m), &peak[0], &peak[1]) == TIMM_OK)
             rows = profile(&s, runs, peak);
     }
     if (t && timm_ctx_status(ctx) == TIMM_OK && timm_get_stats(s.m, &stats) == TIMM_OK) {
         qsort(t, n, sizeof *t, less);
         double median = t[n / 2], gflop = (s.t ? 3 : 1) * 2e-9 * (double)stats.macs * (double)o.batch;
         json_t *r = json_pack("{s:s,s:I,s:I,s:s,s:i,s:o,s:o,s:o,s:I,s:o}", "model", name, "batch", (json_int_t)o.batch, "threads",
-                              (json_int_t)timm_threads(ctx), "precision", o.precision ? o.precision : "fp32", "runs", (int)n,
+                              (json_int_t)timm_threads(ctx), "precision", timm_precision(s.m), "runs", (int)n,
                               "ms_min", cli_real(1e3 * t[0]), "ms_median", cli_real(1e3 * median), "images_per_second",
                               cli_real((double)o.batch / median), "peak_bytes", (json_int_t)most, "gflops",
                               cli_real(gflop / median));
@@ -247,7 +247,7 @@ static void one_model(timm_ctx *ctx, const char *name)
             printf("%-40s logits off those in fp32 by %.2g of the largest\n", "", off);
         if (rows && !o.json)
             printf("%-40s peaks of the machine, measured: %.0f GFLOP/s in %s, %.1f GB/s from memory to memory\n", "", peak[0],
-                   o.precision ? o.precision : "fp32", peak[1]);
+                   timm_precision(s.m), peak[1]);
         json_decref(r);
     }
     json_decref(rows);
@@ -258,7 +258,7 @@ static void one_model(timm_ctx *ctx, const char *name)
 
 /* -- several at once ------------------------------------------------------------------------------------------------------- */
 
-typedef struct timing { double ms[2]; int64_t threads; } timing;       /* ms: least, median */
+typedef struct timing { double ms[2]; int64_t threads; const char *precision; } timing;       /* ms: least, median; precision: of those that are fixed */
 typedef struct copy { pid_t pid; int out; timing t; } copy;
 
 /* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells its timing. */
@@ -273,7 +273,7 @@ static void be_copy(const char *name, int go, int out)
         double *t = write(out, "", 1) == 1 && read(go, &none, 1) == 0 ? measure(&s, &n) : NULL;
         if (n && timm_ctx_status(ctx) == TIMM_OK) {
             qsort(t, n, sizeof *t, less);
-            timing took = { { 1e3 * t[0], 1e3 * t[n / 2] }, timm_threads(ctx) };
+            timing took = { { 1e3 * t[0], 1e3 * t[n / 2] }, timm_threads(ctx), timm_precision(s.m) };
             n = write(out, &took, sizeof took) == sizeof took;
         }
         free(t);
@@ -341,7 +341,7 @@ static int copies_of(const char *name)
     const double *one = alone.t.ms;
     if (!code && o.json)
         cli_json(json_pack("{s:s,s:I,s:I,s:s,s:I,s:o,s:o,s:O,s:O,s:o,s:o}", "model", name, "batch", (json_int_t)o.batch,
-                           "threads", (json_int_t)alone.t.threads, "precision", o.precision ? o.precision : "fp32",
+                           "threads", (json_int_t)alone.t.threads, "precision", alone.t.precision,
                            "copies", (json_int_t)o.copies, "alone_ms_min", cli_real(one[0]), "alone_ms_median",
                            cli_real(one[1]), "ms_min", least, "ms_median", median, "slowdown_min",
                            cli_real(worst[0] / one[0]), "slowdown_median", cli_real(worst[1] / one[1])));
@@ -386,8 +386,8 @@ const command cmd_benchmark = {
     "benchmark", "time of a run, and where it goes", "MODEL... [options]",
     "Times inference, or steps of training, on initial weights: two warm-up runs, then the least and the median of the\n"
     "counted ones.  The arithmetic of a step of training counts as three times that of inference.  With another --precision\n"
-    "than fp32 it tells how far the logits are from those in fp32, of the largest of them (\"off_fp32\"); with --train or\n"
-    "--copies it tells times alone.",
+    "than fp32 it tells how far the logits are from those in fp32, of the largest of them (\"off_fp32\"); with --train, where\n"
+    "bf16x6 is the default as in timm train, or --copies it tells times alone.",
     "  $ timm benchmark resnet50\n"
     "  $ timm benchmark mobilenetv3_large_100 efficientnet_b0 -b 16 --json\n"
     "  $ timm benchmark convnext_tiny --profile\n"

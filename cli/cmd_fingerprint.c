@@ -22,7 +22,7 @@ static const option options[] = {
     { "--num-classes", 0, OPT_INT, &o.classes, "N", "classes of the head; 0 takes it off (the model's own)", 0, 1000000 },
     { "--model-kwargs", 0, OPT_WORDS, &o.kwargs, "K=V...", "arguments of its constructor: layers=[1,1,1,1] depth=6", 0, 0 },
     { "--checkpoint", 0, OPT_TEXT, &o.checkpoint, "FILE", "real weights in place of the filled ones", 0, 0 },
-    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16; without instructions for it (timm doctor) fp32 (fp32)", 0, 0 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", CLI_PRECISIONS, 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
     { "--train", 0, OPT_FLAG, &o.train, NULL, "one training pass on two images: loss, gradients, running statistics", 0, 0 },

@@ -18,7 +18,7 @@ static const option options[] = {
     { "--features", 0, OPT_FLAG, &o.features, NULL, "the pooled features instead of classes", 0, 0 },
     { "--test-size", 0, OPT_FLAG, &o.test_size, NULL, "the size and crop of the config for testing, where it has one", 0, 0 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
-    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16; without instructions for it (timm doctor) fp32 (fp32)", 0, 0 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", CLI_PRECISIONS, 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels are the fastest, and keep that for later commands", 0, 0 },
     { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels by rule, not as they were measured", 0, 0 },

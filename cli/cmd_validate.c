@@ -34,7 +34,7 @@ static const option options[] = {
     { "--retry", 0, OPT_FLAG, &o.retry, NULL, "when memory is short, try again with half the batch", 0, 0 },
     { "--workers", 'j', OPT_INT, &o.workers, "N", "threads that read images (2)", 0, 256 },
     { "--threads", 0, OPT_INT, &o.threads, "N", "compute threads (one per core)", 0, 1024 },
-    { "--precision", 0, OPT_TEXT, &o.precision, "P", "of products: fp32, bf16x3, bf16; without instructions for it (timm doctor) fp32 (fp32)", 0, 0 },
+    { "--precision", 0, OPT_TEXT, &o.precision, "P", CLI_PRECISIONS, 0, 0 },
     { "--backend", 0, OPT_TEXT, &o.backend, "B", "auto, onednn, cpu, ref (auto)", 0, 0 },
     { "--tune", 0, OPT_FLAG, &o.tune, NULL, "measure which kernels are the fastest, and keep that for later commands", 0, 0 },
     { "--no-tune", 0, OPT_FLAG, &o.no_tune, NULL, "kernels by rule, not as they were measured", 0, 0 },

@@ -11,10 +11,11 @@
 #include "base/random.h"
 #include "ops/conv2d_grad.h"
 #include "ops/op.h"
+#include "plan/plan.h"
 #include "test.h"
 
 enum { MOST = 6, CLAIMS = 256 };
-extern const gemm_vec gemm_bf16_emulated_amx, gemm_bf16x3_emulated_amx, gemm_bf16_emulated_dot;
+extern const gemm_vec gemm_bf16_emulated_amx, gemm_bf16x3_emulated_amx, gemm_bf16x6_emulated_amx, gemm_bf16_emulated_dot;
 
 static struct claim { const tg_kernel *kernel; int times; } claims[CLAIMS];
 
@@ -189,8 +190,8 @@ static bool try_kernel(const setting *s, const tg_kernel *k, const tg_tensor *gi
     if (k->declines && k->declines(&call))
         return false;
     note_claim(k);
-    snprintf(text, sizeof text, "%s memory, weights %s%s", layout_name[how], known ? "known" : "unknown",
-             s->precision == TG_BF16 ? ", bf16" : s->precision == TG_BF16X3 ? ", bf16x3" : "");
+    snprintf(text, sizeof text, "%s memory, weights %s%s%s", layout_name[how], known ? "known" : "unknown",
+             s->precision == TG_FP32 ? "" : ", ", s->precision == TG_FP32 ? "" : plan_precisions[s->precision]);
     float *first = NULL;
     int64_t bytes = tg_numel(s->out) * (int64_t)sizeof(float);
     for (int threads = 1; threads <= 3; threads++) {
@@ -575,6 +576,11 @@ TEST(ops_convolutions_at_random)
             if (i % 4 == 3)
                 check_kernels(&s[j]);
             gemm_exchange(TG_BF16X3, was);
+            was = gemm_exchange(TG_BF16X6, &gemm_bf16x6_emulated_amx);
+            s[j].precision = TG_BF16X6;
+            if (i % 4 == 3)
+                check_kernels(&s[j]);
+            gemm_exchange(TG_BF16X6, was);
         }
         made++;
     }
@@ -598,8 +604,10 @@ static void check_emulated(tg_precision p, const gemm_vec *v)
     gemm_exchange(p, was);
 }
 
+TEST(ops_products_in_bf16x6) { check_products(TG_BF16X6); }
 TEST(ops_products_in_bf16x3) { check_products(TG_BF16X3); }
 TEST(ops_products_in_bf16) { check_products(TG_BF16); }
 TEST(ops_products_in_bf16_by_dot) { check_emulated(TG_BF16, &gemm_bf16_emulated_dot); }
 TEST(ops_products_in_bf16_by_amx) { check_emulated(TG_BF16, &gemm_bf16_emulated_amx); }
+TEST(ops_products_in_bf16x6_by_amx) { check_emulated(TG_BF16X6, &gemm_bf16x6_emulated_amx); }
 TEST(ops_products_in_bf16x3_by_amx) { check_emulated(TG_BF16X3, &gemm_bf16x3_emulated_amx); }

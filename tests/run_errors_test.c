@@ -94,7 +94,7 @@ TEST(run_errors_options)
         { "--seed 1.5", 2, "seed takes a whole number, not '1.5'\n" },
         { "--epochs 0", 2, "epochs takes a number from 1 to " },
         { "--batch-size 0", 2, "batch-size takes a number from 1 to " },
-        { "--precision fp7", 2, "precision is one of fp32, bf16x3, bf16, not 'fp7'\n" },
+        { "--precision fp7", 2, "precision is one of fp32, bf16x6, bf16x3, bf16, not 'fp7'\n" },
         { "--amp --amp-dtype half", 2, "amp-dtype is one of bfloat16, float16, not 'half'\n" },
         { "--amp --amp-dtype float16", 2, "amp-dtype float16 needs its losses scaled and is not there; bfloat16 needs no scaling\n" },
         { "--amp --precision fp32", 2, "amp means precision bf16, and precision says fp32\n" },

@@ -61,11 +61,12 @@ TEST(slices_give_what_images_give)
 
 TEST(slices_of_a_size_that_fits)
 {
-    CHECK(slice_of(16, 1 << 20, 2) == 16 && slice_of(16, 100 << 20, 2) == 1 && slice_of(1, 1 << 30, 1) == 1, "the ends");
-    CHECK(slice_of(16, 6 << 20, 2) == 2, "3 fit, and 2 divide 16: %lld", (long long)slice_of(16, 6 << 20, 2));
+    CHECK(slice_of(16, 1 << 20, 0, 2) == 16 && slice_of(16, 100 << 20, 0, 2) == 1 && slice_of(1, 1 << 30, 1 << 30, 1) == 1, "the ends");
+    CHECK(slice_of(16, 6 << 20, 0, 2) == 2, "3 fit, and 2 divide 16: %lld", (long long)slice_of(16, 6 << 20, 0, 2));
+    CHECK(slice_of(16, 6 << 20, 50 << 20, 2) == 8 && slice_of(16, 6 << 20, 100 << 20, 2) == 16, "many weights");
     for (int64_t batch = 1; batch < 70; batch++)
         for (size_t mb = 1; mb < 20; mb++) {
-            int64_t s = slice_of(batch, mb << 20, 2), fit = 20 / (int64_t)mb ? 20 / (int64_t)mb : 1;
+            int64_t s = slice_of(batch, mb << 20, 3 << 20, 2), fit = 20 / (int64_t)mb ? 20 / (int64_t)mb : 1;
             CHECK(s >= 1 && s <= batch && s <= fit, "%lld of %lld images of %zu MB", (long long)s, (long long)batch, mb);
         }
 }

@@ -153,10 +153,12 @@ typedef struct timm_model_opts {
     int output_stride;          /* 0: the file's, or 32; 16 or 8 put dilation in place of stride where timm can */
     float drop_rate, drop_path, drop_block, proj_drop, attn_drop, pos_drop, patch_drop;  /* rates; 0: the model's own; below 0: none */
     bool dynamic_img_size;      /* accept other sizes than img_size at run time (ViT position grids are resampled) */
-    /* Of products; sums and what is returned are single.  "fp32" (NULL); "bf16": of operands rounded to bfloat16, results in
-     * between in memory as such, too; "bf16x3": of both as two bfloat16 numbers each, as exact as single for networks.  Where the
-     * processor has no instructions for it (timm doctor tells), and of kernels that were measured (timm_open_opts.tuning) where single
-     * is faster, single. */
+    /* Of products; sums and what is returned are single.  "fp32": of single precision (NULL, but in training).  "bf16x6": of both
+     * operands as three bfloat16 numbers each, which is all of them, leaving out what is as small as single precision's own rounding
+     * (NULL in training); faster, its weights take half as much memory again, and an infinite operand may give what is no number.
+     * "bf16x3": of two each, as exact as single for most networks.  "bf16": of operands rounded to bfloat16, results in between in memory
+     * as such, too.  Where the processor has no instructions for it (timm doctor tells), and
+     * of kernels that were measured (timm_open_opts.tuning) where single is faster, single; timm_precision tells. */
     const char *precision;
     const char *kwargs;         /* timm's model_kwargs, of the constructor: "layers=[1,1,1,1] stem_width=16"; NULL: none */
     /* Draws initial values in place of timm's initialisers: the tensor called name, dense, into out. */
@@ -169,6 +171,8 @@ typedef struct timm_model_opts {
  * of classes asked for than they have the head stays as drawn, and what else is missing or unexpected is told in a note. */
 TIMM_API timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *opts);
 TIMM_API void timm_free(timm_model *model);
+/* How products are computed here: timm_model_opts.precision, or "fp32" where the processor has no instructions for it.  Static. */
+TIMM_API const char *timm_precision(timm_model *model);
 
 /* image: (N, C, H, W), normalised.  The answer belongs to the model and lives until its next run of any kind. */
 TIMM_API timm_tensor timm_forward(timm_model *model, const timm_tensor *image);            /* logits, or as the head leaves them */

@@ -212,7 +212,9 @@ int64_t model_slice(timm_model *m, part what, tg_shape input)
     int64_t batch = input.dim[0];
     input.dim[0] = 1;
     plan *one = batch > 1 && !(m->ctx->without >> PASS_SLICES & 1) ? model_sketch(m, what, input) : NULL;
-    int64_t slice = one ? slice_of(batch, plan_arena_bytes(one), pool_threads(ctx_pool(m->ctx))) : batch;
+    /* In bf16 maps take longer than products, and should rather stay in the cache, whatever the weights. */
+    const size_t weight_bytes = m->precision == TG_BF16 ? 0 : (size_t)timm_num_params(m) * sizeof(float);
+    int64_t slice = one ? slice_of(batch, plan_arena_bytes(one), weight_bytes, pool_threads(ctx_pool(m->ctx))) : batch;
     bool whole = !one;
     plan_free(one);
     return whole || what == PART_HEAD ? slice : tuned_slice(m, what, input, batch, slice);
@@ -264,6 +266,7 @@ static bool resolve(timm_model *m, const timm_model_opts *o)
                            "fastmax, fastavgmax, fastcatavgmax, token, map and '' for none", o->global_pool);
     if (o->in_chans < 0 || o->in_chans > 65536 || o->classes < -1 || o->classes > 10000000)
         return status_fail(st, TIMM_BAD_ARG, "in_chans %d, classes %d: out of range", o->in_chans, o->classes);
+    m->precision_named = o->precision && *o->precision;
     if (!is_stride(o->output_stride, st) || !plan_precision(o->precision, &m->precision, st))
         return false;
     const struct { const char *name; float rate; } drop[] = {
@@ -466,6 +469,7 @@ timm_model *timm_features(timm_model *m, const timm_feature_opts *opts)
     f->opts.norm_taps = o.norm;
     f->opts.output_stride = o.output_stride ? o.output_stride : m->opts.output_stride;
     f->precision = m->precision;
+    f->precision_named = m->precision_named;
     f->w = m->w;
     f->w->users++;
     if (is_stride(o.output_stride, &m->ctx->st) && choose_taps(f, &o, m->taps, m->family->default_taps) && model_survey(f))

@@ -55,6 +55,7 @@ struct timm_model {
     uint64_t clock;
     bool profile, use_ema;
     tg_precision precision;                 /* of products */
+    bool precision_named;                   /* by options, else by what it is used for */
     const char **label;                     /* class names that the weights came with, or NULL */
     int labels;
 };
@@ -70,8 +71,8 @@ int64_t model_slice(timm_model *m, part what, tg_shape input);           /* imag
 plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
-/* slices.c: how many images of a batch to run at once, when one takes so much memory; then the batch. */
-int64_t slice_of(int64_t batch, size_t image_bytes, int threads);
+/* slices.c: how many images of a batch to run at once, when one takes so much memory, and weights so much; then the batch. */
+int64_t slice_of(int64_t batch, size_t image_bytes, size_t weight_bytes, int threads);
 bool slices_open(planned *p, int outputs, status *st);                   /* plan, slice and input are set */
 void slices_close(planned *p);
 int64_t slices_count(const planned *p);

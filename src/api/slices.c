@@ -1,7 +1,7 @@
 /* slices.c - a large batch some images at a time.
  *
  * Maps of a few images stay in the cache of the processor where those of sixteen travel to memory and back at each layer, and the
- * arena is as much smaller.  The plan is one for a slice; it runs over the batch, and its outputs are gathered.  Where a batch is
+ * arena is as much smaller; but each slice reads all weights, so it may have as many bytes as they.  The plan is one for a slice; it runs over the batch, and its outputs are gathered.  Where a batch is
  * no multiple of the slice, the last slice begins early and computes some images once more.
  */
 #include <stdlib.h>
@@ -13,9 +13,10 @@ static const size_t cached = 10 << 20;          /* bytes of arena a thread that 
 /* Slices of s cost their images, those computed twice too, and each slice a tenth of an image. */
 static double cost(int64_t batch, int64_t s) { return (double)((batch + s - 1) / s) * ((double)s + .1); }
 
-int64_t slice_of(int64_t batch, size_t image_bytes, int threads)
+int64_t slice_of(int64_t batch, size_t image_bytes, size_t weight_bytes, int threads)
 {
-    size_t room = cached * (size_t)threads / (image_bytes ? image_bytes : 1);
+    const size_t quick = cached * (size_t)threads;
+    size_t room = (weight_bytes > quick ? weight_bytes : quick) / (image_bytes ? image_bytes : 1);
     int64_t most = room < 1 ? 1 : room < (size_t)batch ? (int64_t)room : batch, best = most;
     for (int64_t s = most; s-- > 1;)
         best = cost(batch, s) < cost(batch, best) ? s : best;

@@ -141,12 +141,13 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
     return ok;
 }
 
-/* The options' word on the model's precision; validation follows it too. */
+/* The options' word on the model's precision, then its own, then bf16x6, which takes no memory here: weights are packed step by step.
+ * Validation follows it too. */
 static bool find_precision(timm_trainer *t)
 {
     status *st = &t->m->ctx->st;
     const char *asked = train_text(&t->opts, "precision");
-    tg_precision p = t->m->precision;
+    tg_precision p = t->m->precision_named ? t->m->precision : TG_BF16X6;
     if (train_flag(&t->opts, "amp")) {
         if (!strcmp(train_text(&t->opts, "amp-dtype"), "float16"))
             return status_fail(st, TIMM_BAD_ARG, "amp-dtype float16 needs its losses scaled and is not there; bfloat16 needs no scaling");

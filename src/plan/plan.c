@@ -533,13 +533,12 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
     return ok;
 }
 
-/* A precision that no kernel has instructions for is single: any kernel may be more exact than it has to. */
-static tg_precision possible(const plan_opts *o)
+tg_precision plan_possible(const tg_backend *const *backends, tg_precision p)
 {
-    for (int b = 0; o->backends[b]; b++)
-        for (size_t i = 0; i < o->backends[b]->count; i++)
-            if (o->backends[b]->kernels[i].apart && o->backends[b]->kernels[i].apart(o->precision))
-                return o->precision;
+    for (int b = 0; backends[b]; b++)
+        for (size_t i = 0; i < backends[b]->count; i++)
+            if (backends[b]->kernels[i].apart && backends[b]->kernels[i].apart(p))
+                return p;
     return TG_FP32;
 }
 
@@ -555,7 +554,7 @@ plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts 
     }
     memcpy(out, outputs, (size_t)n_outputs * sizeof *out);
     p->o = *o;
-    p->o.precision = possible(o);
+    p->o.precision = plan_possible(o->backends, o->precision);
     p->st = st;
     room_keep_begin();
     bool ok = build(p, g, out, n_outputs);

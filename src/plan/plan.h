@@ -48,6 +48,8 @@ typedef struct plan plan;
 extern const char *const plan_precisions[TG_PRECISIONS];     /* "fp32", ... */
 /* By name, NULL or "": fp32.  False: no such name, with a status that names all. */
 bool plan_precision(const char *name, tg_precision *p, status *st);
+/* What a plan for p is of: one that no kernel has instructions for is single, as any kernel may be more exact than it has to. */
+tg_precision plan_possible(const tg_backend *const *backends, tg_precision p);
 
 plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st);   /* NULL: see st */
 void plan_free(plan *p);

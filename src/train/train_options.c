@@ -100,7 +100,7 @@ static const timm_train_option table[] = {
     { NULL, F, NULL, NULL, "Precision:" },
     { "amp", F, "false", NULL, "products of bfloat16 numbers (--precision bf16); weights, sums, norms and losses stay single" },
     { "amp-dtype", T, "bfloat16", "T", "the numbers of --amp: bfloat16" },
-    { "precision", T, NULL, "P", "of products: fp32, bf16x3, bf16 (fp32; with --amp: bf16)" },
+    { "precision", T, NULL, "P", "of products: bf16x6 (as exact as fp32), fp32, bf16x3, bf16 (bf16x6; with --amp: bf16)" },
 
     { NULL, F, NULL, NULL, "Averages of the weights:" },
     { "model-ema", F, "false", NULL, "keep an exponential moving average of the weights, and validate it" },
@@ -196,7 +196,7 @@ static bool within(const char *name, const char *text, status *st)
 
 /* Options that take one of a few words; "" is each one's own default. */
 static const char *const choices[][2] = {
-    { "amp-dtype", "bfloat16, float16" }, { "precision", "fp32, bf16x3, bf16" }, { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss, map, micro_f1, macro_f1, sample_f1, rmse, mae, r2" },
+    { "amp-dtype", "bfloat16, float16" }, { "precision", "fp32, bf16x6, bf16x3, bf16" }, { "clip-mode", "norm, value, agc" }, { "eval-metric", "top1, top5, loss, map, micro_f1, macro_f1, sample_f1, rmse, mae, r2" },
     { "lr-base-scale", "linear, sqrt" }, { "interpolation", "nearest, box, bilinear, hamming, bicubic, lanczos" },
     { "mixup-mode", "batch, pair, elem" }, { "on-nan", "stop, skip" }, { "task", "classification, multilabel, regression" },
     { "remode", "pixel, rand, const" }, { "train-interpolation", "bilinear, bicubic, random" },

@@ -1,8 +1,8 @@
 /* bf16.c - which instructions do products of rounded operands here.
  *
  * Those of AMX and AVX512-BF16 are tried once, on a small product whose sums are exact, and left alone if it comes out wrong.
- * Without them products are in single precision, which is more exact, and faster than to round their operands first.  bf16x3 is worth
- * its three products with AMX alone.
+ * Without them products are in single precision, which is more exact, and faster than to round their operands first.  bf16x3 and
+ * bf16x6 are worth their products with AMX alone.
  */
 #include <math.h>
 #include <pthread.h>
@@ -52,13 +52,15 @@ static const char *how;
 
 static void choose(void)
 {
-    table[TG_FP32] = table[TG_BF16X3] = table[TG_BF16] = VEC_PICK(gemm_vec);
+    table[TG_FP32] = table[TG_BF16X6] = table[TG_BF16X3] = table[TG_BF16] = VEC_PICK(gemm_vec);
     how = "in single precision: there are no instructions for them";
 #ifdef TIMM_BF16
     const cpu_info *c = cpu();
     const float fine = 257.f / 256;
-    bool amx = c->amx && multiplies(&gemm_bf16_amx, 1, 1) && multiplies(&gemm_bf16x3_amx, fine, 1) && multiplies(&gemm_bf16x3_amx, 1, fine);
+    bool amx = c->amx && multiplies(&gemm_bf16_amx, 1, 1) && multiplies(&gemm_bf16x3_amx, fine, 1) && multiplies(&gemm_bf16x3_amx, 1, fine)
+               && multiplies(&gemm_bf16x6_amx, fine, 1) && multiplies(&gemm_bf16x6_amx, 1, fine);
     if (amx) {
+        table[TG_BF16X6] = &gemm_bf16x6_amx;
         table[TG_BF16X3] = &gemm_bf16x3_amx;
         table[TG_BF16] = &gemm_bf16_amx;
         how = "AMX";

@@ -26,6 +26,7 @@ INLINE vh halves(vf a, vf b)
     memcpy(&r, half, sizeof r);
     return r;
 }
+INLINE vh tops(vf a, vf b) { return halves((vf)((vi)a & vseti(-65536)), (vf)((vi)b & vseti(-65536))); }
 INLINE void put(uint16_t *to, vh v, int n) { memcpy(to, &v, (size_t)n * sizeof *to); }
 INLINE vh get(const uint16_t *from, int n)
 {
@@ -58,6 +59,12 @@ INLINE vi pair(vf a, vf b)
     const vh turns = { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
     return (vi)_mm512_permutexvar_epi16((__m512i)turns, (__m512i)halves(a, b));
 }
+/* The upper halves of a's numbers, then b's: what is cut off, not rounded. */
+INLINE vh tops(vf a, vf b)
+{
+    const vh upper = { 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63 };
+    return (vh)_mm512_permutex2var_epi16((__m512i)a, (__m512i)upper, (__m512i)b);
+}
 INLINE void put(uint16_t *to, vh v, int n) { _mm512_mask_storeu_epi16(to, (__mmask32)((UINT64_C(1) << n) - 1), (__m512i)v); }
 INLINE vh get(const uint16_t *from, int n) { return (vh)_mm512_maskz_loadu_epi16((__mmask32)((UINT64_C(1) << n) - 1), from); }
 INLINE vf wide(const uint16_t *from, int n)             /* a vector of bfloat16 as floats */
@@ -77,9 +84,14 @@ INLINE void stay_awake(void)
 
 #endif
 
-/* What rounding leaves; nothing of an infinity. */
-INLINE vf rest(vf v)
+/* A number as the sum of so many of bfloat16: halves_of, pair_of its first as halves and pair have it, rest_of what that leaves; nothing
+ * of an infinity.  One and two are rounded.  Three are cut: 8 + 8 + 8 bits are all that a number has, so that none is lost. */
+INLINE vh halves_of(vf a, vf b, const int parts) { return parts > 2 ? tops(a, b) : halves(a, b); }
+INLINE vi pair_of(vf a, vf b, const int parts) { return parts > 2 ? ((vi)a >> 16 & vseti(0xffff)) | ((vi)b & vseti(-65536)) : pair(a, b); }
+INLINE vf rest_of(vf v, const int parts)
 {
+    if (parts > 2)
+        return vpick(vabs(v) == vset(INFINITY), vset(0.f), v - (vf)((vi)v & vseti(-65536)));
     vf rounded = bfloat(v);
     return vpick(vabs(rounded) < vset(INFINITY), v - rounded, vset(0.f));
 }

@@ -357,14 +357,13 @@ static void bring(const struct copy *k, const void *x, int64_t n, uint16_t *to)
     if (k->t->dtype == TG_BFLOAT)
         memcpy(to, x, (size_t)n * sizeof *to);
     else
-        k->s->p.v->split(x, n, to, (char *)to + k->s->plane);
+        k->s->p.v->split(x, n, to, k->s->plane);
 }
 
 static void clear(const struct copy *k, uint16_t *to, size_t bytes)
 {
-    memset(to, 0, bytes);
-    if (k->s->copy_bytes > (size_t)k->s->plane)
-        memset((char *)to + k->s->plane, 0, bytes);
+    for (size_t part = 0; part < k->s->copy_bytes; part += (size_t)k->s->plane)
+        memset((char *)to + part, 0, bytes);
 }
 
 /* The same as bfloat16; what is beyond the last row is nothing, too. */

@@ -124,10 +124,13 @@ int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n)
 /* Of packed rows of k numbers; not a power of two, which would crowd the cache's sets. */
 static int64_t pitch(const gemm_vec *v, int64_t k) { return (depth(v, k) * v->bytes + 63) / 64 * 64 + 64; }
 
+/* What packed rows may fill of L2: of numbers in three parts more, as panels are longer, too, and to be read for fewer blocks. */
+static size_t room_for_rows(const gemm_vec *v) { return cpu()->l2 * (v->bytes > 4 ? 4 : 3) / 8; }
+
 /* Few taps of a row are read where they lie, by neighbours too; packed rows have all of them to themselves. */
 static int block_rows(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
 {
-    size_t room = cpu()->l2 * 3 / 8, row = (size_t)(run * (taps > 1 ? (taps + 2) / 3 : 1)) * sizeof(float);
+    size_t room = room_for_rows(v), row = (size_t)(run * (taps > 1 ? (taps + 2) / 3 : 1)) * sizeof(float);
     int64_t rows = (int64_t)(room / (v->left ? (size_t)pitch(v, taps * run) : row + 1)), most = v->rows[vecs];
     rows = rows / most * most;
     if (rows < 4 * most)
@@ -147,7 +150,7 @@ static size_t place_bytes(const gemm_vec *v, int vecs, int64_t taps, int64_t run
 {
     if (!v->left)
         return HEAD + pointers(taps);
-    size_t row = (size_t)pitch(v, taps * run), most = MOST_ROWS * row, room = cpu()->l2 * 3 / 8;
+    size_t row = (size_t)pitch(v, taps * run), most = MOST_ROWS * row, room = room_for_rows(v);
     size_t least = 4 * (size_t)v->rows[vecs] * row;
     room = room < least ? least : room;
     return HEAD + pointers(taps) + ((room < most ? room : most) + 63) / 64 * 64;
@@ -254,7 +257,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     }
     const int64_t deep = depth(g->v, g->of_run ? g->of_run : k), column_bytes = deep * g->v->bytes, panels = last - first;  /* of the right operand */
     const bool resident = (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
-    /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile. */
+    /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile.  Of three parts nothing: there is
+     * time enough for the processor's own fetching, which this would only hinder. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
     const int64_t rows_piece = (most * (int64_t)sizeof(float) + panels - 1) / panels;
     const int64_t panel_piece = (panel * (int64_t)g->v->bytes + tiles - 1) / tiles;
@@ -295,10 +299,10 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         if (rows_ahead && t + 1 < tiles) {
             tile.ahead_step = rows_piece;
             tile.ahead = (const char *)row[end] + (p - first) * k * rows_piece;
-        } else if (!resident && p + 1 < last) {
+        } else if (!resident && p + 1 < last && g->v->bytes <= 4) {
             tile.ahead_step = panel_piece;
             tile.ahead += vecs * g->v->width * column_bytes + t * k * panel_piece;
-        } else if (g->v->any && t == 0 && p + 1 < last) {
+        } else if (g->v->any && t == 0 && p + 1 < last && g->v->bytes <= 4) {
             tile.ahead_step = panel * (int64_t)g->v->bytes;
             tile.ahead += vecs * g->v->width * column_bytes;
         }
@@ -319,7 +323,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
  * once; all of them where results are rounded, or are written over a residual that comes last. */
 static int64_t piece_length(const gemm *g)
 {
-    const int64_t most = (int64_t)cpu()->l2 * 3 / 8 / MOST_ROWS / g->v->bytes, parts = (g->run + most - 1) / most;
+    const int64_t most = (int64_t)room_for_rows(g->v) / MOST_ROWS / g->v->bytes, parts = (g->run + most - 1) / most;
     if (!g->v->left || g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) || parts < 2)
         return g->run;
     return depth(g->v, (g->run + parts - 1) / parts);

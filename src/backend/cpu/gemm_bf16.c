@@ -4,25 +4,28 @@
  * Both take operands packed alike, in slabs of 32 numbers of k, filled up with zeros:
  *   left, of up to 32 rows: [part][slab][row][32]; right, of one or two vectors: [part][slab][vector][16 pairs][16 columns][2]
  * Rows, residuals and results may be of bfloat16 in memory already.  The parts are the number rounded, and for bf16x3 what is left of
- * it, rounded: hi hi + hi lo + lo hi is then as exact as single precision for networks.  Sums are in single precision; a tile's wait
- * in a room of their own, and are rounded and stored between the products of the next.
+ * it, rounded: hi hi + hi lo + lo hi is then as exact as single precision for most networks.  For bf16x6 they are three, cut, which is all of
+ * it; what six products leave out is about 2^-24 of theirs.  Sums are in single precision; a tile's wait in a room of
+ * their own, and are rounded and stored between the products of the next.
  */
-#include "bf16_simd.h"
+#include "rows_bf16.h"
 
-enum { ROWS = 32, DEEP = 32, PAIRS = 16, LEFT = ROWS * DEEP, RIGHT = DEEP * VW };       /* numbers of a slab; of one vector */
+enum { PARTS = 3, PAIRS = DEEP / 2, RIGHT = DEEP * VW };        /* RIGHT: numbers of a slab of one vector */
 
 _Static_assert(DEEP == 2 * VW, "a row of a slab is two vectors of floats");
 
 /* -- packing ---------------------------------------------------------------------------------------------------------- */
 
-/* n numbers (up to a row of a slab) as bfloat16, and their rest at `low`, unless NULL. */
-INLINE void narrow(const float *from, int n, uint16_t *to, uint16_t *low)
+/* n numbers (up to a row of a slab) as bfloat16, the parts `on` numbers apart. */
+INLINE void narrow(const float *from, int n, uint16_t *to, int64_t on, const int parts)
 {
     vf a = n >= VW ? vload(from) : vload_n(from, n);
     vf b = n == DEEP ? vload(from + VW) : n > VW ? vload_n(from + VW, n - VW) : vset(0.f);
-    put(to, halves(a, b), n);
-    if (low)
-        put(low, halves(rest(a), rest(b)), n);
+    put(to, halves_of(a, b, parts), n);
+    UNROLL for (int part = 1; part < parts; part++) {
+        a = rest_of(a, parts), b = rest_of(b, parts);
+        put(to + part * on, halves_of(a, b, parts), n);
+    }
 }
 
 /* Rows of numbers `step` apart: a slab at a time is turned, where the rows are neighbours, and then is as any other. */
@@ -51,7 +54,7 @@ INLINE void left_turned(const float *const *row, int count, int64_t run, int64_t
             uint16_t *to = (uint16_t *)packed + s * LEFT + (at + i) * DEEP;
             for (int64_t k = n; k < DEEP; k++)
                 block[i * DEEP + k] = 0;
-            narrow(block + i * DEEP, DEEP, to, parts > 1 ? to + slabs * LEFT : NULL);
+            narrow(block + i * DEEP, DEEP, to, slabs * LEFT, parts);
         }
     }
 }
@@ -66,15 +69,12 @@ INLINE void left_any(const float *const *row, int count, int64_t taps, int64_t r
             const float *from = row[t * count + i];
             int64_t p = 0, n;
             if (place % DEEP == 0)
-                for (; p + DEEP <= run; p += DEEP, place += DEEP) {
-                    uint16_t *here = to + place / DEEP * LEFT;
-                    narrow(from + p, DEEP, here, parts > 1 ? here + slabs * LEFT : NULL);
-                }
+                for (; p + DEEP <= run; p += DEEP, place += DEEP)
+                    narrow(from + p, DEEP, to + place / DEEP * LEFT, slabs * LEFT, parts);
             for (; p < run; p += n, place += n) {
                 int64_t in = place % DEEP;
-                uint16_t *here = to + place / DEEP * LEFT + in;
                 n = DEEP - in < run - p ? DEEP - in : run - p;
-                narrow(from + p, (int)n, here, parts > 1 ? here + slabs * LEFT : NULL);
+                narrow(from + p, (int)n, to + place / DEEP * LEFT + in, slabs * LEFT, parts);
             }
         }
         if (place % DEEP)
@@ -122,6 +122,16 @@ static void gather(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn,
             to[p * VW + j] = b[p * sk + j * sn];
 }
 
+/* Pairs of a number of x and one of y, the parts `on` floats apart. */
+INLINE void pairs_of_parts(vf x, vf y, float *to, int64_t on, const int parts)
+{
+    vstore(to, (vf)pair_of(x, y, parts));
+    UNROLL for (int part = 1; part < parts; part++) {
+        x = rest_of(x, parts), y = rest_of(y, parts);
+        vstore(to + part * on, (vf)pair_of(x, y, parts));
+    }
+}
+
 INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed, const int parts)
 {
     const int64_t slabs = (k + DEEP - 1) / DEEP;
@@ -139,9 +149,7 @@ INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t s
             for (int q = 0; q < PAIRS; q++) {
                 vf x = 2 * q < deep ? vload_n(from + 2 * q * step, wide) : vset(0.f);
                 vf y = 2 * q + 1 < deep ? vload_n(from + (2 * q + 1) * step, wide) : vset(0.f);
-                vstore(to + q * VW, (vf)pair(x, y));
-                if (parts > 1)
-                    vstore(to + slabs * vecs * RIGHT / 2 + q * VW, (vf)pair(rest(x), rest(y)));
+                pairs_of_parts(x, y, to + q * VW, slabs * vecs * RIGHT / 2, parts);
             }
         }
     }
@@ -183,21 +191,17 @@ static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int6
 }
 
 /* Pairs of the 32 pixels that begin at at[]: numbers [c, c + n) of one and the next. */
-INLINE void pairs_across(const float *const *at, int64_t c, int n, float *to, float *low)
+INLINE void pairs_across(const float *const *at, int64_t c, int n, float *to, int64_t on, const int parts)
 {
-    for (int q = 0; q < PAIRS; q++) {
-        vf x = vload_n(at[2 * q] + c, n), y = vload_n(at[2 * q + 1] + c, n);
-        vstore(to + q * VW, (vf)pair(x, y));
-        if (low)
-            vstore(low + q * VW, (vf)pair(rest(x), rest(y)));
-    }
+    for (int q = 0; q < PAIRS; q++)
+        pairs_of_parts(vload_n(at[2 * q] + c, n), vload_n(at[2 * q + 1] + c, n), to + q * VW, on, parts);
 }
 
 INLINE void turn_any(const float *const *at, int64_t c, int n, char *slab, int64_t low, const int parts)
 {
     for (int first = 0; first < n; first += VW) {
-        float block[2][PAIRS * VW];
-        pairs_across(at, c + first, n - first < VW ? n - first : VW, block[0], parts > 1 ? block[1] : NULL);
+        float block[PARTS][PAIRS * VW];
+        pairs_across(at, c + first, n - first < VW ? n - first : VW, block[0], PAIRS * VW, parts);
         for (int part = 0; part < parts; part++)
             for (int i = 0; i < VW; i += BLOCK)
                 for (int q = 0; q < PAIRS; q += BLOCK)
@@ -210,7 +214,7 @@ INLINE void pairs_any(const float *const *at, int64_t c, int n, char *slab, int6
     for (int j = 0; j < 2; j++) {
         float *to = (float *)(void *)slab + j * RIGHT / 2;
         const int here = n - j * VW < VW ? n - j * VW : VW;
-        pairs_across(at, c + j * VW, here > 0 ? here : 0, to, parts > 1 ? (float *)(void *)((char *)to + low) : NULL);
+        pairs_across(at, c + j * VW, here > 0 ? here : 0, to, low / (int64_t)sizeof *to, parts);
     }
 }
 
@@ -379,7 +383,7 @@ typedef struct operand {
 static void configure(void)
 {
     static const struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {
-        .palette = 1, .bytes = { 64, 64, 64, 64, 64, 64 }, .rows = { 16, 16, 16, 16, 16, 16 },
+        .palette = 1, .bytes = { 64, 64, 64, 64, 64, 64, 64 }, .rows = { 16, 16, 16, 16, 16, 16, 16 },
     };
     _tile_loadconfig(&shape);
 }
@@ -420,6 +424,30 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
         _tile_dpbf16ps(2, 4, 5);
 }
 
+/* The same of numbers in parts: products of parts i and j for i + j < parts, the others are as small as what the parts leave.  Seven tiles, so
+ * that a left part is read once: of parts that is worth more than a tile. */
+INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const uint16_t *b, int64_t b_rest, const bool low, const bool right, const int parts)
+{
+    stay_awake();
+    UNROLL for (int i = parts - 1; i >= 0; i--) {
+        _tile_loadd(4, a + i * a_rest, pitch);
+        if (low)
+            _tile_loadd(6, a + i * a_rest + ROWS / 2 * pitch, pitch);
+        UNROLL for (int j = parts - 1 - i; j >= 0; j--) {
+            _tile_loadd(5, b + j * b_rest, 64);
+            _tile_dpbf16ps(0, 4, 5);
+            if (low)
+                _tile_dpbf16ps(2, 6, 5);
+            if (right) {
+                _tile_loadd(5, b + j * b_rest + RIGHT, 64);
+                _tile_dpbf16ps(1, 4, 5);
+                if (low)
+                    _tile_dpbf16ps(3, 6, 5);
+            }
+        }
+    }
+}
+
 /* The products of a tile, to rows `step` bytes apart; between them rows of the one before, p's, are left, as `how` says. */
 INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, const late *p,
                  float *to, int64_t step)
@@ -451,11 +479,10 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
         for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * (1 + right), ahead += l->ahead_step) {
             for (int64_t i = 0; i < l->ahead_step; i += 64)
                 __builtin_prefetch(ahead + i, 0, 2);
-            slab(a, l->pitch, b, low, right);
-            if (parts > 1) {
-                slab(a, l->pitch, b + l->b_rest, low, right);
-                slab(a + l->rest, l->pitch, b, low, right);
-            }
+            if (parts > 1)
+                slab_of_parts(a, l->pitch, l->rest, b, l->b_rest, low, right, parts);
+            else
+                slab(a, l->pitch, b, low, right);
             if (how != NOTHING) {
                 const int end = row + per < all ? row + per : all;
                 for (; row < end; row++)
@@ -589,127 +616,6 @@ INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, co
 
 #endif
 
-INLINE void settle_as(const form how, const curve *of, const float *x, uint16_t *y, int64_t n)
-{
-    const bend q = bend_of(of);
-    for (int64_t i = 0; i < n; i += DEEP) {
-        const int here = n - i < DEEP ? (int)(n - i) : DEEP, second = here > VW ? here - VW : 0;
-        vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = second == VW ? vload(x + i + VW) : second ? vload_n(x + i + VW, second) : vset(0.f);
-        put(y + i, halves(follow(how, &q, a), follow(how, &q, b)), here);
-    }
-}
-
-static void settle(act f, const float *x, uint16_t *y, int64_t n)
-{
-    enum { PIECE = 512 };
-    const curve q = curve_of(f), plain = curve_of((act){ 0 });
-    float piece[PIECE];
-    switch (q.form) {
-    case PLAIN:    settle_as(PLAIN, &q, x, y, n); break;
-    case ABOVE:    settle_as(ABOVE, &q, x, y, n); break;
-    case STRAIGHT: settle_as(STRAIGHT, &q, x, y, n); break;
-    case CURVED:   settle_as(CURVED, &q, x, y, n); break;
-    case FITTED:   settle_as(FITTED, &q, x, y, n); break;
-    case HARD:     settle_as(HARD, &q, x, y, n); break;
-    default:
-        for (int64_t i = 0; i < n; i += PIECE) {
-            const int64_t here = n - i < PIECE ? n - i : PIECE;
-            VEC_PICK(elementwise_vec)->unary(f, x + i, piece, here);
-            settle_as(PLAIN, &plain, piece, y + i, here);
-        }
-    }
-}
-
-/* scale x + bias for powers of two, -infinity from n on. */
-INLINE vf score(const float *x, const vf scale, const float *bias, const vf unit, int64_t i, int64_t n)
-{
-    if (n - i >= VW)
-        return bias ? vload(x + i) * scale + vload(bias + i) * unit : vload(x + i) * scale;
-    const int left = n > i ? (int)(n - i) : 0;
-    vf v = vload_n(x + i, left) * scale;
-    vi lane = { 0 };
-    for (int k = 0; k < VW; k++)
-        lane[k] = k;
-    if (bias)
-        v += vload_n(bias + i, left) * unit;
-    return vpick(lane < vseti(left), v, vset(-INFINITY));
-}
-
-INLINE vf highest(const float *x, const vf scale, const float *bias, const vf unit, int64_t n)
-{
-    vf most[2] = { vset(-INFINITY), vset(-INFINITY) };
-    int64_t i = 0;
-    for (; i + DEEP <= n; i += DEEP)
-        UNROLL for (int j = 0; j < 2; j++)
-            most[j] = vmax(most[j], score(x, scale, bias, unit, i + j * VW, INT64_MAX));
-    for (; i < n; i += VW)
-        most[0] = vmax(most[0], score(x, scale, bias, unit, i, n));
-    return vset(vmaximum(vmax(most[0], most[1])));
-}
-
-INLINE float weigh_by(const float *x, float by, const float *bias, int64_t n, uint16_t *y)
-{
-    const vf unit = vset(1.44269504f), scale = vset(by) * unit, top = highest(x, scale, bias, unit, n);
-    vf sum = vset(0.f);
-    for (int64_t i = 0; i < n; i += DEEP, y += LEFT) {
-        const int64_t end = i + DEEP <= n ? INT64_MAX : n;
-        vf part[2];
-        UNROLL for (int j = 0; j < 2; j++)
-            part[j] = i + j * VW < end ? power(score(x, scale, bias, unit, i + j * VW, end) - top) : vset(0.f);
-        sum += part[0] + part[1];
-        put(y, halves(part[0], part[1]), DEEP);
-    }
-    return vsum(sum);
-}
-
-INLINE void weigh_back_by(float *x, float by, const float *bias, float *dx, float *dbias, bool add, int64_t n)
-{
-    const vf unit = vset(1.44269504f), scale = vset(by) * unit, top = highest(x, scale, bias, unit, n);
-    vf sum = vset(0.f), dot = vset(0.f);
-    for (int64_t i = 0; i < n; i += VW) {
-        const vf e = power(score(x, scale, bias, unit, i, n) - top);
-        vstore(x + i, e);
-        sum += e;
-        dot += e * vload(dx + i);
-    }
-    const float part = 1 / vsum(sum);
-    const vf mean = vset(vsum(dot) * part);
-    for (int64_t i = 0; i < n; i += VW) {
-        const int here = n - i < VW ? (int)(n - i) : VW;
-        const vf p = vload(x + i) * vset(part), d = p * (vload(dx + i) - mean);
-        if (dbias)
-            vstore_n(dbias + i, add ? vload_n(dbias + i, here) + d : d, here);
-        vstore(x + i, p);
-        vstore(dx + i, d * vset(by));
-    }
-}
-
-/* x = softmax(scale x + bias); dx, in place, the gradient of x from that of the result; dbias = that before it is scaled, or += it, NULL:
- * nowhere.  Whole vectors of x and dx are there, and written. */
-static void weigh_back(float *x, float scale, const float *bias, float *dx, float *dbias, bool add, int64_t n)
-{
-    if (bias)
-        weigh_back_by(x, scale, bias, dx, dbias, add, n);
-    else
-        weigh_back_by(x, scale, NULL, dx, dbias, add, n);
-}
-
-/* y = e^(scale x + bias - the largest), a row of slabs, zeros from n on; bias may be NULL.  The sum of y before it is rounded. */
-static float weigh(const float *x, float scale, const float *bias, int64_t n, uint16_t *y)
-{
-    return bias ? weigh_by(x, scale, bias, n, y) : weigh_by(x, scale, NULL, n, y);
-}
-
-/* y = x, times a number. */
-static void round_scaled(const float *x, float by, uint16_t *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i += DEEP) {
-        const int here = n - i < DEEP ? (int)(n - i) : DEEP;
-        vf a = here >= VW ? vload(x + i) : vload_n(x + i, here), b = here == DEEP ? vload(x + i + VW) : here > VW ? vload_n(x + i + VW, here - VW) : vset(0.f);
-        put(y + i, halves(a * vset(by), b * vset(by)), here);
-    }
-}
-
 static void begin(const gemm_tile *t, void *room)
 {
     late *l = room;
@@ -758,10 +664,10 @@ INLINE void bare_any(const gemm_bare *t, const int parts)
 #define DEPTHWISE depthwise_bf16_dot
 #endif
 extern const depthwise_vec DEPTHWISE;
-INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, const int parts)
+INLINE void split_any(const float *x, int64_t n, uint16_t *y, int64_t on, const int parts)
 {
     for (int64_t i = 0; i < n; i += DEEP)
-        narrow(x + i, n - i < DEEP ? (int)(n - i) : DEEP, y + i, parts > 1 ? low + i : NULL);
+        narrow(x + i, n - i < DEEP ? (int)(n - i) : DEEP, y + i, on, parts);
 }
 
 #define TABLE(name, parts) \
@@ -776,12 +682,12 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, con
     { \
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
-    static void split_##parts(const float *x, int64_t n, uint16_t *y, void *low) { split_any(x, n, y, low, parts); } \
+    static void split_##parts(const float *x, int64_t n, uint16_t *y, int64_t low) { split_any(x, n, y, low / 2, parts); } \
     static void turn_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { turn_any(at, c, n, slab, low, parts); } \
     static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
     static void bare_##parts(const gemm_bare *t) { bare_any(t, parts); } \
-    static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts > 1 ? 3 : 1); } \
+    static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts * (parts + 1) / 2); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
                                  .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
                                  .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, \
@@ -791,4 +697,5 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, uint16_t *low, con
 TABLE(gemm_bf16, 1)
 #if BF16_TILES
 TABLE(gemm_bf16x3, 2)
+TABLE(gemm_bf16x6, 3)
 #endif

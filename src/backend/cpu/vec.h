@@ -64,7 +64,7 @@ typedef struct gemm_vec {
      * as two vectors of columns of the right one, zeros after n.  What rounding leaves, if it is used, goes `rest` bytes on.  Likewise. */
     void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
-    void (*split)(const float *x, int64_t n, uint16_t *y, void *rest);      /* rounded, and what that leaves, where it is used.  Likewise */
+    void (*split)(const float *x, int64_t n, uint16_t *y, int64_t rest);      /* rounded, and what that leaves, where it is used.  Likewise */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
     void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
     /* Of a row of attention: y = e^(scale x + bias - the largest), a row of slabs filled up with zeros, and its sum.  Likewise. */
@@ -85,7 +85,7 @@ typedef struct gemm_vec {
     float (*peak)(int64_t rounds);          /* as many products as the processor can start; their multiply-adds.  NULL: see peak_vec */
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
-extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16_dot;       /* gemm_bf16.c */
+extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16x6_amx, gemm_bf16_dot;       /* gemm_bf16.c */
 
 /* -- what is possible at most: peak_vec.c ---------------------------------------------------------------------------- */
 

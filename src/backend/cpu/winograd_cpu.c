@@ -18,7 +18,7 @@ typedef struct state {
     int64_t in, out;                        /* channels */
     int vecs;
     act f;
-    size_t inputs, products, place, packed; /* bytes of scratch, in this order */
+    size_t inputs, products, place, packed, bench;  /* bytes of scratch, in this order; bench: a thread's, where a panel waits to be packed */
 } state;
 
 enum { FEW_CHANNELS = 32, APART = 16, DEPTH = 32 };     /* APART: keeps the 36 from falling into one set of a cache */
@@ -73,9 +73,12 @@ static const char *declines(const tg_call *c)
     return epilogue_declines(c, view_of(c).e, 1);
 }
 
+/* By the instructions of bf16x6 too; with fewer parts transforms would show what rounding left. */
+static bool by_parts(tg_precision p) { return p == TG_BF16X6 && gemm_packs(p); }
+
 static const char *doubts(const tg_call *c)
 {
-    if (gemm_packs(c->precision))
+    if (gemm_packs(c->precision) && !by_parts(c->precision))
         return "slower than the processor's own products";
     return pays(c) ? NULL : "too small to pay";
 }
@@ -90,34 +93,60 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-struct packing { const state *s; view v; float *to; int64_t parts; };
+struct packing { const state *s; view v; float *to; int64_t parts; char *benches; };
 
-/* U = G g G' of every pair of channels: 36 matrices, packed like any right operand; a panel's parts of DEPTH rows. */
+/* U = G g G' of pairs of channels, those of rows [k, end) and of `columns` from the `first`: a point's are `width` to a row, and the points
+ * `apart`. */
+static void transform_weights(const struct packing *p, int64_t k, int64_t end, int64_t first, int columns, float *to, int64_t width, int64_t apart)
+{
+    const int64_t *stride = p->v.w->stride;
+    const int64_t down = p->v.turned ? -stride[2] : stride[2], right = p->v.turned ? -stride[3] : stride[3];
+    const int64_t row = stride[!p->v.turned], lane = stride[p->v.turned];
+    const float *w = (const float *)p->v.w->data + (p->v.turned ? 2 * (stride[2] + stride[3]) : 0);
+    for (; k < end; k++)
+        p->s->v->weights(w + k * row + first * lane, lane, down, right, columns, to + k * width, apart);
+}
+
+/* 36 matrices, packed like any right operand; a panel's parts of DEPTH rows. */
 static void pack_part(void *arg, int64_t from, int64_t to)
 {
     const struct packing *p = arg;
     const state *s = p->s;
-    const int64_t *stride = p->v.w->stride, panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out);
-    const int64_t down = p->v.turned ? -stride[2] : stride[2], right = p->v.turned ? -stride[3] : stride[3];
-    const int64_t row = stride[!p->v.turned], lane = stride[p->v.turned];
-    const float *w = (const float *)p->v.w->data + (p->v.turned ? 2 * (stride[2] + stride[3]) : 0);
+    const int64_t panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out);
     for (int64_t i = from; i < to; i++) {
         int64_t first = i / p->parts * panel, k = i % p->parts * DEPTH, end = k + DEPTH < s->in ? k + DEPTH : s->in;
         int64_t width = padded - first < panel ? padded - first : panel;
         int columns = (int)(s->out - first < width ? s->out - first : width);
-        for (; k < end; k++)
-            s->v->weights(w + k * row + first * lane, lane, down, right, columns, p->to + first * s->in + k * width,
-                             s->matrix);
+        transform_weights(p, k, end, first, columns, p->to + first * s->in, width, s->matrix);
     }
 }
 
-static void pack_weights(const tg_call *c, const state *s, float *to)
+/* A panel, for instructions that want parts of numbers: transformed, then packed. */
+static void pack_panel(void *arg, int64_t from, int64_t to)
+{
+    const struct packing *p = arg;
+    const state *s = p->s;
+    const int64_t panel = s->vecs * s->g->width;
+    float *bench = (float *)(void *)(p->benches + (size_t)pool_worker() * s->bench);
+    for (int64_t i = from; i < to; i++) {
+        const int64_t first = i * panel, columns = s->out - first < panel ? s->out - first : panel;
+        transform_weights(p, 0, s->in, first, (int)columns, bench, panel, s->in * panel);
+        for (int64_t point = 0; point < WINO_SIZE; point++)
+            s->g->pack(bench + point * s->in * panel, s->in, columns, panel, 1, (int)panel,
+                       p->to + point * s->matrix + gemm_packed(s->g, s->in, first));
+    }
+}
+
+static void pack_weights(const tg_call *c, const state *s, float *to, char *benches)
 {
     const view v = view_of(c);
     const tg_tensor *bias = epilogue_bias(c, v.e);
-    const int64_t panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out);
-    struct packing p = { s, v, to, (s->in + DEPTH - 1) / DEPTH };
-    pool_run(c->pool, p.parts * ((s->out + panel - 1) / panel), 1, pack_part, &p);
+    const int64_t panel = s->vecs * s->g->width, padded = gemm_filled(s->g, s->out), panels = (s->out + panel - 1) / panel;
+    struct packing p = { s, v, to, (s->in + DEPTH - 1) / DEPTH, benches };
+    if (s->bench)
+        pool_run(c->pool, panels, 1, pack_panel, &p);
+    else
+        pool_run(c->pool, p.parts * panels, 1, pack_part, &p);
     to += WINO_SIZE * s->matrix;
     for (int64_t i = 0; bias && i < padded; i++)
         to[i] = i < s->out ? ((const float *)bias->data)[i * bias->stride[0]] : 0;
@@ -138,7 +167,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    s->g = VEC_PICK(gemm_vec);
+    s->g = gemm_for(by_parts(c->precision) ? c->precision : TG_FP32);
     s->v = VEC_PICK(winograd_vec);
     s->in = in;
     s->out = out;
@@ -154,19 +183,23 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->inputs = ((size_t)(WINO_SIZE * (s->lot * in + APART)) * sizeof(float) + 63) / 64 * 64;
     s->products = ((size_t)(WINO_SIZE * (s->lot * out + APART)) * sizeof(float) + 63) / 64 * 64;
     s->place = gemm_scratch(s->g, s->vecs, 1, in, pool_threads(c->pool));
-    s->packed = (size_t)(WINO_SIZE * s->matrix + gemm_filled(s->g, out)) * sizeof(float);
+    s->packed = lines(WINO_SIZE * s->matrix + gemm_filled(s->g, out));
+    s->bench = s->g->left ? lines(WINO_SIZE * in * s->vecs * s->g->width) : 0;
+    const size_t benches = s->bench * (size_t)pool_threads(c->pool);
     prep->scratch = s->inputs + s->products + s->place;
     prep->state = s;
     if (!v.w->constant) {
-        prep->scratch += s->packed;
+        prep->scratch += s->packed + benches;
         return true;
     }
     if (prep->sketch)
         return true;
     s->weights = aligned_bytes(s->packed);
-    if (!s->weights)
+    char *made = s->weights && benches ? aligned_bytes(benches) : NULL;
+    if (!s->weights || (benches && !made))
         return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    pack_weights(c, s, s->weights);
+    pack_weights(c, s, s->weights, made);
+    free(made);
     prep->consumed = v.e->bias ? 6 : 2;
     prep->state_bytes = s->packed;
     return true;
@@ -256,7 +289,7 @@ static void run(const tg_call *c)
     int64_t tiles = tiles_of(c);
     if (!s->weights) {
         float *weights = (float *)(void *)(scratch + s->inputs + s->products + s->place);
-        pack_weights(c, s, weights);
+        pack_weights(c, s, weights, scratch + s->inputs + s->products + s->place + s->packed);
         l.weights = weights;
     }
     for (l.first = 0; l.first < tiles; l.first += s->lot) {
@@ -269,10 +302,10 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_winograd = {
     .op = "conv2d", .name = "cpu.winograd", .declines = declines, .doubts = doubts, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release, .repack = true
+    .apart = by_parts, .release = release, .repack = true
 };
 
 const tg_kernel kernel_winograd_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.winograd_grad_input", .declines = declines, .doubts = doubts, .prefers = prefers,
-    .prepare = prepare, .run = run, .release = release, .repack = true
+    .prepare = prepare, .run = run, .apart = by_parts, .release = release, .repack = true
 };

@@ -2,24 +2,29 @@
  *
  * y = A' ((G g G') . (B' x B)) A of a tile, so dg = G' (sum over tiles of (A dy A') . (B' x B)) G: 36 sums of outer products over
  * tiles instead of 9 over pixels, a quarter of the multiplications.  Tiles are taken in lots whose size depends on the shapes
- * alone; of a lot both sides are transformed, then each point's sum grows by it.
+ * alone; of a lot both sides are transformed, then each point's sum grows by it.  In bf16x6 by its instructions.
  */
 #include <stdlib.h>
+#include <string.h>
 #include "kernels.h"
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
+#include "slabs.h"
 
-enum { FEW_CHANNELS = 32, APART = 16, LOT_NUMBERS = 400000, LEAST = 32, READ = 40 };
+enum { FEW_CHANNELS = 32, APART = 16, LOT_NUMBERS = 400000, MANY_NUMBERS = 8 * LOT_NUMBERS, LEAST = 32, READ = 40 };
 
 typedef struct state {
+    const gemm_vec *g;                      /* of bf16x6, or NULL: sums are o's */
     const outer_vec *o;
     const winograd_vec *v;
-    int64_t in, out, padded, tiles, down, across, lot, pad[2];
+    int64_t in, out, padded, rows, tiles, down, across, lot, pad[2];      /* padded, rows: of a point's sums, in and out filled up */
     int vecs;
     size_t left, right, sums, pack;         /* bytes of scratch, in this order; pack: of each thread */
 } state;
 
 static int64_t tiles_along(int64_t pixels) { return (pixels + WINO_OUT - 1) / WINO_OUT; }
+
+static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* As for the convolution itself: sums of 36 are written and read where those of 9 were. */
 static bool pays(const tg_call *c)
@@ -30,12 +35,16 @@ static bool pays(const tg_call *c)
     return 9 * pixels > 36 * tiles * 1.2 + 27 * READ + 36 * tiles * 8 * channels;
 }
 
+static bool by_parts(tg_precision p) { return p == TG_BF16X6 && gemm_packs(p); }
+
 static const char *declines(const tg_call *c)
 {
     const conv2d_attr *a = &((const conv2d_grad_attr *)c->attr)->conv;
     const tg_shape w = c->out.shape;
     if (!all_f32(c))
         return "not float";
+    if (gemm_packs(c->precision) && !by_parts(c->precision))
+        return "slower than the processor's own products";
     if (w.dim[2] != 3 || w.dim[3] != 3 || a->stride[0] != 1 || a->stride[1] != 1 || a->dilation[0] != 1 || a->dilation[1] != 1 || a->groups != 1)
         return "not 3x3 of stride 1";
     if (w.dim[0] < FEW_CHANNELS || w.dim[1] < FEW_CHANNELS || !pays(c))
@@ -62,21 +71,24 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->v = VEC_PICK(winograd_vec);
     s->out = dy.dim[1];
     s->in = c->in[1].shape.dim[1];
-    s->padded = (s->in + s->o->width - 1) / s->o->width * s->o->width;
+    s->g = by_parts(c->precision) ? gemm_for(c->precision) : NULL;
+    s->padded = up(s->in, s->g ? SLAB : s->o->width);
+    s->rows = s->g ? up(s->out, SLAB / 2) : s->out;
     s->down = tiles_along(dy.dim[2]);
     s->across = tiles_along(dy.dim[3]);
     s->tiles = dy.dim[0] * s->down * s->across;
     s->pad[0] = a->pad[0];
     s->pad[1] = a->pad[1];
-    s->lot = LOT_NUMBERS / (WINO_SIZE * (s->in + s->out));
+    s->lot = (s->g ? MANY_NUMBERS : LOT_NUMBERS) / (WINO_SIZE * (s->in + s->out));
     s->lot = s->lot < LEAST ? LEAST : s->lot;
     int64_t lots = (s->tiles + s->lot - 1) / s->lot;
     s->lot = (s->tiles + lots - 1) / lots;
     s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out, s->in);
     s->left = lines(WINO_SIZE * (s->lot * s->out + APART));
     s->right = lines(WINO_SIZE * (s->lot * s->in + APART));
-    s->sums = lines(WINO_SIZE * (s->out * s->padded + APART));
-    s->pack = lines(s->lot * s->padded) + lines(s->lot * TILE_ROWS);
+    s->sums = lines(WINO_SIZE * (s->rows * s->padded + APART));
+    s->pack = s->g ? slabs_left(s->g, s->lot) * (size_t)((s->out + SLAB - 1) / SLAB) + slabs_right(s->g, s->lot, s->padded) + lines(s->in + s->out)
+                   : lines(s->lot * s->padded) + lines(s->lot * TILE_ROWS);
     prep->scratch = s->left + s->right + s->sums + s->pack * (size_t)pool_threads(c->pool);
     prep->state = s;
     return true;
@@ -101,7 +113,39 @@ static void transform(void *arg, int64_t from, int64_t to)
     }
 }
 
-/* Points [from, to): sums (out x in) of each. */
+/* Points [from, to): sums (out x in) of each, by slabs of 32 tiles. */
+static void multiply_slabs(void *arg, int64_t from, int64_t to)
+{
+    const lot *l = arg;
+    const state *s = l->s;
+    const int64_t slabs = slabs_of(l->tiles), size = SLAB * SLAB * (int64_t)sizeof(uint16_t), block = slabs * SLAB * SLAB * s->g->bytes;
+    char *left = l->pack + (size_t)pool_worker() * s->pack, *right = left + up(s->out, SLAB) / SLAB * block;
+    float *zeros = (float *)(void *)(right + s->padded / SLAB * block);
+    memset(zeros, 0, (size_t)(s->in + s->out) * sizeof *zeros);
+    for (int64_t p = from; p < to; p++) {
+        const float *dy = l->left + p * (l->tiles * s->out + APART), *x = l->right + p * (l->tiles * s->in + APART);
+        float *sums = l->sums + p * (s->rows * s->padded + APART);
+        for (int64_t t = 0; t < slabs; t++) {
+            const float *of_dy[SLAB], *of_x[SLAB];
+            for (int64_t i = 0; i < SLAB; i++) {
+                const bool there = t * SLAB + i < l->tiles;
+                of_dy[i] = there ? dy + (t * SLAB + i) * s->out : zeros;
+                of_x[i] = there ? x + (t * SLAB + i) * s->in : zeros;
+            }
+            for (int64_t j = 0; j < s->out; j += SLAB)
+                s->g->turn(of_dy, j, (int)(s->out - j < SLAB ? s->out - j : SLAB), left + j / SLAB * block + t * size, slabs * size);
+            for (int64_t j = 0; j < s->in; j += SLAB)
+                s->g->pairs(of_x, j, (int)(s->in - j < SLAB ? s->in - j : SLAB), right + j / SLAB * block + t * size, slabs * size);
+        }
+        s->g->enter();
+        for (int64_t j = 0; j < s->out; j += SLAB)
+            slabs_multiply(s->g, left + j / SLAB * block, slabs, (int)(s->out - j < SLAB ? s->out - j : SLAB), right, slabs, 0, s->padded, l->first > 0,
+                           sums + j * s->padded, s->padded);
+        s->g->leave();
+    }
+}
+
+/* Likewise, in single precision. */
 static void multiply(void *arg, int64_t from, int64_t to)
 {
     static const int64_t start = 0;
@@ -111,7 +155,7 @@ static void multiply(void *arg, int64_t from, int64_t to)
     float *right = (float *)(void *)(l->pack + (size_t)pool_worker() * s->pack), *left = right + lines(s->lot * s->padded) / sizeof(float);
     for (int64_t p = from; p < to; p++) {
         const float *dy = l->left + p * (l->tiles * s->out + APART), *x = l->right + p * (l->tiles * s->in + APART);
-        float *sums = l->sums + p * (s->out * s->padded + APART);
+        float *sums = l->sums + p * (s->rows * s->padded + APART);
         for (int64_t j = 0; j < s->padded; j += panel) {
             int64_t width = s->padded - j < panel ? s->padded - j : panel, columns = s->in - j < width ? s->in - j : width;
             s->o->right(x + j, s->in, l->tiles, (int)columns, (int)width, right + j * l->tiles);
@@ -135,7 +179,7 @@ static void finish(void *arg, int64_t from, int64_t to)
     const state *s = l->s;
     const int64_t *step = l->c->out.stride;
     for (int64_t o = from; o < to; o++)
-        s->v->weights_back(l->sums + o * s->padded, s->out * s->padded + APART, s->in, (float *)l->c->out.data + o * step[0], step[1],
+        s->v->weights_back(l->sums + o * s->padded, s->rows * s->padded + APART, s->in, (float *)l->c->out.data + o * step[0], step[1],
                            step[2], step[3]);
 }
 
@@ -148,7 +192,7 @@ static void run(const tg_call *c)
     for (l.first = 0; l.first < s->tiles; l.first += s->lot) {
         l.tiles = s->tiles - l.first < s->lot ? s->tiles - l.first : s->lot;
         pool_run(c->pool, l.tiles, 1, transform, &l);
-        pool_run(c->pool, WINO_SIZE, 1, multiply, &l);
+        pool_run(c->pool, WINO_SIZE, 1, s->g ? multiply_slabs : multiply, &l);
     }
     pool_run(c->pool, s->out, 1, finish, &l);
 }
