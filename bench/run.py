@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """This program, ONNX Runtime, OpenVINO and PyTorch on the same models in one interleaved run.
 
-    run.py TIMM OUT.md [--threads 2] [--rounds 6] [--runs 5] [--batch 1,16] [--precision fp32,bf16x3,bf16] [--cache FOLDER] [MODEL...]
+    run.py TIMM OUT.md [--threads 2] [--rounds 6] [--runs 5] [--batch 1,16] [--precision fp32,bf16x6,bf16x3,bf16] [--cache FOLDER] [MODEL...]
 
 Needs a Python with: torch timm onnx onnxruntime openvino.  In every round each engine in turn does two runs to warm up and some
 counted ones, so that whatever else the machine does meets all alike; what is compared is the least and the median over all rounds.
-bf16x3 stands beside the others' fp32, bf16 beside their bf16; both are left out where the processor has no instructions for them.
+bf16x6 and bf16x3 stand beside the others' fp32, bf16 beside their bf16; all are left out where the processor has no instructions for them.
 The tables, one a batch size and precision of the others, replace what stands between the two marks in OUT.md.
 """
 import argparse, json, os, statistics, subprocess, sys, time, warnings
@@ -65,7 +65,7 @@ def engines(name, batch, args):
             return model(image)
 
     e = {"timm " + p: lambda p=p: ours(p) for p in args.precision}
-    if "fp32" in args.precision or "bf16x3" in args.precision:
+    if set(args.precision) - {"bf16"}:
         options = ort.SessionOptions()
         options.intra_op_num_threads = args.threads
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -100,7 +100,7 @@ def geometric_mean(ratios):
 
 
 def table(batch, precision, results, args):
-    """Ours of that precision (bf16x3 is among fp32's) and the peers', then each of ours over the best of the peers."""
+    """Ours of that precision (bf16x6 and bf16x3 are among fp32's) and the peers', then each of ours over the best of the peers."""
     ours = ["timm " + p for p in args.precision if (p == "bf16") == (precision == "bf16")]
     if not ours:
         return ""
@@ -139,7 +139,7 @@ def main():
     p.add_argument("--rounds", type=int, default=6)
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--batch", type=lambda text: [int(n) for n in text.split(",")], default=[1, 16])
-    p.add_argument("--precision", type=lambda text: text.split(","), default=["fp32", "bf16x3", "bf16"])
+    p.add_argument("--precision", type=lambda text: text.split(","), default=["fp32", "bf16x6", "bf16x3", "bf16"])
     p.add_argument("--cache", default="build/bench")
     args = p.parse_intermixed_args()
     os.makedirs(args.cache, exist_ok=True)

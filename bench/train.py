@@ -12,7 +12,7 @@ import argparse, json, statistics, subprocess, sys, time
 
 MODELS = ["resnet18:32", "resnet50:16", "mobilenetv3_large_100:32", "efficientnet_b0:16", "vit_tiny_patch16_224:32",
           "vit_small_patch16_224:16", "convnext_tiny:8", "swin_tiny_patch4_window7_224:8"]
-AGAINST = {"fp32": "fp32", "bf16x3": "fp32", "bf16": "bf16"}   # a precision of ours, and that of PyTorch it is held against
+AGAINST = {"fp32": "fp32", "bf16x6": "fp32", "bf16x3": "fp32", "bf16": "bf16"}   # a precision of ours, and that of PyTorch it is held against
 LAYOUTS = ["plain", "channels-last"]
 
 
@@ -124,20 +124,21 @@ def means(ratios):
     for ours, r in ratios.items():
         cells += [""] * (2 if ours == AGAINST[ours] else 1)
         cells.append("%.2f / %.2f" % tuple(map(statistics.geometric_mean, zip(*r))) if r else "-")
-    return "| " + " | ".join(cells + [""] * 6) + " |"
+    return "| " + " | ".join(cells + [""] * 2 * len(AGAINST)) + " |"
 
 
 def table(lines, args):
     import torch
     from report import load, where
+    head = [f"timm {p} | PyTorch {p} | ratio" if p == AGAINST[p] else f"timm {p} | ratio to {AGAINST[p]}" for p in AGAINST]
     return "\n".join([
         f"Steps of training, SGD with Nesterov momentum, {where(args.threads)}; PyTorch {torch.__version__}, eager, the better of "
         f"channels-last and not. Images a second: of the least / of the median time of {args.rounds} x {args.runs} interleaved steps "
         f"({load()}); ratio: this program's over PyTorch's, above 1 it is faster. Peak: of a process of its own that does nothing else "
         "(VmHWM, interpreter and libraries included), timm / PyTorch in MB, and their ratio, below 1 it is less. bf16 of PyTorch: "
         "autocast.", "",
-        "| model | batch | timm fp32 | PyTorch fp32 | ratio | timm bf16x3 | ratio to fp32 | timm bf16 | PyTorch bf16 | ratio | peak fp32 | ratio | "
-        "peak bf16x3 | ratio | peak bf16 | ratio |", "|---|" + "---|" * 15, *lines])
+        "| model | batch | " + " | ".join(head + [f"peak {p} | ratio" for p in AGAINST]) + " |",
+        "|---|---|" + "---|" * (len(" | ".join(head).split("|")) + 2 * len(AGAINST)), *lines])
 
 
 def main():
