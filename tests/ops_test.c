@@ -140,7 +140,7 @@ static void note_claim(const tg_kernel *k)
 /* Kernels that round their operands where the plan allows it and there are instructions for it; the others stay exact. */
 static bool rounds(const tg_kernel *k, tg_precision p)
 {
-    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
+    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_turned", "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
                                          "cpu.attention_bf16", "cpu.attention_grad_bf16" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))

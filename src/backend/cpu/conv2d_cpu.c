@@ -92,10 +92,28 @@ static void order_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
+/* The same of weights whose o are closer together than their c, as in gradients: c by c. */
+static void order_columns(void *arg, int64_t begin, int64_t end)
+{
+    const ordering *d = arg;
+    const tg_tensor *w = &d->c->in[1];
+    const int64_t ci = group_in(d->c), kw = w->shape.dim[3], taps = w->shape.dim[2] * kw, fill = d->s->direct ? d->s->run - kw * ci : 0;
+    for (int64_t o = begin; o < end && fill; o++)
+        memset(d->to + o * d->s->p.k, 0, (size_t)d->s->p.k * sizeof *d->to);
+    for (int64_t i = 0; i < ci; i++)
+        for (int64_t o = begin; o < end; o++) {
+            const float *from = (const float *)w->data + o * w->stride[0] + i * w->stride[1];
+            float *to = d->to + o * d->s->p.k + i;
+            for (int64_t t = 0; t < taps; t++)
+                to[t * ci + t / kw * fill] = from[t / kw * w->stride[2] + t % kw * w->stride[3]];
+        }
+}
+
 static void order_weights(const conv_state *s, const tg_call *c, int first, float *to)
 {
+    const tg_tensor *w = &c->in[1];
     ordering d = { s, c, first, to };
-    pool_run(c->pool, s->p.n, 8, order_rows, &d);
+    pool_run(c->pool, s->p.n, 8, s->joined == 1 && s->blocks == 1 && w->stride[0] < w->stride[1] ? order_columns : order_rows, &d);
 }
 
 static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
@@ -168,7 +186,7 @@ static int most(int a, int b) { return a > b ? a : b; }
 
 /* Of stride 1 the border after a line is that before the next, and so of images: what is computed in vain is a row a line and a line an
  * image, and nothing else. */
-static bool may_share(const tg_call *c)
+bool conv2d_shares(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *w = &c->in[1];
@@ -194,7 +212,7 @@ static void plan_runs(conv_state *s, const tg_call *c)
     rowmap pixels = rowmap_nhw(x);
     s->pointwise = !s->padded && kh == 1 && kw == 1 && a->stride[0] == 1 && a->stride[1] == 1 && pixels.rank <= 1
                    && !a->pad[0] && !a->pad[1] && !a->pad[2] && !a->pad[3];
-    s->shared = may_share(c);
+    s->shared = conv2d_shares(c);
     s->direct = s->shared || worth_direct(c, gemm_for(c->precision));
     if (s->shared) {
         s->copy_h = x->shape.dim[2] + most(a->pad[0], a->pad[2]);
