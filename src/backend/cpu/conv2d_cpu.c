@@ -92,28 +92,38 @@ static void order_rows(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* The same of weights whose o are closer together than their c, as in gradients: c by c. */
+/* Weights whose o lie closer together than their c, as those of gradients do, become (kh, kw, c, o) instead. */
+static bool by_k(const conv_state *s, const tg_call *c)
+{
+    const tg_tensor *w = &c->in[1];
+    return s->blocks == 1 && w->stride[0] < w->stride[1] && s->p.k == w->shape.dim[1] * w->shape.dim[2] * w->shape.dim[3];
+}
+
 static void order_columns(void *arg, int64_t begin, int64_t end)
 {
     const ordering *d = arg;
     const tg_tensor *w = &d->c->in[1];
-    const int64_t ci = group_in(d->c), kw = w->shape.dim[3], taps = w->shape.dim[2] * kw, fill = d->s->direct ? d->s->run - kw * ci : 0;
-    for (int64_t o = begin; o < end && fill; o++)
-        memset(d->to + o * d->s->p.k, 0, (size_t)d->s->p.k * sizeof *d->to);
-    for (int64_t i = 0; i < ci; i++)
-        for (int64_t o = begin; o < end; o++) {
-            const float *from = (const float *)w->data + o * w->stride[0] + i * w->stride[1];
-            float *to = d->to + o * d->s->p.k + i;
-            for (int64_t t = 0; t < taps; t++)
-                to[t * ci + t / kw * fill] = from[t / kw * w->stride[2] + t % kw * w->stride[3]];
+    const int64_t kw = w->shape.dim[3], taps = w->shape.dim[2] * kw;
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t t = 0; t < taps; t++) {
+            const float *from = (const float *)w->data + i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3];
+            float *to = d->to + (t * w->shape.dim[1] + i) * d->s->p.n;
+            for (int64_t o = 0; o < d->s->p.n; o++)
+                to[o] = from[o * w->stride[0]];
         }
 }
 
-static void order_weights(const conv_state *s, const tg_call *c, int first, float *to)
+/* For the product: number (p, j) is then at to[p * *sk + j * *sn]. */
+static void order_weights(const conv_state *s, const tg_call *c, int first, float *to, int64_t *sk, int64_t *sn)
 {
-    const tg_tensor *w = &c->in[1];
     ordering d = { s, c, first, to };
-    pool_run(c->pool, s->p.n, 8, s->joined == 1 && s->blocks == 1 && w->stride[0] < w->stride[1] ? order_columns : order_rows, &d);
+    const bool turned = by_k(s, c);
+    *sk = turned ? s->p.n : 1;
+    *sn = turned ? 1 : s->p.k;
+    if (turned)
+        pool_run(c->pool, group_in(c), 8, order_columns, &d);
+    else
+        pool_run(c->pool, s->p.n, 8, order_rows, &d);
 }
 
 static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
@@ -124,10 +134,11 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
         return product_prepare(&s->p, c, &a->e, s->taps, all->data, all->stride[1], all->stride[0], prep);
     float *w = room_alloc((size_t)(s->p.n * s->p.k) * sizeof *w);
     bool ok = w != NULL;
+    int64_t sk, sn;
 
     if (ok) {
-        order_weights(s, c, 0, w);
-        ok = product_prepare(&s->p, c, &a->e, s->taps, w, 1, s->p.k, prep);
+        order_weights(s, c, 0, w, &sk, &sn);
+        ok = product_prepare(&s->p, c, &a->e, s->taps, w, sk, sn, prep);
     }
     if (ok && s->blocks > 1)
         ok = (s->more = calloc((size_t)s->blocks, sizeof *s->more)) != NULL;
@@ -137,8 +148,8 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
             bias = c->in[2];
             bias.data = (float *)bias.data + i * s->p.n * bias.stride[0];
         }
-        order_weights(s, c, i * s->joined, w);
-        ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->p.k, w, 1, s->p.k, a->e.bias ? &bias : NULL, &s->more[i]);
+        order_weights(s, c, i * s->joined, w, &sk, &sn);
+        ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->p.k, w, sk, sn, a->e.bias ? &bias : NULL, &s->more[i]);
         prep->state_bytes += s->more[i].bytes;
     }
     room_free(w);
@@ -520,12 +531,13 @@ static void run(const tg_call *c)
 
     if (residual)
         g.residual_rows = pixels(residual, one_image);
+    int64_t sk = 0, sn = 0;
     if (s->weight_bytes)
-        order_weights(s, c, 0, ordered);
+        order_weights(s, c, 0, ordered, &sk, &sn);
     if (one_tap(c))
         product_begin(&s->p, c, &a->e, c->in[1].data, c->in[1].stride[1], c->in[1].stride[0], &g);
     else
-        product_begin(&s->p, c, &a->e, ordered, 1, s->p.k, &g);
+        product_begin(&s->p, c, &a->e, ordered, sk, sn, &g);
     if (s->shared) {
         run_shared(s, c, &g, (char *)copy);
         return;

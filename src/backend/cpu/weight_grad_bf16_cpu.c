@@ -65,7 +65,7 @@ static void plan_tasks(state *s, int threads)
     s->parts = least(s->rows >= 512 ? 1 : s->rows >= 256 ? 2 : s->rows >= 128 ? 4 : 8, (all + FEW_PIXELS - 1) / FEW_PIXELS);
     s->part = up((all + s->parts - 1) / s->parts, SLAB);
     s->parts = (all + s->part - 1) / s->part;
-    s->blocks = (2 * threads + s->parts - 1) / s->parts;
+    s->blocks = (threads + s->parts - 1) / s->parts;
     s->block = up((s->rows + s->blocks - 1) / s->blocks, TILE);
     s->block = s->block < 2 * TILE ? 2 * TILE : least(s->block, ROWS);
     s->blocks = (s->rows + s->block - 1) / s->block;
