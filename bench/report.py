@@ -1,5 +1,5 @@
 """What the benchmarks share: the machine in words, and a table written between two marks of a page."""
-import datetime, os, platform, re, statistics, subprocess, sys
+import datetime, json, os, platform, re, statistics, subprocess, sys
 
 
 def processor():
@@ -13,6 +13,15 @@ def processor():
 def where(threads):
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return f"{threads} threads, {processor()}, {datetime.date.today()}, {commit or 'no commit'}"
+
+
+def supported(timm, precisions):
+    """Those of this program's precisions that the processor has instructions for; without them it computes in fp32, and says so."""
+    def done(precision):
+        out = subprocess.run([timm, "benchmark", "test_vit", "--no-tune", "--runs", "1", "--precision", precision, "--json"], check=True,
+                             capture_output=True, text=True).stdout
+        return json.loads(out)["precision"]
+    return [p for p in precisions if done(p) == p]
 
 
 def load():

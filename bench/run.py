@@ -16,7 +16,7 @@ import onnxruntime as ort
 import openvino as ov
 import timm
 import torch
-from report import least_median, load, where, write_between
+from report import least_median, load, supported, where, write_between
 
 MODELS = ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny", "vit_tiny_patch16_224",
           "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
@@ -124,12 +124,6 @@ def table(batch, precision, results, args):
         "|---|" + "---|" * (2 * len(ours) + len(peers)), *lines])
 
 
-def supported(args):
-    """The precisions asked for that the processor has instructions for."""
-    told = json.loads(subprocess.run([args.timm, "doctor", "--json"], check=True, capture_output=True, text=True).stdout)
-    return [p for p in args.precision if p == "fp32" or told["bf16_products"]]
-
-
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("timm")
@@ -145,7 +139,7 @@ def main():
     os.makedirs(args.cache, exist_ok=True)
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    args.precision = supported(args)
+    args.precision = supported(args.timm, args.precision)
     tables = []
     for batch in args.batch:
         results = {}

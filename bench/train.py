@@ -87,7 +87,7 @@ def measure(name, batch, args):
     """(engine, precision) to (least, median, peak); of PyTorch's layouts the better one."""
     from report import least_median
     engines = {("timm", p, ""): Timm(name, batch, args, p) for p in AGAINST}
-    theirs = ["fp32"] if args.no_peer_bf16 else ["fp32", "bf16"]
+    theirs = [p for p in dict.fromkeys(AGAINST.values()) if p == "fp32" or not args.no_peer_bf16]
     engines.update({("PyTorch", p, layout): Torch(name, batch, args, p, layout) for p in theirs for layout in LAYOUTS})
     times = {k: [] for k in engines}
     for _ in range(args.rounds):
@@ -142,7 +142,7 @@ def table(lines, args):
 
 
 def main():
-    from report import write_between
+    from report import supported, write_between
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("timm")
     p.add_argument("out")
@@ -153,6 +153,8 @@ def main():
     p.add_argument("--no-peer-bf16", action="store_true", help="leave PyTorch's bf16 out: minutes a step without instructions for it")
     args = p.parse_intermixed_args()
     usual = dict(m.split(":") for m in MODELS)
+    for precision in set(AGAINST) - set(supported(args.timm, AGAINST)):
+        del AGAINST[precision]
     lines, ratios = [], {p: [] for p in AGAINST}
     for m in args.models or MODELS:
         name, _, batch = m.partition(":")

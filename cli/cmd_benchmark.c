@@ -258,7 +258,8 @@ static void one_model(timm_ctx *ctx, const char *name)
 
 /* -- several at once ------------------------------------------------------------------------------------------------------- */
 
-typedef struct timing { double ms[2]; int64_t threads; const char *precision; } timing;       /* ms: least, median; precision: of those that are fixed */
+/* ms: least, median; precision: static, so that it is the same in all these processes. */
+typedef struct timing { double ms[2]; int64_t threads; const char *precision; } timing;
 typedef struct copy { pid_t pid; int out; timing t; } copy;
 
 /* In a process of its own: tells that it is ready, waits until `go` ends, measures, tells its timing. */

@@ -251,7 +251,7 @@ const command cmd_fingerprint = {
     "Fills the parameters and an image from their names and prints one line of JSON a model: names, features, logits and\n"
     "feature maps as shape, mean, deviation, largest value, norm and eight samples.  Two machines, builds or backends agree\n"
     "when these agree.  With another --precision than fp32, \"off_fp32\" is how far the logits of inference are from those in\n"
-    "fp32, of the largest of them.",
+    "fp32, of the largest of them.  With --train bf16x6 is the default, as in timm train.",
     "  $ timm fingerprint resnet18\n"
     "  $ timm fingerprint vit_tiny_patch16_224 --input-size 384 --backend ref\n",
     run,

@@ -421,7 +421,7 @@ TEST(cli_benchmark)
     CHECK(jsonl_number(v, "threads") == 1 && !strcmp(jsonl_text(v, "precision"), "fp32"), "options");
     json_decref(v);
     v = good_json("timm benchmark test_resnet --no-tune --runs 1 --precision bf16 --copies 2 --json");
-    CHECK(jsonl_number(v, "threads") >= 1 && !strcmp(jsonl_text(v, "precision"), "bf16"), "threads by default");
+    CHECK(jsonl_number(v, "threads") >= 1 && !strcmp(jsonl_text(v, "precision"), gemm_packs(TG_BF16) ? "bf16" : "fp32"), "threads by default");
     json_decref(v);
     char *out = good("timm benchmark test_resnet test_vit --no-tune --runs 2 --profile");
     CHECK(command_has(out, "GFLOP/s") && command_has(out, "test_resnet ") && command_has(out, "test_vit "), "%s", out);
@@ -582,6 +582,12 @@ TEST(cli_precision_is_held_against_fp32)
     v = good_json("timm benchmark test_vit --precision bf16 --runs 1 --no-tune --json");
     off = jsonl_number(v, "off_fp32");
     CHECK((off > 1e-4) == rounds && off < .1, "benchmark: off by %g", off);
+    json_decref(v);
+    v = good_json("timm benchmark test_vit --runs 1 --train --json");
+    CHECK(!strcmp(jsonl_text(v, "precision"), gemm_packs(TG_BF16X6) ? "bf16x6" : "fp32"), "the default of training: %s", jsonl_text(v, "precision"));
+    json_decref(v);
+    v = good_json("timm benchmark test_vit --precision fp32 --runs 1 --train --json");
+    CHECK(!strcmp(jsonl_text(v, "precision"), "fp32"), "%s, not fp32", jsonl_text(v, "precision"));
     json_decref(v);
     v = good_json("timm benchmark test_vit --precision bf16 --runs 1 --train --json");
     CHECK(!json_object_get(v, "off_fp32"), "steps of training have no logits to hold against others");

@@ -161,10 +161,9 @@ TEST(bf16_instructions_keep_what_is_no_number)
 }
 
 /* Rows so long that they are multiplied in pieces: dealt out to threads or not, the same bytes. */
-TEST(bf16_long_rows_give_the_same_on_one_thread)
+static void long_rows(const gemm_vec *v)
 {
     enum { M = 19, N = 17, K = 2200 };
-    const gemm_vec *v = &gemm_bf16x3_emulated_amx;
     float *x = numbers(M * K), *w = numbers(K * N), *y = numbers(2 * M * N);
     struct gemm_rows from = { x, K, TG_F32 };
     gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N), .rows = gemm_rows, .ctx = &from, .out = y,
@@ -179,10 +178,16 @@ TEST(bf16_long_rows_give_the_same_on_one_thread)
     pool_close(p);
     g.out = y + M * N;
     gemm_part(&g, 0, M, 0, (N + g.vecs * v->width - 1) / (g.vecs * v->width), scratch);
-    CHECK(!memcmp(y, y + M * N, M * N * sizeof *y), "other bytes");
+    CHECK(!memcmp(y, y + M * N, M * N * sizeof *y), "%d bytes a number: other bytes", v->bytes);
     free(x);
     free(w);
     free(y);
     free(right);
     free(scratch);
+}
+
+TEST(bf16_long_rows_give_the_same_on_one_thread)
+{
+    long_rows(&gemm_bf16x3_emulated_amx);
+    long_rows(&gemm_bf16x6_emulated_amx);
 }

@@ -67,7 +67,7 @@ TEST(models_in_bf16_are_no_further_off_than_pytorch)
 }
 
 TEST(models_in_bf16x3_compute_as_timm) { check("data/golden.jsonl.xz", 6e5, 8, "--precision bf16x3"); }
-TEST(models_in_strict_fp32_compute_as_timm) { check("data/golden.jsonl.xz", 6e5, 8, "--precision fp32"); }
+TEST(models_in_bf16x6_compute_as_timm) { check("data/golden.jsonl.xz", 6e5, 8, "--precision bf16x6"); }
 TEST(models_compute_as_timm) { check("data/golden.jsonl.xz", 6e6, 30, ""); }
 TEST(models_without_one_pass_compute_as_timm)
 {

@@ -23,6 +23,7 @@ static void check(const char *more)
 }
 
 TEST(gradients_as_pytorch) { check("--train"); }
+TEST(gradients_in_fp32_as_pytorch) { check("--train --precision fp32"); }
 
 TEST(gradients_without_one_pass)
 {

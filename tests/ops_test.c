@@ -140,7 +140,8 @@ static void note_claim(const tg_kernel *k)
 /* Kernels that round their operands where the plan allows it and there are instructions for it; the others stay exact. */
 static bool rounds(const tg_kernel *k, tg_precision p)
 {
-    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_turned", "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
+    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_turned",
+                                         "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
                                          "cpu.attention_bf16", "cpu.attention_grad_bf16" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))
@@ -417,6 +418,7 @@ TEST(ops_every_case_on_every_kernel)
             check_case(ops[i], &ops[i]->cases[k]);
     }
     const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);      /* for kernels of no other precision */
+    check_product(&op_conv2d_grad_input, TG_BF16);
     check_product(&op_conv2d_grad_weight, TG_BF16);
     check_product(tg_find_op("attention"), TG_BF16);
     check_product(tg_find_op("attention_grad"), TG_BF16);
@@ -507,11 +509,15 @@ TEST(ops_products_with_odd_shapes)
             check_kernels(&s);
         gemm_exchange(TG_BF16, was);
     }
-    for (int i = 1; i < 7; i += i == 2 ? 3 : 1) {           /* rows so long that they are multiplied in pieces */
-        linear_attr a = { .e = { .bias = i & 1, .residual = i & 2, .act = i & 4 ? &op_gelu : NULL } };
-        setting s = { .op = &op_linear, .c = &plain, .attr = &a, .n = 2 + (i & 1) + (i >> 1 & 1), .what = "linear",
-                      .precision = i < 4 ? TG_BF16 : TG_BF16X3, .in = { SHAPE(19, 2200), SHAPE(17, 2200), i & 1 ? SHAPE(17) : SHAPE(19, 17), SHAPE(19, 17) } };
-        const gemm_vec *was = gemm_exchange(s.precision, i < 4 ? &gemm_bf16_emulated_amx : &gemm_bf16x3_emulated_amx);
+    static const struct { tg_precision p; const gemm_vec *v; } by[] = {
+        { TG_BF16, &gemm_bf16_emulated_amx }, { TG_BF16X3, &gemm_bf16x3_emulated_amx }, { TG_BF16X6, &gemm_bf16x6_emulated_amx },
+    };
+    for (int i = 1; i < 9; i++) {                           /* rows so long that they are multiplied in pieces */
+        const int how = (i - 1) / 3, e = i % 3 + (i > 3 ? 4 : 0);       /* bias, residual, function */
+        linear_attr a = { .e = { .bias = e & 1, .residual = e & 2, .act = e & 4 ? &op_gelu : NULL } };
+        setting s = { .op = &op_linear, .c = &plain, .attr = &a, .n = 2 + (e & 1) + (e >> 1 & 1), .what = "linear", .precision = by[how].p,
+                      .in = { SHAPE(19, 2200), SHAPE(17, 2200), e & 1 ? SHAPE(17) : SHAPE(19, 17), SHAPE(19, 17) } };
+        const gemm_vec *was = gemm_exchange(s.precision, by[how].v);
         if (shape_of(&op_linear, &plain, &a, s.n, s.in, &s.out))
             check_kernels(&s);
         gemm_exchange(s.precision, was);
@@ -544,7 +550,7 @@ TEST(ops_convolutions_at_random)
         conv2d_attr a = { .groups = (int)groups };
         bool same = drawn(0, 2) > 0;
         if (i % 4 == 3)
-            groups = a.groups = 1, in = 32;
+            groups = a.groups = 1, in = 32, out = i % 8 == 3 ? 32 : out;
         for (int j = 0; j < 2; j++) {
             k[j] = j && same ? k[0] : drawn(1, 5);
             a.stride[j] = j && same ? a.stride[0] : (int)drawn(1, 2);
@@ -602,6 +608,19 @@ static void check_emulated(tg_precision p, const gemm_vec *v)
     const gemm_vec *was = gemm_exchange(p, v);
     check_products(p);
     gemm_exchange(p, was);
+}
+
+/* More tiles of Winograd's than a lot has where its products are by parts. */
+TEST(ops_gradients_of_weights_in_lots)
+{
+    static const tg_case plain = { .note = "lots of tiles", .kinked = true };
+    const tg_shape x = SHAPE(1, 32, 150, 150), w = SHAPE(32, 32, 3, 3);
+    conv2d_grad_attr a = { { { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 } }, w };
+    setting s = { .op = &op_conv2d_grad_weight, .c = &plain, .attr = &a, .n = 2, .what = "conv2d_grad_weight", .precision = TG_BF16X6, .in = { x, x },
+                  .out = w };
+    const gemm_vec *was = gemm_exchange(s.precision, &gemm_bf16x6_emulated_amx);
+    check_kernels(&s);
+    gemm_exchange(s.precision, was);
 }
 
 TEST(ops_products_in_bf16x6) { check_products(TG_BF16X6); }

@@ -171,8 +171,9 @@ typedef struct timm_model_opts {
  * of classes asked for than they have the head stays as drawn, and what else is missing or unexpected is told in a note. */
 TIMM_API timm_model *timm_create(timm_ctx *ctx, const char *name, const timm_model_opts *opts);
 TIMM_API void timm_free(timm_model *model);
-/* How products are computed here: timm_model_opts.precision, or "fp32" where the processor has no instructions for it.  Static. */
-TIMM_API const char *timm_precision(timm_model *model);
+/* How products are computed now: timm_model_opts.precision, or what a trainer (timm_trainer_open) made of it with its first step, which is
+ * for good; "fp32" where the processor has no instructions for that.  Static. */
+TIMM_API const char *timm_precision(const timm_model *model);
 
 /* image: (N, C, H, W), normalised.  The answer belongs to the model and lives until its next run of any kind. */
 TIMM_API timm_tensor timm_forward(timm_model *model, const timm_tensor *image);            /* logits, or as the head leaves them */

@@ -10,7 +10,7 @@ int64_t timm_num_features(const timm_model *m) { return m ? m->num_features : 0;
 int64_t timm_head_hidden_size(const timm_model *m) { return m ? m->head_hidden_size : 0; }
 int64_t timm_num_classes(const timm_model *m) { return m ? m->head.classes : 0; }
 
-const char *timm_precision(timm_model *m) { return m ? plan_precisions[plan_possible(ctx_backends(m->ctx), m->precision)] : ""; }
+const char *timm_precision(const timm_model *m) { return m ? plan_precisions[plan_possible(ctx_backends(m->ctx), m->precision)] : ""; }
 
 int64_t timm_num_params(const timm_model *m)
 {

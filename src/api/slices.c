@@ -1,8 +1,9 @@
 /* slices.c - a large batch some images at a time.
  *
  * Maps of a few images stay in the cache of the processor where those of sixteen travel to memory and back at each layer, and the
- * arena is as much smaller; but each slice reads all weights, so it may have as many bytes as they.  The plan is one for a slice; it runs over the batch, and its outputs are gathered.  Where a batch is
- * no multiple of the slice, the last slice begins early and computes some images once more.
+ * arena is as much smaller; but each slice reads all weights, so that it may have as many bytes as they.  The plan is one for a
+ * slice; it runs over the batch, and its outputs are gathered.  Where a batch is no multiple of the slice, the last slice begins
+ * early and computes some images once more.
  */
 #include <stdlib.h>
 #include <string.h>

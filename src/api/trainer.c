@@ -141,8 +141,8 @@ static bool make_plan(timm_trainer *t, nn_build *b, tg *loss, tg *logits)
     return ok;
 }
 
-/* The options' word on the model's precision, then its own, then bf16x6, which takes no memory here: weights are packed step by step.
- * Validation follows it too. */
+/* The options' word on the model's precision, then its own, then bf16x6, whose weights take no memory in steps, where they are packed one
+ * after the other.  The model keeps it: validation follows it too. */
 static bool find_precision(timm_trainer *t)
 {
     status *st = &t->m->ctx->st;
@@ -157,6 +157,7 @@ static bool find_precision(timm_trainer *t)
     } else if (*asked && !plan_precision(asked, &p, st)) {
         return false;
     }
+    p = plan_possible(ctx_backends(t->m->ctx), p);
     if (p != t->m->precision)
         model_drop_plans(t->m);
     t->m->precision = p;

@@ -52,8 +52,8 @@ const char *tg_str(tg_shape s);                         /* "(2, 512, 28, 28)": a
 
 /* How products (conv2d, linear, matmul, attention and their gradients) may take their operands; sums, and all else, are in
  * single precision.  BF16: rounded to bfloat16.  BF16X3: each as the sum of two bfloat16 numbers, the product of the two small
- * parts left out.  BF16X6: as the sum of three, which is all of it, and six products: what is left out is as small as single precision's
- * own rounding.  A kernel may be more exact than it has to. */
+ * parts left out.  BF16X6: as the sum of three, which is all of it, and six products: what is left out is about as small as single
+ * precision's own rounding.  A kernel may be more exact than it has to. */
 typedef enum tg_precision { TG_FP32, TG_BF16X6, TG_BF16X3, TG_BF16, TG_PRECISIONS } tg_precision;
 
 struct pool;

@@ -2,7 +2,7 @@
  *
  * Keys and values of a head are packed once for the blocks that a thread takes together; a block's scores lie in the first cache.  In
  * bf16 the weights are written rounded where the next product reads them, before they are divided by their sum, which divides the
- * result; in bf16x3 they are weights in single precision, packed in two parts.
+ * result; of more parts they are weights in single precision, and packed.
  */
 #include <stdlib.h>
 #include "attention_cpu.h"

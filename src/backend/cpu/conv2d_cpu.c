@@ -23,7 +23,7 @@ typedef struct conv_state {
     bool direct;                /* as bfloat16, taps of a kernel row as one run filled up to whole slabs */
     int64_t tap[MOST_TAPS];     /* then: bytes from the first to each kernel row's */
     bool shared;                /* and neighbours share their borders: lines and images of a copy follow one another as rows */
-    int64_t images, plane;      /* copied at once; bytes of them rounded, after which comes what that leaves, where it is used */
+    int64_t images, plane;      /* copied at once; bytes of a part of them: the first is followed by what others there are */
     bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;

@@ -27,7 +27,7 @@ typedef struct gemm {
      * bytes apart and tap t `tap[t]` bytes on.  NULL: packed.  beyond: what lies after a line may be read, 31 rows of it. */
     const void *direct;
     const int64_t *tap;
-    int64_t pitch, line_rows, line_bytes, rest;             /* rest: bytes on to what rounding left, where that is used */
+    int64_t pitch, line_rows, line_bytes, rest;             /* rest: bytes on to each further part of them, where there are any */
     bool beyond;
     /* Of rows of an image with borders, [down][across], those of [used_down][used_across] are results; of the others, sums go to `waste`,
      * waste_bytes a thread.  m counts them all; 0: there are none. */
@@ -53,6 +53,7 @@ const gemm_vec *gemm_for(tg_precision p);                              /* how th
 const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v);       /* from now on by v, for tests of it; returns what it was */
 bool gemm_packs(tg_precision p);                                       /* by instructions of their own, several times as fast */
 bool gemm_narrow(tg_precision p);                                      /* and numbers in memory may be bfloat16 */
+bool gemm_whole(tg_precision p);                                       /* and of parts that are all of a number: as exact as single precision */
 int gemm_panel(const gemm_vec *v, int64_t m, int64_t n);               /* vectors to a panel that suit m x n */
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* floats' room that pack fills */
 int64_t gemm_filled(const gemm_vec *v, int64_t n);                     /* n in whole vectors */

@@ -5,7 +5,7 @@
  *   left, of up to 32 rows: [part][slab][row][32]; right, of one or two vectors: [part][slab][vector][16 pairs][16 columns][2]
  * Rows, residuals and results may be of bfloat16 in memory already.  The parts are the number rounded, and for bf16x3 what is left of
  * it, rounded: hi hi + hi lo + lo hi is then as exact as single precision for most networks.  For bf16x6 they are three, cut, which is all of
- * it; what six products leave out is about 2^-24 of theirs.  Sums are in single precision; a tile's wait in a room of
+ * it; what six products leave out is about 2^-24 of theirs (2^-21 at most).  Sums are in single precision; a tile's wait in a room of
  * their own, and are rounded and stored between the products of the next.
  */
 #include "rows_bf16.h"
@@ -376,8 +376,8 @@ typedef struct operand {
 
 #if BF16_TILES
 
-/* Tiles 0 to 3 hold the sums, 4 what is read of the left, 5 of the right: no more, although there are eight.  Where another thread
- * shares the core, what is left of its tiles for renaming is so little that each tile in use costs: with one for each half of an
+/* Tiles 0 to 3 hold the sums, 4 what is read of the left, 5 of the right: no more of numbers of one part, although there are eight.  Where
+ * another thread shares the core, what is left of its tiles for renaming is so little that each tile in use costs: with one for each half of an
  * operand a product takes 1.5 times as long there, and no less elsewhere, though one half is then read once only.  Static: GCC's
  * _tile_loadconfig says that it reads 8 bytes, and of a variable on the stack the other 56 were never written. */
 static void configure(void)
@@ -426,7 +426,8 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
 
 /* The same of numbers in parts: products of parts i and j for i + j < parts, the others are as small as what the parts leave.  Seven tiles, so
  * that a left part is read once: of parts that is worth more than a tile. */
-INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const uint16_t *b, int64_t b_rest, const bool low, const bool right, const int parts)
+INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const uint16_t *b, int64_t b_rest, const bool low, const bool right,
+                          const int parts)
 {
     stay_awake();
     UNROLL for (int i = parts - 1; i >= 0; i--) {

@@ -34,12 +34,12 @@ typedef struct gemm_tile {
     /* .any: rows of bfloat16 as they lie, the first at row[0], `pitch` bytes apart, tap t `tap[t]` bytes on; run is a multiple of deep.
      * NULL: packed. */
     const int64_t *tap;
-    int64_t pitch, rest;                    /* rest: bytes on to what rounding left of them */
+    int64_t pitch, rest;                    /* rest: bytes on to each further part of them */
     int64_t b_rest;                         /* likewise for .any, in numbers of 16 bits on from b */
     act f;
 } gemm_tile;
 /* Products of packed operands and nothing else: slabs of up to 32 rows, and of vecs vectors of columns.  Sums of whole halves of 32 rows and
- * of whole vectors are written, rows `step` numbers apart.  a_rest, b_rest: on to what rounding left; bytes, numbers of 16 bits. */
+ * of whole vectors are written, rows `step` numbers apart.  a_rest, b_rest: on to each further part; bytes, numbers of 16 bits. */
 typedef struct gemm_bare {
     const void *a, *b;
     int64_t a_rest, b_rest, slabs;
@@ -61,10 +61,10 @@ typedef struct gemm_vec {
     void (*left_narrow)(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed);     /* of bfloat16 */
     void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
     /* For products over pixels, of the 32 that begin at at[]: numbers [c, c + n), n <= 32, of each as rows of a slab of the left operand; or
-     * as two vectors of columns of the right one, zeros after n.  What rounding leaves, if it is used, goes `rest` bytes on.  Likewise. */
+     * as two vectors of columns of the right one, zeros after n.  Further parts of them go `rest` bytes on each.  Likewise. */
     void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
-    void (*split)(const float *x, int64_t n, uint16_t *y, int64_t rest);      /* rounded, and what that leaves, where it is used.  Likewise */
+    void (*split)(const float *x, int64_t n, uint16_t *y, int64_t rest);      /* the parts, `rest` bytes apart.  Likewise */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
     void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
     /* Of a row of attention: y = e^(scale x + bias - the largest), a row of slabs filled up with zeros, and its sum.  Likewise. */

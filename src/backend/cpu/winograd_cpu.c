@@ -73,12 +73,10 @@ static const char *declines(const tg_call *c)
     return epilogue_declines(c, view_of(c).e, 1);
 }
 
-/* By the instructions of bf16x6 too; with fewer parts transforms would show what rounding left. */
-static bool by_parts(tg_precision p) { return p == TG_BF16X6 && gemm_packs(p); }
-
+/* Of bf16x3 and bf16 the transforms would show what rounding left. */
 static const char *doubts(const tg_call *c)
 {
-    if (gemm_packs(c->precision) && !by_parts(c->precision))
+    if (gemm_packs(c->precision) && !gemm_whole(c->precision))
         return "slower than the processor's own products";
     return pays(c) ? NULL : "too small to pay";
 }
@@ -167,7 +165,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    s->g = gemm_for(by_parts(c->precision) ? c->precision : TG_FP32);
+    s->g = gemm_for(gemm_whole(c->precision) ? c->precision : TG_FP32);
     s->v = VEC_PICK(winograd_vec);
     s->in = in;
     s->out = out;
@@ -302,10 +300,10 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_winograd = {
     .op = "conv2d", .name = "cpu.winograd", .declines = declines, .doubts = doubts, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = by_parts, .release = release, .repack = true
+    .apart = gemm_whole, .release = release, .repack = true
 };
 
 const tg_kernel kernel_winograd_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.winograd_grad_input", .declines = declines, .doubts = doubts, .prefers = prefers,
-    .prepare = prepare, .run = run, .apart = by_parts, .release = release, .repack = true
+    .prepare = prepare, .run = run, .apart = gemm_whole, .release = release, .repack = true
 };

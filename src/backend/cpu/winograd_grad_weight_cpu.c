@@ -35,15 +35,13 @@ static bool pays(const tg_call *c)
     return 9 * pixels > 36 * tiles * 1.2 + 27 * READ + 36 * tiles * 8 * channels;
 }
 
-static bool by_parts(tg_precision p) { return p == TG_BF16X6 && gemm_packs(p); }
-
 static const char *declines(const tg_call *c)
 {
     const conv2d_attr *a = &((const conv2d_grad_attr *)c->attr)->conv;
     const tg_shape w = c->out.shape;
     if (!all_f32(c))
         return "not float";
-    if (gemm_packs(c->precision) && !by_parts(c->precision))
+    if (gemm_packs(c->precision) && !gemm_whole(c->precision))
         return "slower than the processor's own products";
     if (w.dim[2] != 3 || w.dim[3] != 3 || a->stride[0] != 1 || a->stride[1] != 1 || a->dilation[0] != 1 || a->dilation[1] != 1 || a->groups != 1)
         return "not 3x3 of stride 1";
@@ -71,7 +69,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->v = VEC_PICK(winograd_vec);
     s->out = dy.dim[1];
     s->in = c->in[1].shape.dim[1];
-    s->g = by_parts(c->precision) ? gemm_for(c->precision) : NULL;
+    s->g = gemm_whole(c->precision) ? gemm_for(c->precision) : NULL;
     s->padded = up(s->in, s->g ? SLAB : s->o->width);
     s->rows = s->g ? up(s->out, SLAB / 2) : s->out;
     s->down = tiles_along(dy.dim[2]);
@@ -138,9 +136,10 @@ static void multiply_slabs(void *arg, int64_t from, int64_t to)
                 s->g->pairs(of_x, j, (int)(s->in - j < SLAB ? s->in - j : SLAB), right + j / SLAB * block + t * size, slabs * size);
         }
         s->g->enter();
-        for (int64_t j = 0; j < s->out; j += SLAB)
-            slabs_multiply(s->g, left + j / SLAB * block, slabs, (int)(s->out - j < SLAB ? s->out - j : SLAB), right, slabs, 0, s->padded, l->first > 0,
-                           sums + j * s->padded, s->padded);
+        for (int64_t j = 0; j < s->out; j += SLAB) {
+            const int rows = (int)(s->out - j < SLAB ? s->out - j : SLAB);
+            slabs_multiply(s->g, left + j / SLAB * block, slabs, rows, right, slabs, 0, s->padded, l->first > 0, sums + j * s->padded, s->padded);
+        }
         s->g->leave();
     }
 }
