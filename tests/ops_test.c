@@ -7,6 +7,7 @@
 #include <string.h>
 #include "backend/backend.h"
 #include "backend/cpu/gemm.h"
+#include "backend/cpu/kernels.h"
 #include "base/half.h"
 #include "base/random.h"
 #include "ops/conv2d_grad.h"
@@ -610,17 +611,55 @@ static void check_emulated(tg_precision p, const gemm_vec *v)
     gemm_exchange(p, was);
 }
 
-/* More tiles of Winograd's than a lot has where its products are by parts. */
+/* dw of `images` of C channels from number `first` on, by Winograd's kernel. */
+enum { LOTS_OF = 4, C = 32, SIZE = 80 };
+static void weights_by_winograd(pool *p, float *const in[2], int64_t first, int64_t images, float *dw)
+{
+    const tg_shape maps = SHAPE(images, C, SIZE, SIZE), w = SHAPE(C, C, 3, 3);
+    const conv2d_grad_attr a = { { { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 } }, w };
+    tg_tensor t[2] = { { .shape = maps, .data = in[0] + first * C * SIZE * SIZE }, { .shape = maps, .data = in[1] + first * C * SIZE * SIZE } };
+    tg_call call = { .op = &op_conv2d_grad_weight, .attr = &a, .in = t, .n_in = 2, .out = { .shape = w, .data = dw }, .precision = TG_BF16X6, .pool = p };
+    status st = { 0 };
+    tg_prep prep = { .st = &st };
+    tg_channels_last(&t[0]);
+    tg_channels_last(&t[1]);
+    tg_dense(&call.out);
+    REQUIRE(!kernel_winograd_grad_weight.declines(&call) && kernel_winograd_grad_weight.prepare(&call, &prep), "%s", st.text);
+    call.state = prep.state;
+    call.scratch = aligned_alloc(64, (prep.scratch + 63) / 64 * 64);
+    kernel_winograd_grad_weight.run(&call);
+    kernel_winograd_grad_weight.release(prep.state);
+    free(call.scratch);
+}
+
+/* More tiles than a lot has where the products are by parts: the sum of what images give alone, each of one lot. */
 TEST(ops_gradients_of_weights_in_lots)
 {
-    static const tg_case plain = { .note = "lots of tiles", .kinked = true };
-    const tg_shape x = SHAPE(1, 32, 150, 150), w = SHAPE(32, 32, 3, 3);
-    conv2d_grad_attr a = { { { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 } }, w };
-    setting s = { .op = &op_conv2d_grad_weight, .c = &plain, .attr = &a, .n = 2, .what = "conv2d_grad_weight", .precision = TG_BF16X6, .in = { x, x },
-                  .out = w };
-    const gemm_vec *was = gemm_exchange(s.precision, &gemm_bf16x6_emulated_amx);
-    check_kernels(&s);
-    gemm_exchange(s.precision, was);
+    enum { NUMBERS = LOTS_OF * C * SIZE * SIZE, WEIGHTS = C * C * 9 };
+    float *in[2] = { malloc(NUMBERS * sizeof(float)), malloc(NUMBERS * sizeof(float)) };
+    static float all[WEIGHTS], one[WEIGHTS];
+    static double sum[WEIGHTS];
+    double worst = 0, most = 0;
+    for (int i = 0; i < NUMBERS; i++)
+        for (int j = 0; j < 2; j++)
+            in[j][i] = (float)random_uniform(seed() + (uint64_t)j, (uint64_t)i + 1) - .5f;
+    pool *p = pool_open(2);
+    const gemm_vec *was = gemm_exchange(TG_BF16X6, &gemm_bf16x6_emulated_amx);
+    weights_by_winograd(p, in, 0, LOTS_OF, all);
+    for (int64_t n = 0; n < LOTS_OF; n++) {
+        weights_by_winograd(p, in, n, 1, one);
+        for (int i = 0; i < WEIGHTS; i++)
+            sum[i] += (double)one[i];
+    }
+    gemm_exchange(TG_BF16X6, was);
+    pool_close(p);
+    for (int i = 0; i < WEIGHTS; i++) {
+        worst = fmax(worst, fabs(sum[i] - (double)all[i]));
+        most = fmax(most, fabs(sum[i]));
+    }
+    CHECK(most > 1 && worst <= op_conv2d_grad_weight.tol * most, "off by %.3g of %.3g", worst, most);
+    free(in[0]);
+    free(in[1]);
 }
 
 TEST(ops_products_in_bf16x6) { check_products(TG_BF16X6); }

@@ -42,13 +42,7 @@ static const char *declines(const tg_call *c)
     return why ? why : conv2d_shares(&t.call) ? NULL : "no instructions for it, or borders that are not shared";
 }
 
-static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
-{
-    (void)c;
-    if (in[0].stride[1] != 1)
-        tg_channels_last(&in[0]);
-    tg_channels_last(out);
-}
+static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out) { kernel_conv2d_grad_input.prefers(c, in, out); }
 
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
