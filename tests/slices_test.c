@@ -70,3 +70,24 @@ TEST(slices_of_a_size_that_fits)
             CHECK(s >= 1 && s <= batch && s <= fit, "%lld of %lld images of %zu MB", (long long)s, (long long)batch, mb);
         }
 }
+
+/* Threads change how many images make a slice; which kernels compute them is decided for the batch. */
+TEST(slices_of_any_size_give_the_same_bytes)
+{
+    enum { MOST = 9, SIDE = 64, CLASSES = 3 };
+    static float x[MOST * 3 * SIDE * SIDE];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)sin((double)i * .37);
+    for (int64_t n = 3; n <= MOST; n += 3) {
+        float logits[2][MOST * CLASSES];
+        for (int t = 0; t < 2; t++) {
+            timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = t + 1, .tuning = TIMM_TUNE_NEVER, .backend = "cpu" });
+            timm_model *m = timm_create(ctx, "resnet10t", &(timm_model_opts){ .classes = CLASSES, .img_size = { SIDE }, .fill = figures_fill, .precision = "bf16x6" });
+            timm_tensor y = timm_forward(m, &(timm_tensor){ .rank = 4, .dim = { n, 3, SIDE, SIDE }, .data = x });
+            REQUIRE(y.data && timm_numel(&y) == n * CLASSES, "%s", timm_message(ctx));
+            memcpy(logits[t], y.data, (size_t)(n * CLASSES) * sizeof *y.data);
+            timm_close(ctx);
+        }
+        CHECK(!memcmp(logits[0], logits[1], (size_t)(n * CLASSES) * sizeof(float)), "%lld images by one thread and by two", (long long)n);
+    }
+}

@@ -141,7 +141,7 @@ void model_drop_plans(timm_model *m)
 static const float *fetch(void *entry, bool *temporary) { return nn_fetch(entry, temporary); }
 static void done(void *entry, const float *value, bool temporary) { nn_done(entry, value, temporary); }
 
-static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch, int *outputs)
+static plan *make_plan(timm_model *m, part what, tg_shape input, int64_t batch, bool sketch, int *outputs)
 {
     nn_build b;
     tg *out[256];
@@ -149,7 +149,7 @@ static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch, in
     plan *made = NULL;
     if (model_build(m, what, input, &b, out, 256, &n)) {
         plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .sketch = sketch, .without = m->ctx->without,
+                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .slice = input.dim[0], .batch = batch, .sketch = sketch, .without = m->ctx->without,
                         .tune = ctx_tune(m->ctx) };
         made = plan_make(b.graph, out, n, &o, &m->ctx->st);
     }
@@ -161,7 +161,7 @@ static plan *make_plan(timm_model *m, part what, tg_shape input, bool sketch, in
 plan *model_sketch(timm_model *m, part what, tg_shape input)
 {
     int outputs;
-    return make_plan(m, what, input, true, &outputs);
+    return make_plan(m, what, input, input.dim[0], true, &outputs);
 }
 
 /* Seconds an image takes in a plan for n images: the second run of it. */
@@ -169,7 +169,7 @@ static double image_seconds(timm_model *m, part what, tg_shape input, int64_t n)
 {
     int outputs;
     input.dim[0] = n;
-    plan *p = make_plan(m, what, input, false, &outputs);
+    plan *p = make_plan(m, what, input, n, false, &outputs);
     float *x = p ? calloc((size_t)tg_numel(input) + 1, sizeof *x) : NULL;
     double seconds = INFINITY;
     for (int i = 0; x && i < 2; i++) {
@@ -234,9 +234,10 @@ planned *model_plan(timm_model *m, part what, tg_shape input)
             at = i;
     }
     planned made = { .what = what, .input = input, .slice = model_slice(m, what, input), .used = ++m->clock };
+    const int64_t batch = input.dim[0];
     int outputs;
     input.dim[0] = made.slice;
-    made.plan = status_ok(&m->ctx->st) ? make_plan(m, what, input, false, &outputs) : NULL;
+    made.plan = status_ok(&m->ctx->st) ? make_plan(m, what, input, batch, false, &outputs) : NULL;
     ctx_tune_keep(m->ctx);
     if (!made.plan || !slices_open(&made, outputs, &m->ctx->st)) {
         slices_close(&made);

@@ -120,7 +120,7 @@ static plan_step *new_step(plan *p, const tg_op *op, const void *attr, int n_in,
     if (copy)
         memcpy(copy, attr, op->attr_size);
     s.call = (tg_call){ .op = op, .attr = copy, .in = s.in, .n_in = n_in, .out = { .shape = shape }, .precision = p->o.precision,
-                        .pool = p->o.pool };
+                        .slice = p->o.slice, .batch = p->o.batch, .pool = p->o.pool };
     p->step[p->steps] = s;
     p->from[p->steps] = from;
     return &p->step[p->steps];

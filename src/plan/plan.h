@@ -26,6 +26,7 @@ typedef struct plan_opts {
     struct pool *pool;
     plan_source source;
     tg_precision precision;             /* of products */
+    int64_t slice, batch;               /* as tg_call's: kernels by rule are those of the batch, whatever the slices */
     unsigned without;                   /* bits of plan_pass: those left out */
     struct tune *tune;                  /* choices by measurement (tune.h); NULL: by rule */
     bool sketch;                        /* steps, work and memory only: no constant is computed or packed, and it cannot run */

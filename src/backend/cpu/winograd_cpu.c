@@ -45,12 +45,12 @@ static int64_t tiles_of(const tg_call *c)
 }
 
 /* Times in units of one multiplication of the direct way: weights come from beyond L2 at about one number in `READ`;
- * those that change are transformed first. */
+ * those that change are transformed first.  Of all the batch, for slices, whose size depends on threads, are not to change results. */
 static bool pays(const tg_call *c)
 {
     const int READ = c->in[1].constant ? 20 : 30;
-    double pixels = (double)(c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]),
-           tiles = (double)tiles_of(c);
+    const double whole = c->slice ? (double)c->batch / (double)c->slice : 1;
+    double pixels = whole * (double)(c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]), tiles = whole * (double)tiles_of(c);
     double channels = 1. / (double)c->in[0].shape.dim[1] + 1. / (double)c->out.shape.dim[1];
     return 9 * pixels + 9 * READ > 36 * tiles * 1.2 + 36 * READ + 36 * tiles * 6 * channels;
 }
