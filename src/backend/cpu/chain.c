@@ -188,7 +188,9 @@ static void one_tile(const chain_walk *w, const source *in, float *registers, in
         } else {
             for (int64_t k = 0; k < n && !x[0].step; k++)        /* one number for all of the tile */
                 same[k] = *x[0].p;
-            v->unary(s->f, x[0].step ? x[0].p : same, to, n);
+            const float *from = x[0].step ? x[0].p : same;
+            if (!w->rough || !w->rough->quick(s->f, from, to, n))
+                v->unary(s->f, from, to, n);
         }
     }
 }

@@ -1,6 +1,7 @@
 /* chain.h - chains of elementwise ops (ops/pointwise.c), a tile at a time: what lies between two steps stays in the first cache. */
 #ifndef CHAIN_H
 #define CHAIN_H
+#include "gemm.h"
 #include "loops.h"
 #include "ops/attrs.h"
 #include "vec.h"
@@ -22,6 +23,7 @@ typedef struct chain_walk {
     int n_in;
     loops l;
     chain_access how[POINTWISE_INPUTS];
+    const gemm_vec *rough;      /* whose functions, as exact as bfloat16 tells, are enough; NULL, as chain_begin has it: no */
     int64_t n, tile;            /* numbers of the result; of a tile: whole rows of its innermost axis, if one fits */
 } chain_walk;
 chain_walk chain_begin(const chain *p, const tg_tensor *in, int n_in, const tg_tensor *out);

@@ -1,4 +1,5 @@
 /* elementwise_cpu.c - functions of one element of each operand, any strides, numpy broadcasting. */
+#include "gemm.h"
 #include "kernels.h"
 #include "loops.h"
 #include "packed_product.h"
@@ -50,7 +51,12 @@ static void unary_row(const void *arg, const int64_t *offset, int64_t n)
     }
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = n - i < CHUNK ? n - i : CHUNK;
-        u->v->unary(u->f, gathered(tg_at(x, of_x, i * u->sx), of_x, u->sx, m, in), out, m);
+        const float *from = gathered(tg_at(x, of_x, i * u->sx), of_x, u->sx, m, in);
+        if (of_y == TG_BFLOAT && u->sy == 1) {
+            gemm_for(TG_BF16)->settle(u->f, from, tg_at(y, of_y, i), m);
+            continue;
+        }
+        u->v->unary(u->f, from, out, m);
         scatter(out, tg_at(y, of_y, i * u->sy), of_y, u->sy, m);
     }
 }

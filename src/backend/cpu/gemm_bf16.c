@@ -691,7 +691,7 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, int64_t on, const 
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts * (parts + 1) / 2); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
                                  .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
-                                 .pairs = pairs_##parts, .settle = settle, .round_scaled = round_scaled, .weigh = weigh, \
+                                 .pairs = pairs_##parts, .settle = settle, .quick = quick, .round_scaled = round_scaled, .weigh = weigh, \
                                  .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
                                  .leave = unconfigure };

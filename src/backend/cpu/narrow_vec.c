@@ -1,4 +1,5 @@
 /* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, what pools, means and gates do with them, and packing. */
+#include "columns_simd.h"
 #include "simd.h"
 #include "vec.h"
 
@@ -22,27 +23,12 @@ static void widen(const uint16_t *x, float *y, int64_t n)
         vstore_n(y + i, vwiden(x + i, (int)(n - i)), (int)(n - i));
 }
 
-/* Sums of halves of the rows where there are many, so that they stay exact. */
-static vf column(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, int n)
-{
-    if (rows > 64) {
-        vf a = column(kind, x, step, rows / 2, n), b = column(kind, x + rows / 2 * step, step, rows - rows / 2, n);
-        return kind == REDUCE_SUM ? a + b : vmax(a, b);
-    }
-    vf v = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
-    for (int64_t i = 0; i < rows; i++) {
-        vf a = vwiden(x + i * step, n);
-        v = kind == REDUCE_SUM ? v + a : vmax(a, v);
-    }
-    return v;
-}
-
 static void reduce_rows(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n)
 {
-    for (int64_t j = 0; j < n; j += VW) {
-        int here = first(n - j);
-        vstore_n(y + j, column(kind, x + j, step, rows, here) * vset(scale), here);
-    }
+    if (kind == REDUCE_SUM)
+        reduce_down(REDUCE_SUM, true, x, step, rows, scale, y, n);
+    else
+        reduce_down(REDUCE_MAX, true, x, step, rows, scale, y, n);
 }
 
 static void pool(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n)

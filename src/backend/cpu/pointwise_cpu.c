@@ -37,15 +37,16 @@ static void work(void *arg, int64_t from, int64_t to)
     chain_lay_out(&t->w, room);
     for (int64_t i = from; i < to; i++) {
         int64_t at = i * t->w.tile, n = t->w.n - at < t->w.tile ? t->w.n - at : t->w.tile;
-        chain_tile(&t->w, room, at, n, y->dtype == TG_BFLOAT ? wide : (float *)y->data + at);
-        if (y->dtype == TG_BFLOAT)
-            VEC_PICK(narrow_vec)->narrow(wide, (uint16_t *)y->data + at, n);
+        chain_tile(&t->w, room, at, n, t->w.rough ? wide : (float *)y->data + at);
+        if (t->w.rough)
+            t->w.rough->settle((act){ 0 }, wide, (uint16_t *)y->data + at, n);
     }
 }
 
 static void run(const tg_call *c)
 {
     struct task t = { .c = c, .w = chain_begin(c->state, c->in, c->n_in, &c->out), .room = chain_room(c->state, c->n_in) };
+    t.w.rough = c->out.dtype == TG_BFLOAT ? gemm_for(TG_BF16) : NULL;
     pool_run(c->pool, (t.w.n + t.w.tile - 1) / t.w.tile, 16, work, &t);
 }
 

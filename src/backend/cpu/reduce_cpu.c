@@ -13,7 +13,7 @@ struct reduce {
     reduce_kind kind;
     float scale;
     bool lanes_kept;
-    int64_t lanes;              /* numbers along the innermost axis */
+    int64_t lanes, piece;       /* numbers along the innermost axis; of them, those that a task reduces */
     rowmap kept, result, reduced;           /* without it */
     int64_t rows;               /* reduced ones */
 };
@@ -102,7 +102,7 @@ static void lanes_of(const struct reduce *r, const void *numbers, float *y, int6
     int last = m->rank - 1;
     rowmap outer = *m;
     outer.rank = last;
-    float part[64];
+    float part[REDUCED_COLUMNS];
     for (int64_t i = 0, n = count(&outer); i < n; i++) {
         int64_t offset;
         rowmap_offsets(&outer, i, 1, &offset);
@@ -117,14 +117,14 @@ static void work(void *arg, int64_t from, int64_t to)
     const struct reduce *r = arg;
     const float *x = r->c->in[0].data;
     float *y = r->c->out.data;
-    int64_t pieces = r->lanes_kept ? (r->lanes + 63) / 64 : 1;
+    int64_t pieces = r->lanes_kept ? (r->lanes + r->piece - 1) / r->piece : 1;
 
     for (int64_t i = from; i < to; i++) {
-        int64_t in, out, lane = i % pieces * 64;
+        int64_t in, out, lane = i % pieces * r->piece;
         rowmap_offsets(&r->kept, i / pieces, 1, &in);
         rowmap_offsets(&r->result, i / pieces, 1, &out);
         if (r->lanes_kept)
-            lanes_of(r, tg_at(x, r->c->in[0].dtype, in + lane), y + out + lane, r->lanes - lane < 64 ? r->lanes - lane : 64);
+            lanes_of(r, tg_at(x, r->c->in[0].dtype, in + lane), y + out + lane, r->lanes - lane < r->piece ? r->lanes - lane : r->piece);
         else
             y[out] = result_of(r, x + in, 0, r->rows) * r->scale;
     }
@@ -147,7 +147,11 @@ static void run_reduce(const tg_call *c)
     r.result = axes_of(&c->out, all & ~a->axes, in);
     r.reduced = axes_of(x, a->axes, in);
     r.rows = count(&r.reduced);
-    int64_t pieces = r.lanes_kept ? (r.lanes + 63) / 64 : 1,
+    /* As many pieces of the lanes as make a task for each thread, of as many numbers each. */
+    const int64_t threads = pool_threads(c->pool), most = (r.lanes + REDUCED_COLUMNS - 1) / REDUCED_COLUMNS,
+                  cuts = count(&r.kept) < threads ? (most + threads - 1) / threads * threads : most;
+    r.piece = ((r.lanes + cuts - 1) / cuts + 63) / 64 * 64;
+    int64_t pieces = r.lanes_kept ? (r.lanes + r.piece - 1) / r.piece : 1,
             work_each = tg_numel(x->shape) / (count(&r.kept) * pieces) + 1;
     pool_run(c->pool, count(&r.kept) * pieces, 8192 / work_each + 1, work, &r);
 }

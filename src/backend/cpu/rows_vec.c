@@ -1,5 +1,6 @@
 /* rows_vec.c - sums, norms and softmax of rows of numbers that lie side by side. */
 #include "act_simd.h"
+#include "columns_simd.h"
 #include "vec.h"
 
 enum { LANES = 4 };         /* vectors in flight, so that additions do not wait for each other */
@@ -203,41 +204,12 @@ static void rms_norm(const float *x, const float *weight, float eps, float *y, i
     norm(x, 0.f, 1.f / sqrtf(sum_squares(x, n) / (float)n + eps), weight, NULL, y, n);
 }
 
-/* Rows are summed in groups, and the groups' sums added, which keeps rounding errors of long sums small. */
-INLINE void reduce_columns(reduce_kind kind, const int vecs, const float *x, int64_t step, int64_t rows, float scale,
-                           float *y, int left)
-{
-    enum { GROUP = 32 };
-    vf total[LANES];
-    UNROLL for (int v = 0; v < vecs; v++)
-        total[v] = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
-    for (int64_t r = 0; r < rows;) {
-        vf part[LANES];
-        int64_t end = r + GROUP < rows ? r + GROUP : rows;
-        UNROLL for (int v = 0; v < vecs; v++)
-            part[v] = kind == REDUCE_SUM ? vset(0.f) : vset(-INFINITY);
-        for (; r < end; r++)
-            UNROLL for (int v = 0; v < vecs; v++) {
-                vf a = left == VW ? vload(x + r * step + v * VW) : vload_n(x + r * step + v * VW, left);
-                part[v] = kind == REDUCE_SUM ? part[v] + a : vmax(a, part[v]);
-            }
-        UNROLL for (int v = 0; v < vecs; v++)
-            total[v] = kind == REDUCE_SUM ? total[v] + part[v] : vmax(part[v], total[v]);
-    }
-    UNROLL for (int v = 0; v < vecs; v++)
-        if (left == VW)
-            vstore(y + v * VW, total[v] * vset(scale));
-        else
-            vstore_n(y + v * VW, total[v] * vset(scale), left);
-}
-
 static void reduce_rows(reduce_kind kind, const float *x, int64_t step, int64_t rows, float scale, float *y, int64_t n)
 {
-    int64_t j = 0;
-    for (; j + LANES * VW <= n; j += LANES * VW)
-        reduce_columns(kind, LANES, x + j, step, rows, scale, y + j, VW);
-    for (; j < n; j += VW)
-        reduce_columns(kind, 1, x + j, step, rows, scale, y + j, n - j < VW ? (int)(n - j) : VW);
+    if (kind == REDUCE_SUM)
+        reduce_down(REDUCE_SUM, false, x, step, rows, scale, y, n);
+    else
+        reduce_down(REDUCE_MAX, false, x, step, rows, scale, y, n);
 }
 
 static void pool(reduce_kind kind, const float *const *row, int rows, float scale, float *y, int64_t n)

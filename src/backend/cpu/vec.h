@@ -66,6 +66,7 @@ typedef struct gemm_vec {
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*split)(const float *x, int64_t n, uint16_t *y, int64_t rest);      /* the parts, `rest` bytes apart.  Likewise */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
+    bool (*quick)(act f, const float *x, float *y, int64_t n);             /* to floats; false: f is as quick exactly, and nothing was done */
     void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
     /* Of a row of attention: y = e^(scale x + bias - the largest), a row of slabs filled up with zeros, and its sum.  Likewise. */
     float (*weigh)(const float *x, float scale, const float *bias, int64_t n, uint16_t *y);
@@ -184,6 +185,7 @@ VEC_TABLE(elementwise_vec, elementwise_vec)
 /* -- rows: rows_vec.c ---------------------------------------------------------------------------------------------- */
 
 typedef enum reduce_kind { REDUCE_SUM, REDUCE_MAX } reduce_kind;
+enum { REDUCED_COLUMNS = 512 };
 typedef struct rows_vec {
     void (*softmax)(const float *x, float *y, int64_t n);                          /* in place is fine */
     void (*scaled_softmax)(float *x, float scale, const float *bias,
@@ -197,7 +199,7 @@ typedef struct rows_vec {
                             int64_t n);
     void (*rms_norm)(const float *x, const float *weight, float eps, float *y, int64_t n);
     float (*reduce)(reduce_kind kind, const float *x, int64_t n);
-    /* y[j] = over i < rows of x[i * step + j]; times scale. */
+    /* y[j] = over i < rows of x[i * step + j]; times scale; n <= REDUCED_COLUMNS. */
     void (*reduce_rows)(reduce_kind kind, const float *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);
     /* Sum of (x - mean)^2. */
     float (*variance)(const float *x, float mean, int64_t n);
