@@ -2,6 +2,7 @@
 #include "train/optim_kind.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include "base/edits.h"
 
 #define OPTIMIZER(name, kind, bound, about) extern const optim_kind optim_##kind;
@@ -55,21 +56,24 @@ const char *const *optimizer_names(void)
     return names;
 }
 
-/* "lookahead_adamw": the last part is the name, lookahead the only other part that means anything. */
+/* "Lookahead_AdamW": the last part is the name, lookahead the only other part that means anything; case means nothing. */
 static const named *find(const char *name)
 {
     const char *last = strrchr(name, '_');
     last = last ? last + 1 : name;
     for (int i = 0; i < NAMES; i++)
-        if (!strcmp(table[i].name, last))
+        if (!strcasecmp(table[i].name, last))
             return &table[i];
     return NULL;
 }
 
 static void unknown_name(const char *name, status *st)
 {
-    const char *best = table[0].name, *last = strrchr(name, '_');
-    last = last ? last + 1 : name;
+    char last[32];
+    const char *best = table[0].name, *part = strrchr(name, '_');
+    snprintf(last, sizeof last, "%s", part ? part + 1 : name);
+    for (char *p = last; *p; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
     for (int i = 1; i < NAMES; i++)
         if (edits(last, table[i].name) < edits(last, best))
             best = table[i].name;
@@ -280,7 +284,7 @@ optimizer *optimizer_new(const char *name, double lr, optim_param *param, int n,
     o->param = param;
     o->n = n;
     o->threads = threads;
-    o->lookahead = !strncmp(name, "lookahead_", 10);
+    o->lookahead = !strncasecmp(name, "lookahead_", 10);
     o->opt = calloc(1, which->kind->size);
     o->common = calloc(1, which->kind->common + 1);
     bool ok = (o->opt && o->common) || status_fail(st, TIMM_NO_MEMORY, "out of memory for an optimizer");
