@@ -105,6 +105,8 @@ TEST(run_errors_options)
         { "--scale 2 3", 2, "--scale is 0 < A <= B <= 1" },
         { "--std 0", 2, "--std is above 0, not 0\n" },
         { "--mean 1 2 3", 2, "--mean takes 1 numbers, one a channel, not 3\n" },
+        { "--opt adamw --opt-eps -1", 2, "optimizer adamw: eps is not below 0, not -1\n" },
+        { "--opt rmsprop --opt-kwargs eps=-1", 2, "optimizer rmsprop: eps is not below 0, not -1\n" },
         { "--opt-kwargs speed=1", 2, "optimizer sgd has no option 'speed'" },
         { "--model-kwargs layers=2", 2, "test_vit takes no argument 'layers'; it takes patch_size, embed_dim, depth, num_heads\n" },
         { "--model-kwargs depth=two", 2, "depth takes 1 whole number from 1, not 'two'\n" },
