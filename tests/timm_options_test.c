@@ -96,9 +96,9 @@ TEST(timm_options_absent)
     char options[1200];
     const char *data = made_idx(44, 20, 4);
     snprintf(options, sizeof options, "%s -b 8 --in-chans 1 --img-size 32 --color-jitter 0 --start-epoch 0 --aa '' --channels-last --no-prefetcher "
-             "--device cuda --tta=0", data);
+             "--device cuda --tta=0 --torchcompile --seed 7 --torchcompile inductor --torchcompile", data);
     char *args = args_of(options, made_output());
-    CHECK(!command_has(args, "color_jitter"), "%s", args);
+    CHECK(!command_has(args, "color_jitter") && command_has(args, "\nseed: 7\n"), "%s", args);
     free(args);
     for (size_t i = 0; i < COUNT(asked); i++) {
         command_result r = command_run("timm train %s --dataset idx -m test_vit %s", data, asked[i].options);
