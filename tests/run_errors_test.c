@@ -92,6 +92,8 @@ TEST(run_errors_options)
         { "--interpolation cubic", 2, "interpolation is one of nearest, box, " },
         { "--lr fast", 2, "lr takes a number, not 'fast'\n" },
         { "--seed 1.5", 2, "seed takes a whole number, not '1.5'\n" },
+        { "--seed 18446744073709551616", 2, "seed takes a number from -1e+15 to 1e+15, not '18446744073709551616'\n" },
+        { "--lr-noise 0.5 --lr-noise-pct 0", 2, "lr-noise-pct takes a number from 1e-06 to 1e+06, not '0'\n" },
         { "--epochs 0", 2, "epochs takes a number from 1 to " },
         { "--batch-size 0", 2, "batch-size takes a number from 1 to " },
         { "--precision fp7", 2, "precision is one of fp32, bf16x6, bf16x3, bf16, not 'fp7'\n" },
