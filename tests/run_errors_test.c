@@ -325,6 +325,11 @@ TEST(run_errors_without_the_last)
     fails(output, "--epochs 4 --resume auto", 1, "; --resume takes another checkpoint of ");
     fails(output, "--epochs 4 --resume auto", 1, "/r, the newest first: checkpoint-2.safetensors checkpoint-1.safetensors checkpoint-0.safetensors "
           "model_best.safetensors\n");
+    /* Gone, and the newest beside it damaged, which here is the best as well. */
+    r = command_run("cd %s/r && rm last.safetensors && head -c 5000 checkpoint-2.safetensors >x && cp x checkpoint-2.safetensors && rm x", output);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    fails(output, "--epochs 4 --resume auto", 1, "/r, the newest first: checkpoint-1.safetensors checkpoint-0.safetensors\n");
 }
 
 /* Two runs into one folder would ruin each other. */

@@ -303,16 +303,17 @@ static bool find_last(timm_trainer *t, char from[static 1200])
     return true;
 }
 
-/* The folder's last.safetensors cannot be read: what else there is. */
-static void tell_others(timm_trainer *t)
+/* The checkpoint of the folder from which it would have gone on, `from`, cannot be read: what else there is. */
+static void tell_others(timm_trainer *t, const char *from)
 {
-    char name[TRAIN_HISTORY][64], list[512] = "";
+    char name[TRAIN_HISTORY][64], path[1200], list[512] = "";
     size_t at = 0;
     int n = other_checkpoints(t, name);
     status was = *st_of(t);
     for (int i = 0; i < n && at + sizeof *name < sizeof list; i++)
-        at += (size_t)snprintf(list + at, sizeof list - at, " %s", name[i]);
-    if (!n)
+        if (!same_file(in_folder(t, path, name[i]), from))
+            at += (size_t)snprintf(list + at, sizeof list - at, " %s", name[i]);
+    if (!at)
         return;
     *st_of(t) = (status){ 0 };
     status_fail(st_of(t), was.code, "%s; --resume takes another checkpoint of %s, the newest first:%s", was.text, t->folder, list);
@@ -334,8 +335,8 @@ static bool resume(timm_trainer *t)
         from = found;
     }
     if (timm_trainer_load(t, from) != TIMM_OK) {
-        if (st_of(t)->code == TIMM_BAD_FILE && same_file(from, last))
-            tell_others(t);
+        if (st_of(t)->code == TIMM_BAD_FILE && (from == found || same_file(from, last)))
+            tell_others(t, from);
         return false;
     }
     ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
