@@ -160,7 +160,7 @@ static void tell_made(timm_trainer *trainer, int classes)
         switch (p->kind) {
         case OPT_FLAG: value = *(bool *)p->value ? "true" : "false"; break;
         case OPT_INT: snprintf(text, sizeof text, "%lld", (long long)*(int64_t *)p->value); break;
-        case OPT_DOUBLE: snprintf(text, sizeof text, "%.9g", *(double *)p->value); break;
+        case OPT_DOUBLE: snprintf(text, sizeof text, *(double *)p->value && *(double *)p->value < 1e-4 ? "%.8e" : "%.9g", *(double *)p->value); break;
         case OPT_WORDS: value = cli_joined(p->value); break;
         default: value = *(const char **)p->value;
         }

@@ -613,7 +613,7 @@ TEST(run_options_opt_kwargs)
         CHECK(same_tensors(one, last, why, sizeof why), "%s: %s: %s", options, file, why);
         char *text = command_slurp(args);
         CHECK(command_has(text, "\nopt_kwargs:\n  betas:\n  - 0.5\n  - 0.9\n"), "%s", text);
-        CHECK(i > 1 || command_has(text, "  foreach: true\n  fused: false\n  eps: 1.0e-8\nclip_grad"), "%s", text);
+        CHECK(i > 1 || command_has(text, "  foreach: true\n  fused: false\n  eps: 1.0e-08\nclip_grad"), "%s", text);
         free(text);
         free(t.err);
     }
