@@ -120,7 +120,9 @@ static void each_epoch(void *user, const timm_epoch *e)
         fprintf(stderr, ", validation%s loss %.4f", e->averaged ? " (average)" : "", e->eval.loss);
     for (const timm_metric *m = timm_metrics_of(e->eval.task) + 1; m->name && e->validated; m++)
         fprintf(stderr, *m->unit ? ", %s %.2f%s" : ", %s %.4g%s", m->label, timm_metric_value(m, &e->eval), m->unit);
-    fprintf(stderr, ", %.0f img/s\n", e->images_per_second);
+    if (e->images_per_second > 0)
+        fprintf(stderr, ", %.0f img/s", e->images_per_second);
+    fputc('\n', stderr);
     printf("{\"epoch\": %lld", (long long)e->epoch);
     print_number("train_loss", e->train_loss);
     for (const timm_metric *m = timm_metrics_of(e->eval.task); m->name && e->validated; m++) {

@@ -366,7 +366,7 @@ static bool log_epoch(timm_trainer *t, events *ev, const timm_epoch *e)
     status *st = st_of(t);
     timm_epoch *rows;
     const struct { const char *tag; double value; bool have; } scalars[] = {
-        { "train/loss", e->train_loss, true }, { "train/lr", e->lr, true }, { "train/images_per_second", e->images_per_second, true },
+        { "train/loss", e->train_loss, true }, { "train/lr", e->lr, true }, { "train/images_per_second", e->images_per_second, e->images_per_second > 0 },
     };
     for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
         if (scalars[i].have && !events_scalar(ev, scalars[i].tag, e->epoch, scalars[i].value, st))
