@@ -434,14 +434,15 @@ static bool patience_is_over(const timm_trainer *t)
 /* Why a run that nobody stopped trains no further, where its epochs do not show it. */
 static void tell_why_over(timm_trainer *t)
 {
-    char best[128] = "";
+    char best[128] = "", path[1200];
     const timm_metric *m = task_best_metric(&t->opts, st_of(t));
     if (t->n_best && t->eval_loader)
         snprintf(best, sizeof best, "; the best was epoch %" PRId64 ", %s %.6g%s", (int64_t)t->best[1], m->label, t->best[0], m->unit);
     else if (t->n_best)
         snprintf(best, sizeof best, "; the best was epoch %" PRId64, (int64_t)t->best[1]);
     if (t->run_epoch >= t->epochs)
-        ctx_note(t->m->ctx, "%s has %" PRId64 " epochs, and --epochs asks for no more%s; with more it trains on", t->folder, t->epoch, best);
+        ctx_note(t->m->ctx, "%s has %" PRId64 " epochs, and --epochs asks for no more%s; nothing was trained%s; with more it trains on", t->folder,
+                 t->epoch, best, access(in_folder(t, path, "summary.csv"), F_OK) ? ", so there is neither summary.csv nor report.html" : "");
     else if (t->epoch < t->epochs && patience_is_over(t))
         ctx_note(t->m->ctx, "%s ends with epoch %" PRId64 ", as --patience-epochs has it%s", t->folder, t->epoch - 1, best);
 }
