@@ -96,8 +96,8 @@ static void progress(void *user, const timm_progress *p)
         fputs("\033[K", stderr);
     } else if (train && (p->batch == 1 || p->batch == p->batches || p->batch % s->every == 0)) {
         fprintf(stderr, "Train: %lld [%4lld/%lld (%3.0f%%)]  Loss: %.4g (%.4g)  %.1f img/s  LR: %.3e  ETA: %s\n", (long long)p->epoch,
-                (long long)p->batch, (long long)p->batches, 100. * (double)p->batch / (double)p->batches, p->loss, p->mean_loss,
-                p->images_per_second, p->lr, eta);
+                (long long)p->batch, (long long)p->batches, 100. * (double)p->batch / (double)p->batches,
+                isnan(p->loss) ? (double)NAN : p->loss, p->mean_loss, p->images_per_second, p->lr, eta);      /* printf shows the sign of a NaN */
     }
 }
 
