@@ -44,16 +44,20 @@ static timm_trainer *running;
 static volatile sig_atomic_t asked;                      /* to stop, before there was anything running */
 static void on_signal(int number)
 {
-    (void)number;
+    if (number == SIGHUP)
+        signal(SIGPIPE, SIG_IGN);                        /* whoever read what is printed may be gone too */
     asked = 1;
     timm_trainer_stop(running);
 }
 
 static void hear_signals(void)
 {
-    struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, was;
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGUSR1, &act, NULL);
+    sigaction(SIGHUP, NULL, &was);
+    if (was.sa_handler != SIG_IGN)                       /* as nohup leaves it */
+        sigaction(SIGHUP, &act, NULL);
     act.sa_flags |= SA_RESETHAND;                        /* a second Ctrl-C ends it at once */
     sigaction(SIGINT, &act, NULL);
 }
@@ -244,6 +248,7 @@ static int run(int argc, char **argv)
         tell_where(timm_trainer_folder(trainer), stopped, timm_ctx_status(ctx) == TIMM_OK);
         signal(SIGTERM, SIG_DFL);
         signal(SIGUSR1, SIG_DFL);
+        signal(SIGHUP, SIG_IGN);                         /* ignored or not before: little is left to do */
         signal(SIGINT, SIG_DFL);
         timm_trainer_close(trainer);
     }
@@ -259,7 +264,7 @@ const command cmd_train = {
     "With --task multilabel or regression DIR/train/labels.csv, or DIR/train.csv, tells what is in the images: a header, then\n"
     "a row an image, its path first.  Multilabel: one more column, labels with ';' between, or a column a label, 0 or 1.\n"
     "Regression: a column a number.  Likewise val/labels.csv or val.csv.\n"
-    "SIGTERM, SIGUSR1 or Ctrl-C: the update is finished and saved, exit 75; --resume goes on as if nothing had been.",
+    "SIGTERM, SIGHUP, SIGUSR1 or Ctrl-C: the update is finished and saved, exit 75; --resume goes on as if nothing had been.",
     "  $ timm train photos --model resnet18 --pretrained --epochs 20 --lr 0.01\n"
     "  $ timm train photos -m vit_tiny_patch16_224 --opt adamw --lr 5e-4 --weight-decay 0.05 --sched cosine --model-ema\n"
     "  $ timm train --dataset fashion-mnist -m resnet18 --in-chans 1 --img-size 28 --epochs 5\n"
