@@ -51,7 +51,7 @@ static const timm_train_option table[] = {
     { "bce-sum", F, "false", NULL, "its sum over the classes" },
     { "bce-target-thresh", N, NULL, "T", "targets above T count as 1, others as 0" },
     { "bce-pos-weight", N, NULL, "W", "weight of positive classes" },
-    { "loss", T, NULL, "NAME", "ce, bce, asl, poly; multilabel: bce, asl, poly, twoway, zlpr, db; regression: mse, l1, smooth_l1; or timm's "
+    { "loss", T, NULL, "NAME", "ce, bce, asl, poly; multilabel: bce, asl, poly, db; twoway, zlpr with --smoothing 0; regression: mse, l1, smooth_l1; or timm's "
       "class: AsymmetricLossSingleLabel, ...; in C also given: the target is the gradient by the logits" },
     { "loss-kwargs", L, NULL, "K=V...", "its options: gamma_neg=2" },
 
