@@ -259,6 +259,11 @@ TEST(run_errors_resume)
         command_free(&r);
         fails(output, options, 1, "bad.safetensors: ");
     }
+    /* Of the right size, and one byte of a tensor is another. */
+    command_result r = command_run("cp %s %s && printf '\\377' | dd of=%s bs=1 seek=$(( $(wc -c <%s) - 20000 )) conv=notrunc", last, bad, bad, last);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    fails(output, options, 1, "bad.safetensors is damaged: its tensors have the checksum ");
     nothing_lost("resumed from what is none", last, kept);
     /* Within an epoch the place means the same in the same batches only: stopped there, and gone on with others. */
     const char *part = made_output();
@@ -279,7 +284,7 @@ TEST(run_errors_resume)
     fails(part, "--batch-size 2 --resume auto", 1, "was saved within an epoch, with --batch-size 1: it can go on with that alone, not with 2\n");
     /* Nor in another data set: with more images, or with classes of other names.  At an epoch's end more images are told of. */
     const char *more = made_idx(45, 20, 4);
-    command_result r = command_run("timm train --dataset idx --data-dir %s " RUN "--batch-size 1 --resume auto --output %s", more, part);
+    r = command_run("timm train --dataset idx --data-dir %s " RUN "--batch-size 1 --resume auto --output %s", more, part);
     says(&r, 1, "more images, within an epoch", "was saved within an epoch over 44 images: it can go on with those alone, not with 45; checkpoints of "
          "whole epochs can\n");
     command_free(&r);
