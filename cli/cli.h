@@ -13,12 +13,13 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* One option of a command.  A row with help and no name is a heading; one with a name and the help "" is taken, and not shown. */
-typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST, OPT_WORDS } option_kind;
+typedef enum option_kind { OPT_FLAG, OPT_TEXT, OPT_INT, OPT_DOUBLE, OPT_LIST, OPT_WORDS, OPT_MAYBE } option_kind;
 typedef struct option {
     const char *name;                   /* "--topk" */
     char letter;                        /* 'k' for -k; 0: none */
     option_kind kind;
-    void *value;                        /* bool, const char *, int64_t, double, text_list; OPT_WORDS: text_list, of all words up to the next option */
+    void *value;                        /* bool, const char *, int64_t, double, text_list; OPT_WORDS: text_list, of all words up to the next
+                                         * option; OPT_MAYBE: const char *, "" where none follows */
     const char *argument, *help;        /* "K", "how many classes to print (5)" */
     int64_t least, most;                /* of OPT_INT and OPT_DOUBLE, when most > least; most of OPT_WORDS: words, 0: any number */
 } option;

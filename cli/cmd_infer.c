@@ -26,7 +26,7 @@ static const option options[] = {
     { 0 }
 };
 
-typedef struct guess { int64_t index; double p; } guess;
+typedef struct guess { int64_t index; double p; } guess;             /* p: a probability, or a number of a regression */
 
 static int likelier(const void *a, const void *b)
 {
@@ -34,39 +34,53 @@ static int likelier(const void *a, const void *b)
     return x->p > y->p ? -1 : x->p < y->p ? 1 : x->index < y->index ? -1 : 1;
 }
 
-static void print_classes(const char *path, const timm_model *m, const timm_tensor *logits)
+/* Of classes, that exclude each other; of labels, that do not; of a regression's numbers, as they are. */
+static void make_guesses(guess *g, const timm_tensor *logits, const char *task)
 {
-    int64_t n = timm_numel(logits), k = o.topk < n ? o.topk : n;
-    guess *g = malloc((size_t)n * sizeof *g);
+    int64_t n = timm_numel(logits);
     double most = -INFINITY, sum = 0;
-    if (!g) {
-        fputs("timm infer: out of memory\n", stderr);
-        exit(EXIT_FAILED);
-    }
     for (int64_t i = 0; i < n; i++)
         most = logits->data[i] > most ? logits->data[i] : most;
     for (int64_t i = 0; i < n; i++)
         sum += exp(logits->data[i] - most);
-    for (int64_t i = 0; i < n; i++)
-        g[i] = (guess){ i, exp(logits->data[i] - most) / sum };
-    qsort(g, (size_t)n, sizeof *g, likelier);
+    for (int64_t i = 0; i < n; i++) {
+        double x = logits->data[i];
+        g[i] = (guess){ i, *task == 'r' ? x : *task == 'm' ? 1 / (1 + exp(-x)) : exp(x - most) / sum };
+    }
+}
+
+static void print_classes(const char *path, const timm_model *m, const timm_tensor *logits)
+{
+    const char *task = timm_model_task(m);
+    bool numbers = !strcmp(task, "regression");
+    int64_t n = timm_numel(logits), k = o.topk < n && !numbers ? o.topk : n;
+    guess *g = malloc((size_t)n * sizeof *g);
+    if (!g) {
+        fputs("timm infer: out of memory\n", stderr);
+        exit(EXIT_FAILED);
+    }
+    make_guesses(g, logits, task);
+    if (!numbers)
+        qsort(g, (size_t)n, sizeof *g, likelier);
     json_t *list = json_array();
     if (!o.json)
         printf("%s\n", path);
     for (int64_t i = 0; i < k; i++) {
         const char *label = timm_model_label(m, g[i].index);
         if (o.json) {
-            json_t *row = json_pack("{s:I,s:o}", "index", (json_int_t)g[i].index, "probability", cli_real(g[i].p));
+            json_t *row = json_pack("{s:I,s:o}", "index", (json_int_t)g[i].index, numbers ? "value" : "probability", cli_real(g[i].p));
             if (label)
                 json_object_set_new(row, "label", json_string(label));
             json_array_append_new(list, row);
+        } else if (numbers) {
+            printf("  %12.6g  %5lld  %s\n", g[i].p, (long long)g[i].index, label ? label : "");
         } else {
             printf("  %8.4f%%  %5lld  %s\n", 100 * g[i].p, (long long)g[i].index, label ? label : "");
         }
     }
     free(g);
     if (o.json)
-        cli_json(json_pack("{s:o,s:s,s:o}", "image", cli_text(path), "model", o.model, "top", list));
+        cli_json(json_pack("{s:o,s:s,s:o}", "image", cli_text(path), "model", o.model, numbers ? "values" : "top", list));
     else
         json_decref(list);
 }
@@ -167,7 +181,8 @@ static int run(int argc, char **argv)
 const command cmd_infer = {
     "infer", "classify photographs, or take their features", "IMAGE... --model M [options]",
     "Reads JPEG, PNG or WebP, prepares each as the model's weights were trained for (Pillow's bytes exactly), and prints\n"
-    "the likeliest classes with their probabilities.",
+    "the likeliest classes with their probabilities.  What timm train made with --task multilabel: labels, of a probability each;\n"
+    "with --task regression: its numbers, by the names of their columns.",
     "  $ timm infer cat.jpg --model mobilenetv3_large_100\n"
     "  $ timm infer *.jpg --model resnet50 --checkpoint resnet50.safetensors --topk 1 --json\n"
     "  $ timm infer cat.jpg --model vit_small_patch14_dinov2 --features\n",

@@ -44,16 +44,20 @@ static timm_trainer *running;
 static volatile sig_atomic_t asked;                      /* to stop, before there was anything running */
 static void on_signal(int number)
 {
-    (void)number;
+    if (number == SIGHUP)
+        signal(SIGPIPE, SIG_IGN);                        /* whoever read what is printed may be gone too */
     asked = 1;
     timm_trainer_stop(running);
 }
 
 static void hear_signals(void)
 {
-    struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, was;
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGUSR1, &act, NULL);
+    sigaction(SIGHUP, NULL, &was);
+    if (was.sa_handler != SIG_IGN)                       /* as nohup leaves it */
+        sigaction(SIGHUP, &act, NULL);
     act.sa_flags |= SA_RESETHAND;                        /* a second Ctrl-C ends it at once */
     sigaction(SIGINT, &act, NULL);
 }
@@ -96,8 +100,8 @@ static void progress(void *user, const timm_progress *p)
         fputs("\033[K", stderr);
     } else if (train && (p->batch == 1 || p->batch == p->batches || p->batch % s->every == 0)) {
         fprintf(stderr, "Train: %lld [%4lld/%lld (%3.0f%%)]  Loss: %.4g (%.4g)  %.1f img/s  LR: %.3e  ETA: %s\n", (long long)p->epoch,
-                (long long)p->batch, (long long)p->batches, 100. * (double)p->batch / (double)p->batches, p->loss, p->mean_loss,
-                p->images_per_second, p->lr, eta);
+                (long long)p->batch, (long long)p->batches, 100. * (double)p->batch / (double)p->batches,
+                isnan(p->loss) ? (double)NAN : p->loss, p->mean_loss, p->images_per_second, p->lr, eta);      /* printf shows the sign of a NaN */
     }
 }
 
@@ -120,7 +124,9 @@ static void each_epoch(void *user, const timm_epoch *e)
         fprintf(stderr, ", validation%s loss %.4f", e->averaged ? " (average)" : "", e->eval.loss);
     for (const timm_metric *m = timm_metrics_of(e->eval.task) + 1; m->name && e->validated; m++)
         fprintf(stderr, *m->unit ? ", %s %.2f%s" : ", %s %.4g%s", m->label, timm_metric_value(m, &e->eval), m->unit);
-    fprintf(stderr, ", %.0f img/s\n", e->images_per_second);
+    if (e->images_per_second > 0)
+        fprintf(stderr, ", %.0f img/s", e->images_per_second);
+    fputc('\n', stderr);
     printf("{\"epoch\": %lld", (long long)e->epoch);
     print_number("train_loss", e->train_loss);
     for (const timm_metric *m = timm_metrics_of(e->eval.task); m->name && e->validated; m++) {
@@ -160,7 +166,7 @@ static void tell_made(timm_trainer *trainer, int classes)
         switch (p->kind) {
         case OPT_FLAG: value = *(bool *)p->value ? "true" : "false"; break;
         case OPT_INT: snprintf(text, sizeof text, "%lld", (long long)*(int64_t *)p->value); break;
-        case OPT_DOUBLE: snprintf(text, sizeof text, "%.9g", *(double *)p->value); break;
+        case OPT_DOUBLE: snprintf(text, sizeof text, *(double *)p->value && *(double *)p->value < 1e-4 ? "%.8e" : "%.9g", *(double *)p->value); break;
         case OPT_WORDS: value = cli_joined(p->value); break;
         default: value = *(const char **)p->value;
         }
@@ -242,6 +248,7 @@ static int run(int argc, char **argv)
         tell_where(timm_trainer_folder(trainer), stopped, timm_ctx_status(ctx) == TIMM_OK);
         signal(SIGTERM, SIG_DFL);
         signal(SIGUSR1, SIG_DFL);
+        signal(SIGHUP, SIG_IGN);                         /* ignored or not before: little is left to do */
         signal(SIGINT, SIG_DFL);
         timm_trainer_close(trainer);
     }
@@ -257,7 +264,7 @@ const command cmd_train = {
     "With --task multilabel or regression DIR/train/labels.csv, or DIR/train.csv, tells what is in the images: a header, then\n"
     "a row an image, its path first.  Multilabel: one more column, labels with ';' between, or a column a label, 0 or 1.\n"
     "Regression: a column a number.  Likewise val/labels.csv or val.csv.\n"
-    "SIGTERM, SIGUSR1 or Ctrl-C: the update is finished and saved, exit 75; --resume goes on as if nothing had been.",
+    "SIGTERM, SIGHUP, SIGUSR1 or Ctrl-C: the update is finished and saved, exit 75; --resume goes on as if nothing had been.",
     "  $ timm train photos --model resnet18 --pretrained --epochs 20 --lr 0.01\n"
     "  $ timm train photos -m vit_tiny_patch16_224 --opt adamw --lr 5e-4 --weight-decay 0.05 --sched cosine --model-ema\n"
     "  $ timm train --dataset fashion-mnist -m resnet18 --in-chans 1 --img-size 28 --epochs 5\n"

@@ -142,6 +142,7 @@ static int store(const command *c, const option *o, const char *text)
         *(bool *)o->value = !text || !strcmp(text, "true");
         return 0;
     case OPT_TEXT:
+    case OPT_MAYBE:
         *(const char **)o->value = text;
         return 0;
     case OPT_LIST:
@@ -172,12 +173,12 @@ static int store(const command *c, const option *o, const char *text)
     return 0;
 }
 
-/* Not an option; negative numbers are none. */
+/* Not an option; negative numbers, and lists that begin with one, are none. */
 static bool is_word(const char *arg)
 {
     char *end;
     (void)strtod(arg, &end);
-    return arg[0] != '-' || (arg[1] && !*end);
+    return arg[0] != '-' || !arg[1] || !*end || strchr(".0123456789", arg[1]);
 }
 
 /* The flag that "--no-flag", the first letters of arg, puts out. */
@@ -234,8 +235,10 @@ bool cli_options(const command *c, const option *options, int argc, char **argv,
             *code = unknown(c, options, arg);
             return false;
         }
-        if (o->kind != OPT_FLAG && !text) {
-            if (++i == argc) {
+        if (o->kind == OPT_MAYBE && !text && (i + 1 == argc || !is_word(argv[i + 1]))) {
+            text = "";
+        } else if (o->kind != OPT_FLAG && !text) {
+            if (++i == argc || !is_word(argv[i])) {
                 *code = cli_usage(c, "%s needs a value: %s %s", o->name, o->name, o->argument);
                 return false;
             }

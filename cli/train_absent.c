@@ -25,7 +25,7 @@ static const struct { const char *key; option_kind kind; const char *off; } abse
     { "dist_bn", OPT_TEXT, NULL }, { "fast_norm", OPT_FLAG, NULL }, { "fuser", OPT_TEXT, NULL }, { "local_rank", OPT_TEXT, NULL },
     { "model_ema_force_cpu", OPT_FLAG, NULL }, { "no_ddp_bb", OPT_FLAG, NULL }, { "no_prefetcher", OPT_FLAG, NULL },
     { "pin_mem", OPT_FLAG, NULL }, { "sync_bn", OPT_FLAG, NULL }, { "synchronize_step", OPT_FLAG, NULL },
-    { "torchcompile", OPT_TEXT, NULL }, { "torchcompile_mode", OPT_TEXT, NULL }, { "torchscript", OPT_FLAG, NULL },
+    { "torchcompile", OPT_MAYBE, NULL }, { "torchcompile_mode", OPT_TEXT, NULL }, { "torchscript", OPT_FLAG, NULL },
     { "use_multi_epochs_loader", OPT_FLAG, NULL }, { "worker_seeding", OPT_TEXT, NULL },
     /* Details of those above: distillation, NaFlex, sizes by schedule, W&B. */
     { "distill_loss_weight", OPT_TEXT, NULL }, { "kd_distill_type", OPT_TEXT, NULL }, { "kd_loss_type", OPT_TEXT, NULL },

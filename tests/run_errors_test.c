@@ -92,6 +92,8 @@ TEST(run_errors_options)
         { "--interpolation cubic", 2, "interpolation is one of nearest, box, " },
         { "--lr fast", 2, "lr takes a number, not 'fast'\n" },
         { "--seed 1.5", 2, "seed takes a whole number, not '1.5'\n" },
+        { "--seed 18446744073709551616", 2, "seed takes a number from -1e+15 to 1e+15, not '18446744073709551616'\n" },
+        { "--lr-noise 0.5 --lr-noise-pct 0", 2, "lr-noise-pct takes a number from 1e-06 to 1e+06, not '0'\n" },
         { "--epochs 0", 2, "epochs takes a number from 1 to " },
         { "--batch-size 0", 2, "batch-size takes a number from 1 to " },
         { "--precision fp7", 2, "precision is one of fp32, bf16x6, bf16x3, bf16, not 'fp7'\n" },
@@ -105,6 +107,8 @@ TEST(run_errors_options)
         { "--scale 2 3", 2, "--scale is 0 < A <= B <= 1" },
         { "--std 0", 2, "--std is above 0, not 0\n" },
         { "--mean 1 2 3", 2, "--mean takes 1 numbers, one a channel, not 3\n" },
+        { "--opt adamw --opt-eps -1", 2, "optimizer adamw: eps is not below 0, not -1\n" },
+        { "--opt rmsprop --opt-kwargs eps=-1", 2, "optimizer rmsprop: eps is not below 0, not -1\n" },
         { "--opt-kwargs speed=1", 2, "optimizer sgd has no option 'speed'" },
         { "--model-kwargs layers=2", 2, "test_vit takes no argument 'layers'; it takes patch_size, embed_dim, depth, num_heads\n" },
         { "--model-kwargs depth=two", 2, "depth takes 1 whole number from 1, not 'two'\n" },
@@ -255,6 +259,11 @@ TEST(run_errors_resume)
         command_free(&r);
         fails(output, options, 1, "bad.safetensors: ");
     }
+    /* Of the right size, and one byte of a tensor is another. */
+    command_result r = command_run("cp %s %s && printf '\\377' | dd of=%s bs=1 seek=$(( $(wc -c <%s) - 20000 )) conv=notrunc", last, bad, bad, last);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    fails(output, options, 1, "bad.safetensors is damaged: its tensors have the checksum ");
     nothing_lost("resumed from what is none", last, kept);
     /* Within an epoch the place means the same in the same batches only: stopped there, and gone on with others. */
     const char *part = made_output();
@@ -275,7 +284,7 @@ TEST(run_errors_resume)
     fails(part, "--batch-size 2 --resume auto", 1, "was saved within an epoch, with --batch-size 1: it can go on with that alone, not with 2\n");
     /* Nor in another data set: with more images, or with classes of other names.  At an epoch's end more images are told of. */
     const char *more = made_idx(45, 20, 4);
-    command_result r = command_run("timm train --dataset idx --data-dir %s " RUN "--batch-size 1 --resume auto --output %s", more, part);
+    r = command_run("timm train --dataset idx --data-dir %s " RUN "--batch-size 1 --resume auto --output %s", more, part);
     says(&r, 1, "more images, within an epoch", "was saved within an epoch over 44 images: it can go on with those alone, not with 45; checkpoints of "
          "whole epochs can\n");
     command_free(&r);
@@ -321,6 +330,11 @@ TEST(run_errors_without_the_last)
     fails(output, "--epochs 4 --resume auto", 1, "; --resume takes another checkpoint of ");
     fails(output, "--epochs 4 --resume auto", 1, "/r, the newest first: checkpoint-2.safetensors checkpoint-1.safetensors checkpoint-0.safetensors "
           "model_best.safetensors\n");
+    /* Gone, and the newest beside it damaged, which here is the best as well. */
+    r = command_run("cd %s/r && rm last.safetensors && head -c 5000 checkpoint-2.safetensors >x && cp x checkpoint-2.safetensors && rm x", output);
+    CHECK(r.code == 0, "%s", r.err);
+    command_free(&r);
+    fails(output, "--epochs 4 --resume auto", 1, "/r, the newest first: checkpoint-1.safetensors checkpoint-0.safetensors\n");
 }
 
 /* Two runs into one folder would ruin each other. */

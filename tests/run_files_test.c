@@ -324,6 +324,33 @@ TEST(run_files_events_of_a_resumed_run)
         CHECK(e.s[i].step == 2, "%s of step %lld", e.s[i].tag, (long long)e.s[i].step);
 }
 
+/* An epoch that was trained when the run stopped, but not validated: nothing is known of how fast it was. */
+TEST(run_files_of_an_epoch_trained_before)
+{
+    static const char *const options[] = { "dataset", "idx", "batch-size", "8", "epochs", "1", "lr", "0.01" };
+    char path[1600], run[1200], trained[1200];
+    event_file e;
+    const char *output = made_output();
+    snprintf(trained, sizeof trained, "%s", test_temp("trained.safetensors"));
+    snprintf(run, sizeof run, "%s/r", output);
+    timm_ctx *ctx = timm_open(&(timm_open_opts){ .threads = 1 });
+    timm_trainer *t = timm_trainer_open(timm_create(ctx, "test_vit", &(timm_model_opts){ .classes = 4, .in_chans = 1, .img_size = { 32, 32 } }));
+    for (size_t i = 0; i < sizeof options / sizeof *options; i += 2)
+        timm_trainer_set(t, options[i], options[i + 1]);
+    timm_trainer_set(t, "data-dir", made_idx(44, 20, 4));
+    CHECK(timm_trainer_epoch(t, NULL) && timm_trainer_save(t, trained) == TIMM_OK, "%s", timm_message(ctx));
+    timm_trainer_close(t);
+    timm_close(ctx);
+    command_result r = command_run("timm train --dataset idx --data-dir %s " MODEL " --batch-size 8 --epochs 1 --lr 0.01 --experiment r --output %s --resume %s",
+                                   made_idx(44, 20, 4), output, trained);
+    CHECK(r.code == 0 && command_has(r.err, "epoch 0: train loss ") && !command_has(r.err, "img/s"), "exit %d: %s", r.code, r.err);
+    command_free(&r);
+    REQUIRE(find_events(run, path) && read_events(path, &e), "%s: no events", path);
+    CHECK(e.n == 5, "%d scalars", e.n);
+    for (int i = 0; i < e.n; i++)
+        CHECK(strcmp(e.s[i].tag, "train/images_per_second"), "%g images a second", (double)e.s[i].value);
+}
+
 /* TIMM_PYTHON: a python with tensorboard; else python3. */
 TEST(run_files_in_tensorboard)
 {

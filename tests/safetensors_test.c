@@ -359,6 +359,8 @@ static void rewrite(const char *name, bool metadata)
     const safetensors_pair format = { "format", "pt" };
     CHECK(safetensors_write(copy, list, n, &format, metadata, &st), "%s", st.text);
     CHECK(same_files(path, copy), "%s: other bytes", name);
+    uint32_t crc = 1;
+    CHECK(safetensors_crc32_of(list, n, &crc, &st) && crc == safetensors_crc32(f) && (!n || crc), "%s: another checksum", name);
     safetensors_close(f);
 }
 

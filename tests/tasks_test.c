@@ -201,6 +201,43 @@ static void same_figures(const char *output, const json_t *v, const char *option
     CHECK(!stat(path, &s), "no %s", path);
 }
 
+/* What infer says of an image that is red, green and blue, and light: all labels are likely, and the numbers are no probabilities. */
+static void inferred(const char *output, bool numbers)
+{
+    static const char *const labels[] = { "blue", "green", "red" }, *const columns[] = { "light", "dark" };
+    char photo[1300];
+    uint8_t pixels[32 * 32 * 3];
+    for (int k = 0; k < 32 * 32 * 3; k++) {
+        int c = k % 3, y = k / 96, x = k / 3 % 32;
+        pixels[k] = (uint8_t)(180 + (y >= 4 + 8 * c && y < 12 + 8 * c && x >= 8 && x < 24 ? 55 : 0));
+    }
+    timm_ctx *ctx = timm_open(NULL);
+    snprintf(photo, sizeof photo, "%s/all.png", made_photos());
+    timm_image_save(ctx, photo, &(timm_image){ 32, 32, 3, pixels }, false);
+    CHECK(timm_ctx_status(ctx) == TIMM_OK, "%s", timm_message(ctx));
+    timm_close(ctx);
+    command_result r = command_run("timm infer %s -m test_resnet --checkpoint %s/r/last.safetensors --json", photo, output);
+    json_t *v = json_loads(r.out, 0, NULL), *list = json_object_get(v, numbers ? "values" : "top"), *row;
+    CHECK(json_array_size(list) == (numbers ? 2 : 3), "exit %d: %s%s", r.code, r.out, r.err);
+    double sum = 0;
+    size_t i;
+    json_array_foreach(list, i, row) {
+        const char *name = json_string_value(json_object_get(row, "label"));
+        size_t index = (size_t)figure(row, "index");
+        sum += figure(row, numbers ? "value" : "probability");
+        CHECK(name && !strcmp(name, numbers ? columns[i] : labels[index]), "%zu: %s", i, r.out);
+    }
+    if (numbers)
+        CHECK(figure(json_array_get(list, 0), "value") > figure(json_array_get(list, 1), "value"), "%s", r.out);
+    else
+        CHECK(sum > 1.5, "%s", r.out);
+    json_decref(v);
+    command_free(&r);
+    r = command_run("timm infer %s -m test_resnet --checkpoint %s/r/last.safetensors", photo, output);
+    CHECK(!r.code && command_has(r.out, "%") == !numbers && command_has(r.out, numbers ? "      0  light\n" : "  red\n"), "%s", r.out);
+    command_free(&r);
+}
+
 TEST(several_labels_are_learned)
 {
     static const char *const losses[] = { "", "--loss asl", "--loss poly", "--loss db", "--loss zlpr --smoothing 0", "--loss twoway --smoothing 0",
@@ -214,6 +251,8 @@ TEST(several_labels_are_learned)
         CHECK(v && figure(v, "eval_map") > (i ? 30 : 85), "%s: mAP %g", options, figure(v, "eval_map"));
         if (v && !i)
             same_figures(output, v, "--task multilabel", names, "epoch,train_loss,eval_loss,eval_map,eval_micro_f1,eval_macro_f1,eval_sample_f1,lr\n0,");
+        if (v && !i)
+            inferred(output, false);
         json_decref(v);
     }
 }
@@ -232,6 +271,8 @@ TEST(numbers_are_learned)
         CHECK(v && fabs(figure(v, "eval_rmse") - sqrt(figure(v, "eval_loss"))) < 1e-6, "the loss is not the square of RMSE");
         if (v && !i)
             same_figures(output, v, "--task regression --split val-light", names, "epoch,train_loss,eval_loss,eval_rmse,eval_mae,eval_r2,lr\n0,");
+        if (v && !i)
+            inferred(output, true);
         json_decref(v);
     }
 }

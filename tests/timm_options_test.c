@@ -96,9 +96,9 @@ TEST(timm_options_absent)
     char options[1200];
     const char *data = made_idx(44, 20, 4);
     snprintf(options, sizeof options, "%s -b 8 --in-chans 1 --img-size 32 --color-jitter 0 --start-epoch 0 --aa '' --channels-last --no-prefetcher "
-             "--device cuda --tta=0", data);
+             "--device cuda --tta=0 --torchcompile --seed 7 --torchcompile inductor --torchcompile", data);
     char *args = args_of(options, made_output());
-    CHECK(!command_has(args, "color_jitter"), "%s", args);
+    CHECK(!command_has(args, "color_jitter") && command_has(args, "\nseed: 7\n"), "%s", args);
     free(args);
     for (size_t i = 0; i < COUNT(asked); i++) {
         command_result r = command_run("timm train %s --dataset idx -m test_vit %s", data, asked[i].options);
@@ -130,6 +130,21 @@ TEST(timm_options_yaml_booleans)
         CHECK(command_has(args, want), "%s: %s", words[i].text, args);
         free(args);
     }
+}
+
+/* Numbers are such to PyYAML too, which wants a point before an exponent and a sign in it, and takes 010 for eight. */
+TEST(timm_options_numbers_in_yaml)
+{
+    static const char *const want[] = { "\nbatch_size: 8\n", "\nseed: 10\n", "\nmin_lr: 1.25e-07\n", "\nweight_decay: 2.0e-05\n", "\nwarmup_lr: 1.0e-05\n",
+                                        "\nmomentum: 0.9\n", "\nlr_noise:\n- 0.25\n- 0.5\n", "\nmean:\n- -0.5\n", "\nclip_grad: 2.0e+20\n", "\ndrop: 1.00000000e-05\n",
+                                        "\nfreeze:\n- cls_token\n", "\nscale:\n- 0.08\n- 1.0\n", "\n  eps: 1.0e-12\n", "\nlr: 0.001\n" };
+    char options[1200];
+    snprintf(options, sizeof options, "%s -b 8 --in-chans 1 --img-size 32 --opt adamw --seed 010 --min-lr 1.25E-7 --lr-noise .25 5e-1 --mean -5e-1 --clip-grad 2e20 "
+             "--drop 1e-5 --freeze cls_token --opt-kwargs eps=1e-12 --lr 1e-3", made_idx(44, 20, 4));
+    char *args = args_of(options, made_output());
+    for (size_t i = 0; i < COUNT(want); i++)
+        CHECK(command_has(args, want[i]), "no %s in %s", want[i], args);
+    free(args);
 }
 
 /* What timm 1.0.31 writes into args.yaml of a run without augmentation of colours. */

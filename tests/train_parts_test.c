@@ -145,9 +145,21 @@ TEST(optimizers_say_what_makes_no_sense)
 {
     static const struct { const char *name, *key, *value, *says; } all[] = {
         { "adamv", "eps", "1e-8", "no optimizer is called 'adamv'; the nearest is 'adam" },
+        { "Lookahead_LAMV", "eps", "1e-8", "no optimizer is called 'Lookahead_LAMV'; the nearest is 'lamb'" },
         { "adamw", "gamma", "1", "optimizer adamw has no option 'gamma'" },
         { "adamw", "betas", "0.9,1.5", "optimizer adamw: betas lie in [0, 1), not 1.5" },
         { "adamw", "eps", "much", "optimizer adamw: 'much' is no value for eps" },
+        { "adamw", "eps", "-1", "optimizer adamw: eps is not below 0, not -1" },
+        { "rmsprop", "eps", "-1e-8", "optimizer rmsprop: eps is not below 0, not -1e-08" },
+        { "rmsprop", "alpha", "-.5", "optimizer rmsprop: alpha is not below 0, not -0.5" },
+        { "lars", "momentum", "-1", "optimizer lars: momentum is not below 0, not -1" },
+        { "madgradw", "momentum", "1", "optimizer madgradw: momentum lies in [0, 1), not 1" },
+        { "nmuon", "momentum", "1", "optimizer nmuon: momentum lies in [0, 1), not 1" },
+        { "mars", "betas_1d", "0.9,1", "optimizer mars: betas_1d lie in [0, 1), not 1" },
+        { "adadelta", "rho", "1.1", "optimizer adadelta: rho lies in [0, 1], not 1.1" },
+        { "adagrad", "lr_decay", "-1", "optimizer adagrad: lr_decay is not below 0, not -1" },
+        { "nadam", "momentum_decay", "-1", "optimizer nadam: momentum_decay is not below 0, not -1" },
+        { "adahessian", "hessian_power", "2", "optimizer adahessian: hessian_power lies in [0, 1], not 2" },
         { "sgd", "momentum", "0", "optimizer sgd: nesterov needs a momentum and no dampening" },
         { "muon", "algo", "lion", "optimizer muon: algo is muon or adamuon" },
     };
@@ -159,4 +171,24 @@ TEST(optimizers_say_what_makes_no_sense)
         CHECK(!o && strstr(st.text, all[i].says), "%s %s=%s: %s", all[i].name, all[i].key, all[i].value, st.text);
         optimizer_free(o);
     }
+}
+
+/* As in timm, case means nothing in a name, nor in what stands before it. */
+TEST(optimizers_by_names_of_any_case)
+{
+    static const char *const names[][2] = { { "adamw", "AdamW" }, { "lookahead_radam", "LookAhead_RAdam" } };
+    for (int k = 0; k < 2; k++) {
+        float value[2][4] = { { 1, 2, 3, 4 }, { 1, 2, 3, 4 } }, grad[4] = { 1, -2, 3, -4 };
+        for (int i = 0; i < 2; i++) {
+            status st = { 0 };
+            optim_param p = { .name = "w", .shape = { 1, { 4 } }, .value = value[i], .grad = grad, .lr = .1 };
+            optimizer *o = optimizer_new(names[k][i], .1, &p, 1, NULL, 0, NULL, &st);
+            REQUIRE(o, "%s: %s", names[k][i], st.text);
+            for (int step = 0; step < 20; step++)
+                optimizer_step(o);
+            optimizer_free(o);
+        }
+        CHECK(!memcmp(value[0], value[1], sizeof *value), "%s: %g, %s: %g", names[k][0], (double)value[0][0], names[k][1], (double)value[1][0]);
+    }
+    CHECK(optimizer_about("AdamW") && optimizer_wants_hessian("AdaHessian"), "AdamW, AdaHessian");
 }

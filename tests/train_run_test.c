@@ -155,7 +155,7 @@ static bool wait_for(const char *path, const char *text)
 
 TEST(runs_stop_at_a_signal_and_go_on)
 {
-    static const int signals[] = { SIGTERM, SIGUSR1, SIGINT, SIGTERM };
+    static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGUSR1 };
     for (size_t k = 0; k < (command_sanitized ? 1 : 2); k++) {
         char whole[1024], broken[1024], line[4096], last[1200];
         char err[1024];
@@ -189,6 +189,21 @@ TEST(runs_stop_at_a_signal_and_go_on)
         CHECK(!code && stops, "%s: exit %d after %d stops", kinds[k], code, stops);
         same_runs(kinds[k], whole, broken);
     }
+}
+
+/* Under nohup a closed terminal means nothing. */
+TEST(runs_under_nohup_go_on)
+{
+    char line[4096], err[1024];
+    snprintf(err, sizeof err, "%s", test_temp("nohup.err"));
+    command_of(line, kinds[0], made_output(), "--epochs 3 --recovery-interval 0");
+    void (*was)(int) = signal(SIGHUP, SIG_IGN);
+    pid_t pid = run_begin(NULL, err, "%s", line);
+    signal(SIGHUP, was);
+    CHECK(wait_for(err, "Train: "), "%s does not begin", line);
+    kill(pid, SIGHUP);
+    int code = run_end(pid);
+    CHECK(code == 0, "%s: exit %d", line, code);
 }
 
 /* Runs of `kind` with these options: train_loss of each of three epochs. */

@@ -116,6 +116,11 @@ TEST(trainer_refuses_impossible_places)
         timm_trainer_save(a.t, path);
         patch(path, wrong[i].name, wrong[i].i, wrong[i].value);
         timm_trainer_load(b.t, path);
+        CHECK(timm_ctx_status(b.ctx) == TIMM_BAD_FILE && strstr(timm_message(b.ctx), " is damaged: its tensors have the checksum "),
+              "%s changed: %s", wrong[i].name, timm_message(b.ctx));
+        timm_clear(b.ctx);
+        rename_in_header(path, "timm.crc32", "timm.crc00");
+        timm_trainer_load(b.t, path);
         CHECK(timm_ctx_status(b.ctx) == TIMM_BAD_FILE && strstr(timm_message(b.ctx), wrong[i].says), "not '%s' but: %s",
               wrong[i].says, timm_message(b.ctx));
         timm_clear(b.ctx);

@@ -185,6 +185,9 @@ TIMM_API timm_status timm_reset_classifier(timm_model *model, int classes, const
 
 /* The name of a class: as the run that made the weights called it, else the config's label; NULL: it has none. */
 TIMM_API const char *timm_model_label(const timm_model *model, int64_t index);
+/* What the run that made the weights learned, its option "task": "multilabel" (logits are of a sigmoid each), "regression" (they are the
+ * numbers); "classification" where it or nobody says so. */
+TIMM_API const char *timm_model_task(const timm_model *model);
 TIMM_API const timm_cfg *timm_model_cfg(const timm_model *model);
 TIMM_API int64_t timm_num_features(const timm_model *model);      /* channels of forward_features */
 TIMM_API int64_t timm_head_hidden_size(const timm_model *model);  /* channels of pre_logits */

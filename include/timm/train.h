@@ -110,7 +110,8 @@ typedef void timm_progress_fn(void *user, const timm_progress *p);
 
 typedef struct timm_epoch {
     int64_t epoch;                          /* from 0 */
-    double train_loss, lr, images_per_second;   /* lr: of the first group, at the epoch's end */
+    double train_loss, lr;                  /* lr: of the first group, at the epoch's end */
+    double images_per_second;               /* of what was trained of it since the run went on; 0: nothing */
     bool validated, averaged;               /* eval is set; it is of the average (EMA) */
     timm_metrics eval;
 } timm_epoch;

@@ -393,6 +393,8 @@ bool weights_describe(timm_model *m, timm_model_opts *o)
             o->kwargs = arena_strdup(&m->mem, kwargs);
         if (own_head && labels)
             read_labels(m, labels);
+        if (own_head)
+            read_word(m, f, "timm.option.task", &m->task);
     }
     if (of_weights && !o->classes)
         o->classes = classes_of(m, f);
@@ -407,6 +409,15 @@ const char *timm_model_label(const timm_model *m, int64_t i)
     if (m->labels)
         return i < m->labels ? m->label[i] : NULL;
     return m->cfg.labels && m->head.classes == 1000 ? timm_label(m->cfg.labels, i) : NULL;
+}
+
+const char *timm_model_task(const timm_model *m)
+{
+    static const char *const tasks[] = { "multilabel", "regression" };
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+        if (m && m->task && !strcmp(m->task, tasks[i]))
+            return tasks[i];
+    return "classification";
 }
 
 bool weights_load(timm_model *m, const char *path, bool strict, bool asked)

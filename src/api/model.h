@@ -58,6 +58,7 @@ struct timm_model {
     bool precision_named;                   /* by options, else by what it is used for */
     const char **label;                     /* class names that the weights came with, or NULL */
     int labels;
+    const char *task;                       /* of the run that made them; NULL: classification */
 };
 
 /* Shapes of the whole model at its own input size: entries, taps, widths.  False with a status. */

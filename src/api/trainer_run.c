@@ -303,16 +303,17 @@ static bool find_last(timm_trainer *t, char from[static 1200])
     return true;
 }
 
-/* The folder's last.safetensors cannot be read: what else there is. */
-static void tell_others(timm_trainer *t)
+/* The checkpoint of the folder from which it would have gone on, `from`, cannot be read: what else there is. */
+static void tell_others(timm_trainer *t, const char *from)
 {
-    char name[TRAIN_HISTORY][64], list[512] = "";
+    char name[TRAIN_HISTORY][64], path[1200], list[512] = "";
     size_t at = 0;
     int n = other_checkpoints(t, name);
     status was = *st_of(t);
     for (int i = 0; i < n && at + sizeof *name < sizeof list; i++)
-        at += (size_t)snprintf(list + at, sizeof list - at, " %s", name[i]);
-    if (!n)
+        if (!same_file(in_folder(t, path, name[i]), from))
+            at += (size_t)snprintf(list + at, sizeof list - at, " %s", name[i]);
+    if (!at)
         return;
     *st_of(t) = (status){ 0 };
     status_fail(st_of(t), was.code, "%s; --resume takes another checkpoint of %s, the newest first:%s", was.text, t->folder, list);
@@ -334,8 +335,8 @@ static bool resume(timm_trainer *t)
         from = found;
     }
     if (timm_trainer_load(t, from) != TIMM_OK) {
-        if (st_of(t)->code == TIMM_BAD_FILE && same_file(from, last))
-            tell_others(t);
+        if (st_of(t)->code == TIMM_BAD_FILE && (from == found || same_file(from, last)))
+            tell_others(t, from);
         return false;
     }
     ctx_note(t->m->ctx, "going on from %s: epoch %" PRId64 ", batch %" PRId64, from, t->epoch, t->batch);
@@ -365,7 +366,7 @@ static bool log_epoch(timm_trainer *t, events *ev, const timm_epoch *e)
     status *st = st_of(t);
     timm_epoch *rows;
     const struct { const char *tag; double value; bool have; } scalars[] = {
-        { "train/loss", e->train_loss, true }, { "train/lr", e->lr, true }, { "train/images_per_second", e->images_per_second, true },
+        { "train/loss", e->train_loss, true }, { "train/lr", e->lr, true }, { "train/images_per_second", e->images_per_second, e->images_per_second > 0 },
     };
     for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
         if (scalars[i].have && !events_scalar(ev, scalars[i].tag, e->epoch, scalars[i].value, st))
@@ -433,14 +434,15 @@ static bool patience_is_over(const timm_trainer *t)
 /* Why a run that nobody stopped trains no further, where its epochs do not show it. */
 static void tell_why_over(timm_trainer *t)
 {
-    char best[128] = "";
+    char best[128] = "", path[1200];
     const timm_metric *m = task_best_metric(&t->opts, st_of(t));
     if (t->n_best && t->eval_loader)
         snprintf(best, sizeof best, "; the best was epoch %" PRId64 ", %s %.6g%s", (int64_t)t->best[1], m->label, t->best[0], m->unit);
     else if (t->n_best)
         snprintf(best, sizeof best, "; the best was epoch %" PRId64, (int64_t)t->best[1]);
     if (t->run_epoch >= t->epochs)
-        ctx_note(t->m->ctx, "%s has %" PRId64 " epochs, and --epochs asks for no more%s; with more it trains on", t->folder, t->epoch, best);
+        ctx_note(t->m->ctx, "%s has %" PRId64 " epochs, and --epochs asks for no more%s; nothing was trained%s; with more it trains on", t->folder,
+                 t->epoch, best, access(in_folder(t, path, "summary.csv"), F_OK) ? ", so there is neither summary.csv nor report.html" : "");
     else if (t->epoch < t->epochs && patience_is_over(t))
         ctx_note(t->m->ctx, "%s ends with epoch %" PRId64 ", as --patience-epochs has it%s", t->folder, t->epoch - 1, best);
 }

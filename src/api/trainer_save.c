@@ -3,7 +3,8 @@
  * Parameters and buffers have their own names.  Everything else has a '/' in its name, which no parameter has, so that
  * readers of weights can tell: "ema/NAME", "optimizer/NAME", "schedule/state", "trainer/position" (updates, epoch, batches
  * done in it, losses summed, passes) as float64 or int64.  Options are metadata: "timm.option.NAME"; so are the names of the classes,
- * "timm.labels", and how many images there were to train on, "timm.train_images".
+ * "timm.labels", how many images there were to train on, "timm.train_images", and a checksum of all tensors, "timm.crc32": whoever
+ * changes tensors and keeps metadata leaves that out.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
-enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + WEIGHTS_PAIRS + 3 };
+enum { POSITION = 5, MAX_PAIRS = TRAIN_OPTIONS + WEIGHTS_PAIRS + 4 };
 
 typedef struct listing {
     safetensors_tensor *t;
@@ -83,7 +84,8 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
         list(l, "trainer/", "best", ST_F64, 2 * t->n_best, t->best);
 
     safetensors_pair pair[MAX_PAIRS];
-    char key[TRAIN_OPTIONS][64], images[32];
+    char key[TRAIN_OPTIONS][64], images[32], sum[16];
+    uint32_t crc;
     weights_metadata made;
     weights_describe_model(m, &made);
     size_t pairs = made.count;
@@ -102,7 +104,10 @@ static bool write_file(timm_trainer *t, const char *path, listing *l, const opti
             snprintf(key[i], sizeof key[i], "timm.option.%s", o[i].name);
             pair[pairs++] = (safetensors_pair){ key[i], t->opts.value[i] };
         }
-    bool ok = safetensors_write(path, l->t, (size_t)l->n, pair, pairs, st);
+    bool ok = safetensors_crc32_of(l->t, (size_t)l->n, &crc, st);
+    snprintf(sum, sizeof sum, "%08" PRIx32, crc);
+    pair[pairs++] = (safetensors_pair){ "timm.crc32", sum };
+    ok = ok && safetensors_write(path, l->t, (size_t)l->n, pair, pairs, st);
     free(names);
     return ok;
 }
@@ -241,6 +246,16 @@ static bool read_state(timm_trainer *t, const safetensors *f, const char *path)
     return ok && read_best(t, f, path);
 }
 
+/* Damage that leaves the sizes right; files of elsewhere, and older ones, have no checksum. */
+static bool undamaged(timm_trainer *t, const safetensors *f, const char *path)
+{
+    const char *then = safetensors_metadata(f, "timm.crc32");
+    char now[16];
+    snprintf(now, sizeof now, "%08" PRIx32, then ? safetensors_crc32(f) : 0);
+    return !then || !strcmp(then, now)
+           || status_fail(&t->m->ctx->st, TIMM_BAD_FILE, "%s is damaged: its tensors have the checksum %s, and were saved with %.16s", path, now, then);
+}
+
 /* A place within an epoch means the same only in the same batches. */
 static bool same_batches(timm_trainer *t, const safetensors *f, const char *path)
 {
@@ -298,7 +313,7 @@ timm_status timm_trainer_load(timm_trainer *t, const char *path)
     const char *of = safetensors_metadata(f, "architecture");
     if (of && strcmp(of, m->cfg.architecture))
         status_fail(st, TIMM_MISMATCH, "%s is a checkpoint of %s, not of %s", path, of, m->cfg.architecture);
-    bool ok = status_ok(st);
+    bool ok = status_ok(st) && undamaged(t, f, path);
     for (size_t i = 0; ok && i < m->entries; i++) {
         float *value = nn_own(m->entry[i]);
         ok = value && fetch(f, path, "", m->entry[i]->name, ST_DTYPES, tg_numel(m->entry[i]->shape), value, st);

@@ -168,7 +168,7 @@ double trainer_base_lr(const timm_trainer *t)
         return lr;
     const char *how = train_text(o, "lr-base-scale"), *opt = train_text(o, "opt");
     double ratio = (double)train_int(o, "batch-size") * (double)train_int(o, "grad-accum-steps") / (double)train_int(o, "lr-base-size");
-    bool root = *how ? !strcmp(how, "sqrt") : strstr(opt, "ada") || strstr(opt, "lamb");
+    bool root = *how ? !strcmp(how, "sqrt") : strcasestr(opt, "ada") || strcasestr(opt, "lamb");
     return train_number(o, "lr-base") * (root ? sqrt(ratio) : ratio);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 #include "base/arena.h"
 #include "base/half.h"
 #include "json.h"
@@ -415,3 +416,5 @@ void safetensors_release(const safetensors *f, size_t i)
 {
     mapped_release(&f->map, f->entry[i].offset, f->entry[i].bytes);
 }
+
+uint32_t safetensors_crc32(const safetensors *f) { return (uint32_t)crc32_z(0, f->bytes + f->header, f->size - f->header); }

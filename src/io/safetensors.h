@@ -54,6 +54,7 @@ const safetensors_pair *safetensors_pairs(const safetensors *f, size_t *count); 
 bool safetensors_read_floats(const safetensors *f, size_t i, float *out, status *st);
 bool safetensors_read_ints(const safetensors *f, size_t i, int64_t *out, status *st);
 void safetensors_release(const safetensors *f, size_t i);   /* its pages may leave memory until they are read again */
+uint32_t safetensors_crc32(const safetensors *f);           /* of the bytes of all tensors: the format has no checksum */
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
@@ -72,6 +73,8 @@ typedef struct safetensors_tensor {
 /* Sorted by alignment (largest first) and name, whatever order they come in; nothing is held in memory; atomic. */
 bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count,
                        const safetensors_pair *metadata, size_t pairs, status *st);
+/* safetensors_crc32 of the file that safetensors_write would make of them. */
+bool safetensors_crc32_of(const safetensors_tensor *tensors, size_t count, uint32_t *crc, status *st);
 bool safetensors_put(safetensors_sink *to, const void *bytes, size_t count, status *st);
 /* Converted to the tensor's dtype (BOOL: not zero; integers: truncated, which must fit); the dtypes of read_floats. */
 bool safetensors_put_floats(safetensors_sink *to, const float *in, size_t count, status *st);

@@ -2,13 +2,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 #include "atomic_file.h"
 #include "base/half.h"
 #include "json.h"
 #include "safetensors.h"
 
 struct safetensors_sink {
-    atomic_file *file;
+    atomic_file *file;                /* NULL: nothing is written */
+    uint32_t crc;                     /* then, of all that was put */
     const char *path;
     const safetensors_tensor *tensor;
     size_t left, bytes;               /* of the tensor */
@@ -114,7 +116,10 @@ bool safetensors_put(safetensors_sink *to, const void *bytes, size_t count, stat
     if (count > to->left)
         return too_much(to, count, st);
     to->left -= count;
-    return atomic_write(to->file, bytes, count, st);
+    if (to->file)
+        return atomic_write(to->file, bytes, count, st);
+    to->crc = (uint32_t)crc32_z(to->crc, bytes, count);
+    return true;
 }
 
 #define NARROW(name, type, value)                                                                \
@@ -180,21 +185,21 @@ bool safetensors_put_floats(safetensors_sink *to, const float *in, size_t count,
     return true;
 }
 
-static bool write_tensor(atomic_file *file, const char *path, const safetensors_tensor *t, status *st)
+static bool put_tensor(safetensors_sink *to, const safetensors_tensor *t, status *st)
 {
-    safetensors_sink to = { .file = file, .path = path, .tensor = t };
-    if (!bytes_of(path, t, &to.bytes, st))
+    to->tensor = t;
+    if (!bytes_of(to->path, t, &to->bytes, st))
         return false;
-    to.left = to.bytes;
-    if (to.bytes == 0)
+    to->left = to->bytes;
+    if (to->bytes == 0)
         return true;
     if (t->data)
-        return safetensors_put(&to, t->data, to.bytes, st);
-    if (!t->put(t->user, t, &to, st))
-        return status_fail(st, TIMM_INTERNAL, "%s: tensor \"%s\" could not be had", path, t->name);
-    if (to.left)
-        return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": given %zu bytes, its shape has %zu", path, t->name,
-                           to.bytes - to.left, to.bytes);
+        return safetensors_put(to, t->data, to->bytes, st);
+    if (!t->put(t->user, t, to, st))
+        return status_fail(st, TIMM_INTERNAL, "%s: tensor \"%s\" could not be had", to->path, t->name);
+    if (to->left)
+        return status_fail(st, TIMM_BAD_ARG, "%s: tensor \"%s\": given %zu bytes, its shape has %zu", to->path, t->name,
+                           to->bytes - to->left, to->bytes);
     return true;
 }
 
@@ -207,27 +212,46 @@ static void write_all(const char *path, const char *text, size_t length, const s
     atomic_write(file, &padded, sizeof padded, st);
     atomic_write(file, text, length, st);
     atomic_write(file, "        ", padding, st);
+    safetensors_sink to = { .file = file, .path = path };
     for (size_t i = 0; i < count && status_ok(st); i++)
-        write_tensor(file, path, sorted[i], st);
+        put_tensor(&to, sorted[i], st);
     atomic_commit(file, st);
+}
+
+/* In the file's order, for free(). */
+static const safetensors_tensor **in_order(const char *path, const safetensors_tensor *tensors, size_t count, status *st)
+{
+    const safetensors_tensor **sorted = status_ok(st) ? calloc(count + 1, sizeof *sorted) : NULL;
+    if (!sorted) {
+        status_fail(st, TIMM_NO_MEMORY, "%s: out of memory for a list of %zu tensors", path, count);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &tensors[i];
+    qsort(sorted, count, sizeof *sorted, by_dtype_and_name);
+    return sorted;
 }
 
 bool safetensors_write(const char *path, const safetensors_tensor *tensors, size_t count,
                        const safetensors_pair *metadata, size_t pairs, status *st)
 {
-    if (!status_ok(st))
-        return false;
-    const safetensors_tensor **sorted = calloc(count + 1, sizeof *sorted);
-    if (!sorted)
-        return status_fail(st, TIMM_NO_MEMORY, "%s: out of memory for a list of %zu tensors", path, count);
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &tensors[i];
-    qsort(sorted, count, sizeof *sorted, by_dtype_and_name);
+    const safetensors_tensor **sorted = in_order(path, tensors, count, st);
     size_t length;
-    char *text = header(path, sorted, count, metadata, pairs, &length, st);
+    char *text = sorted ? header(path, sorted, count, metadata, pairs, &length, st) : NULL;
     if (text)
         write_all(path, text, length, sorted, count, st);
     free(text);
+    free(sorted);
+    return status_ok(st);
+}
+
+bool safetensors_crc32_of(const safetensors_tensor *tensors, size_t count, uint32_t *crc, status *st)
+{
+    safetensors_sink to = { .path = "a checksum" };
+    const safetensors_tensor **sorted = in_order(to.path, tensors, count, st);
+    for (size_t i = 0; sorted && i < count && status_ok(st); i++)
+        put_tensor(&to, sorted[i], st);
+    *crc = to.crc;
     free(sorted);
     return status_ok(st);
 }

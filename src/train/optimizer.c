@@ -2,6 +2,7 @@
 #include "train/optim_kind.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include "base/edits.h"
 
 #define OPTIMIZER(name, kind, bound, about) extern const optim_kind optim_##kind;
@@ -55,21 +56,24 @@ const char *const *optimizer_names(void)
     return names;
 }
 
-/* "lookahead_adamw": the last part is the name, lookahead the only other part that means anything. */
+/* "Lookahead_AdamW": the last part is the name, lookahead the only other part that means anything; case means nothing. */
 static const named *find(const char *name)
 {
     const char *last = strrchr(name, '_');
     last = last ? last + 1 : name;
     for (int i = 0; i < NAMES; i++)
-        if (!strcmp(table[i].name, last))
+        if (!strcasecmp(table[i].name, last))
             return &table[i];
     return NULL;
 }
 
 static void unknown_name(const char *name, status *st)
 {
-    const char *best = table[0].name, *last = strrchr(name, '_');
-    last = last ? last + 1 : name;
+    char last[32];
+    const char *best = table[0].name, *part = strrchr(name, '_');
+    snprintf(last, sizeof last, "%s", part ? part + 1 : name);
+    for (char *p = last; *p; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
     for (int i = 1; i < NAMES; i++)
         if (edits(last, table[i].name) < edits(last, best))
             best = table[i].name;
@@ -160,6 +164,37 @@ static bool dropped(const char *key)
     return false;
 }
 
+/* What no value may be: what PyTorch or timm refuse of some kinds, of every kind that has it.  kind: of that one alone. */
+static const struct { const char *key, *kind; double least, most; bool below; const char *says; } limits[] = {
+    { "betas", NULL, 0, 1, true, "betas lie in [0, 1)" },
+    { "betas_1d", NULL, 0, 1, true, "betas_1d lie in [0, 1)" },
+    { "momentum", NULL, 0, INFINITY, false, "momentum is not below 0" },
+    { "momentum", "MADGRAD", 0, 1, true, "momentum lies in [0, 1)" },
+    { "momentum", "Kron", 0, 1, true, "momentum lies in [0, 1)" },
+    { "momentum", "Muon", 0, 1, true, "momentum lies in [0, 1)" },
+    { "eps", NULL, 0, INFINITY, false, "eps is not below 0" },
+    { "alpha", NULL, 0, INFINITY, false, "alpha is not below 0" },
+    { "rho", NULL, 0, 1, false, "rho lies in [0, 1]" },
+    { "lr_decay", NULL, 0, INFINITY, false, "lr_decay is not below 0" },
+    { "initial_accumulator_value", NULL, 0, INFINITY, false, "initial_accumulator_value is not below 0" },
+    { "momentum_decay", NULL, 0, INFINITY, false, "momentum_decay is not below 0" },
+    { "hessian_power", NULL, 0, 1, false, "hessian_power lies in [0, 1]" },
+};
+
+static bool within_limits(const optimizer *o, const named *which, status *st)
+{
+    for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
+        const optim_option *option = option_of(o->kind, limits[k].key);
+        if (!option || (limits[k].kind && strcmp(limits[k].kind, o->kind->name) != 0))
+            continue;
+        const double *v = (const double *)((const char *)o->opt + option->offset);
+        for (int i = 0; i < option->count && (i == 0 || v[0] == v[0]); i++)           /* none is one NaN */
+            if (v[i] < limits[k].least || v[i] > limits[k].most || (limits[k].below && v[i] == limits[k].most))
+                return status_fail(st, TIMM_BAD_ARG, "optimizer %s: %s, not %g", which->name, limits[k].says, v[i]);
+    }
+    return true;
+}
+
 static bool read_options(optimizer *o, const named *which, const optim_arg *arg, int args, status *st)
 {
     for (int i = 0; i < o->kind->n_options; i++)
@@ -172,14 +207,8 @@ static bool read_options(optimizer *o, const named *which, const optim_arg *arg,
         if (option && !read_option(option, o->opt, arg[i].value))
             return status_fail(st, TIMM_BAD_ARG, "optimizer %s: '%s' is no value for %s", which->name, arg[i].value, arg[i].key);
     }
-    const optim_option *betas = option_of(o->kind, "betas"), *momentum = option_of(o->kind, "momentum");
-    for (int i = 0; betas && i < betas->count; i++) {
-        double b = ((const double *)((char *)o->opt + betas->offset))[i];
-        if (b == b && !(b >= 0 && b < 1))
-            return status_fail(st, TIMM_BAD_ARG, "optimizer %s: betas lie in [0, 1), not %g", which->name, b);
-    }
-    if (momentum && *(double *)((char *)o->opt + momentum->offset) < 0)
-        return status_fail(st, TIMM_BAD_ARG, "optimizer %s: momentum is not below 0", which->name);
+    if (!within_limits(o, which, st))
+        return false;
     const char *wrong = o->kind->check ? o->kind->check(o->opt) : NULL;
     return !wrong || status_fail(st, TIMM_BAD_ARG, "optimizer %s: %s", which->name, wrong);
 }
@@ -280,7 +309,7 @@ optimizer *optimizer_new(const char *name, double lr, optim_param *param, int n,
     o->param = param;
     o->n = n;
     o->threads = threads;
-    o->lookahead = !strncmp(name, "lookahead_", 10);
+    o->lookahead = !strncasecmp(name, "lookahead_", 10);
     o->opt = calloc(1, which->kind->size);
     o->common = calloc(1, which->kind->common + 1);
     bool ok = (o->opt && o->common) || status_fail(st, TIMM_NO_MEMORY, "out of memory for an optimizer");

@@ -28,10 +28,33 @@ static void yaml_text(FILE *f, const char *s)
     fputc('\'', f);
 }
 
+/* A number as YAML 1.1 takes it for one: 1e-7 is a string there, 1.0e-7 is none, and 010 is eight.  False: s is no number. */
+static bool yaml_number(FILE *f, const char *s)
+{
+    char *end, text[40];
+    double v = strtod(s, &end);
+    if (end == s || *end || !isfinite(v))
+        return false;
+    const char *whole = s + (*s == '-'), *rest = whole + strspn(whole, "0123456789");
+    if (rest > whole && (*whole != '0' || rest == whole + 1) && (!*rest || (*rest == '.' && !rest[1 + strspn(rest + 1, "0123456789")]))) {
+        fputs(s, f);
+        return true;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v && (!strchr(text, 'e') || fabs(v) < 1e-4 || fabs(v) >= 1e15))
+            break;
+    }
+    size_t mantissa = strcspn(text, "e");
+    fprintf(f, "%.*s%s%s", (int)mantissa, text, text[mantissa] && !memchr(text, '.', mantissa) ? ".0" : "", text + mantissa);
+    return true;
+}
+
 static bool yaml_item(void *user, const char *word)
 {
     fputs("\n- ", user);
-    yaml_text(user, word);
+    if (!yaml_number(user, word))
+        yaml_text(user, word);
     return true;
 }
 
@@ -39,18 +62,13 @@ static bool yaml_item(void *user, const char *word)
 static void yaml_value(FILE *f, const char *s)
 {
     static const char *const words[][2] = { { "True", "true" }, { "False", "false" }, { "None", "null" } };
-    char *end;
-    (void)strtod(s, &end);
-    size_t digits = strcspn(s, ".eE");                   /* 1e-7 is no number to PyYAML, 1.0e-7 is */
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(s, words[i][0]) || !strcmp(s, words[i][1])) {
             fputs(words[i][1], f);
             return;
         }
-    if (!*s || *end)
+    if (!yaml_number(f, s))
         yaml_text(f, s);
-    else
-        fprintf(f, "%.*s%s%s", (int)digits, s, s[digits] == 'e' || s[digits] == 'E' ? ".0" : "", s + digits);
 }
 
 /* "lr=1" and "betas=[0.9, 0.99]" as entries of a mapping. */
@@ -121,7 +139,7 @@ bool write_args(const char *path, const char *model, const char *made, const tra
             fputc(' ', f);
             if (t->kind == TIMM_TEXT)
                 yaml_text(f, value);
-            else
+            else if (t->kind == TIMM_FLAG || !yaml_number(f, value))
                 fputs(value, f);
         }
         fputc('\n', f);

@@ -51,7 +51,7 @@ static const timm_train_option table[] = {
     { "bce-sum", F, "false", NULL, "its sum over the classes" },
     { "bce-target-thresh", N, NULL, "T", "targets above T count as 1, others as 0" },
     { "bce-pos-weight", N, NULL, "W", "weight of positive classes" },
-    { "loss", T, NULL, "NAME", "ce, bce, asl, poly; multilabel: bce, asl, poly, twoway, zlpr, db; regression: mse, l1, smooth_l1; or timm's "
+    { "loss", T, NULL, "NAME", "ce, bce, asl, poly; multilabel: bce, asl, poly, db; twoway, zlpr with --smoothing 0; regression: mse, l1, smooth_l1; or timm's "
       "class: AsymmetricLossSingleLabel, ...; in C also given: the target is the gradient by the logits" },
     { "loss-kwargs", L, NULL, "K=V...", "its options: gamma_neg=2" },
 
@@ -180,9 +180,11 @@ static const struct { const char *name; double least, most; } limits[] = {
     { "crop-padding", 0, 1e4 }, { "reprob", 0, 1 }, { "recount", 1, 1000 }, { "crop-pct", 1e-3, 10 }, { "mixup", 0, 1e3 }, { "cutmix", 0, 1e3 },
     { "mixup-prob", 0, 1 }, { "mixup-switch-prob", 0, 1 }, { "threshold", 0, 1 }, { "mixup-off-epoch", 0, 1e9 }, { "smoothing", 0, 1 }, { "weight-decay", 0, 1e3 },
     { "layer-decay", 1e-9, 1e3 }, { "clip-grad", 0, 1e38 }, { "grad-accum-steps", 1, 1e6 }, { "lr", 0, 1e38 }, { "lr-base", 0, 1e38 },
-    { "lr-base-size", 1, 1e9 }, { "warmup-lr", 0, 1e38 }, { "min-lr", 0, 1e38 }, { "epochs", 1, 1e9 }, { "warmup-epochs", 0, 1e9 },
+    { "lr-base-size", 1, 1e9 }, { "warmup-lr", 0, 1e9 }, { "min-lr", 0, 1e9 }, { "epochs", 1, 1e9 }, { "warmup-epochs", 0, 1e9 },
     { "cooldown-epochs", 0, 1e9 }, { "patience-epochs", 0, 1e9 }, { "model-ema-decay", 0, 1 }, { "log-interval", 1, 1e9 },
-    { "val-interval", 1, 1e9 }, { "recovery-interval", 0, 1e9 }, { "checkpoint-hist", 1, TRAIN_HISTORY },
+    { "val-interval", 1, 1e9 }, { "recovery-interval", 0, 1e9 }, { "checkpoint-hist", 1, TRAIN_HISTORY }, { "seed", -1e15, 1e15 },
+    { "lr-noise-pct", 1e-6, 1e6 }, { "lr-noise-std", 0, 1e6 }, { "lr-cycle-mul", 1e-3, 1e3 }, { "lr-cycle-decay", 0, 1e3 },
+    { "lr-cycle-limit", 0, 1e6 }, { "lr-k-decay", 1e-3, 1e3 }, { "decay-rate", 0, 1e9 }, { "decay-epochs", 1e-9, 1e9 },
 };
 
 static bool within(const char *name, const char *text, status *st)
