@@ -13,10 +13,10 @@
 #include "packed_product.h"
 
 enum {
-    TILE = 32, SLAB = 32,                       /* rows and columns of a tile; pixels of a slab */
+    TILE = 32, HALF = 16, SLAB = 32,            /* rows and columns of a tile, of which halves are written; pixels of a slab */
     FEW_CHANNELS = 8, MOST_JOINED = 64,         /* kernel rows of few channels are taps */
     ROWS = 512, COLUMNS = 256,                  /* packed at a time */
-    LOT = 1024, LOT_NUMBERS = 1 << 18,          /* pixels of a lot, at most; numbers of either operand */
+    LOT = 2048, LOT_BYTES = 1 << 20,            /* pixels of a lot, at most; bytes of either operand */
     FEW_PIXELS = 256,                           /* of a part, no fewer */
     TURNED = 256                                /* more rows than so many make up for turning them */
 };
@@ -28,7 +28,7 @@ typedef struct state {
     bool joined, swapped, direct;               /* a kernel row is a tap; x is the one that is turned; sums lie as the result does */
     int64_t taps, rows, columns, padded;        /* of the product, of a tap; columns in whole panels */
     int64_t lot, parts, part, blocks, block;    /* pixels; how many, and pixels of one; ranges of rows, and rows of one */
-    size_t left_bytes, right_bytes, out_bytes;  /* of a thread's scratch, in this order; then GEMM_ROOM, edges and zeros; sums come after all threads' */
+    size_t left_bytes, right_bytes;             /* of a thread's scratch, in this order; then edges and zeros; sums come after all threads' */
     size_t thread_bytes, sum_bytes;             /* sums of a part */
 } state;
 
@@ -61,15 +61,16 @@ static int64_t pixels(const state *s) { return s->n * s->oh * s->ow; }
 static void plan_tasks(state *s, int threads)
 {
     const int64_t all = pixels(s);
-    s->sum_bytes = (size_t)(s->rows * s->taps * s->padded) * sizeof(float);
+    s->sum_bytes = (size_t)(up(s->rows, HALF) * s->taps * s->padded) * sizeof(float);
     s->parts = least(s->rows >= 512 ? 1 : s->rows >= 256 ? 2 : s->rows >= 128 ? 4 : 8, (all + FEW_PIXELS - 1) / FEW_PIXELS);
     s->part = up((all + s->parts - 1) / s->parts, SLAB);
     s->parts = (all + s->part - 1) / s->part;
-    s->blocks = (threads + s->parts - 1) / s->parts;
+    const int64_t together = (threads + s->parts - 1) / s->parts, most_rows = (s->rows + ROWS - 1) / ROWS;
+    s->blocks = up(most_rows, together);
     s->block = up((s->rows + s->blocks - 1) / s->blocks, TILE);
-    s->block = s->block < 2 * TILE ? 2 * TILE : least(s->block, ROWS);
+    s->block = s->block < 2 * TILE ? 2 * TILE : s->block;
     s->blocks = (s->rows + s->block - 1) / s->block;
-    const int64_t tall = least(s->rows, ROWS), across = least(s->padded, COLUMNS), most = least(LOT, up(LOT_NUMBERS / (tall > across ? tall : across), SLAB));
+    const int64_t tall = least(s->rows, ROWS), across = least(s->padded, COLUMNS), most = least(LOT, up(LOT_BYTES / s->v->bytes / (tall > across ? tall : across), SLAB));
     const int64_t lots = (s->part + most - 1) / most;
     s->lot = up((s->part + lots - 1) / lots, SLAB);
 }
@@ -89,12 +90,11 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->columns = s->swapped ? s->out : s->in * (s->joined ? s->kw : 1);
     s->padded = up(s->columns, TILE);
     plan_tasks(s, pool_threads(c->pool));
-    s->direct = s->taps == 1 && !s->joined && !s->swapped && s->parts == 1 && s->padded == s->columns && tg_is_dense(&c->out);
+    s->direct = s->taps == 1 && !s->joined && !s->swapped && s->parts == 1 && s->padded == s->columns && s->rows % HALF == 0 && tg_is_dense(&c->out);
     const size_t number = (size_t)s->v->bytes;
     s->left_bytes = (size_t)(up(s->block, TILE) * s->lot) * number;
     s->right_bytes = (size_t)(least(s->padded, COLUMNS) * s->lot) * number;
-    s->out_bytes = ((size_t)s->block * sizeof(float *) + 63) / 64 * 64;
-    s->thread_bytes = s->left_bytes + s->right_bytes + s->out_bytes + GEMM_ROOM + lines(SLAB * MOST_JOINED)
+    s->thread_bytes = s->left_bytes + s->right_bytes + lines(SLAB * MOST_JOINED)
                       + lines((s->out > s->in ? s->out : s->in) + MOST_JOINED);
     prep->scratch = s->thread_bytes * (size_t)pool_threads(c->pool) + (s->direct ? 0 : s->sum_bytes * (size_t)s->parts);
     prep->state = s;
@@ -108,16 +108,14 @@ typedef struct work {
     float *sums;
 } work;
 
-typedef struct bench { char *left, *right; float **out; void *room; char *edge, *zeros; } bench;
+typedef struct bench { char *left, *right, *edge, *zeros; } bench;
 
 static bench bench_of(const work *k)
 {
     const state *s = k->s;
     bench b = { .left = (char *)k->c->scratch + (size_t)pool_worker() * s->thread_bytes };
     b.right = b.left + s->left_bytes;
-    b.out = (float **)(void *)(b.right + s->right_bytes);
-    b.room = b.right + s->right_bytes + s->out_bytes;
-    b.edge = (char *)b.room + GEMM_ROOM;
+    b.edge = b.right + s->right_bytes;
     b.zeros = b.edge + lines(SLAB * MOST_JOINED);
     memset(b.zeros, 0, lines((s->out > s->in ? s->out : s->in) + MOST_JOINED));
     return b;
@@ -215,6 +213,14 @@ static void pack_right(const work *k, const bench *b, int64_t tap, int64_t first
     }
 }
 
+/* The sums of a tile, to be written soon. */
+static void fetch(const float *sums, int64_t pitch, int rows)
+{
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < TILE; j += 16)
+            __builtin_prefetch(sums + r * pitch + j, 1, 2);
+}
+
 static void task(void *arg, int64_t begin, int64_t end)
 {
     const work *k = arg;
@@ -224,8 +230,6 @@ static void task(void *arg, int64_t begin, int64_t end)
         const int64_t first = i % s->blocks * s->block, rows = least(s->block, s->rows - first), part = i / s->blocks;
         const int64_t stop = least((part + 1) * s->part, pixels(s)), pitch = s->taps * s->padded;
         float *sums = k->sums + part * (int64_t)(s->sum_bytes / sizeof *sums) + first * pitch;
-        for (int64_t r = 0; r < rows; r++)
-            b.out[r] = sums + r * pitch;
         for (int64_t from = part * s->part; from < stop; from += s->lot) {
             const int64_t to = least(from + s->lot, stop), slabs = (to - from + SLAB - 1) / SLAB, size = slabs * TILE * SLAB * s->v->bytes;
             pack_left(k, &b, first, rows, from, to);
@@ -233,19 +237,20 @@ static void task(void *arg, int64_t begin, int64_t end)
                 for (int64_t tap = 0; tap < s->taps; tap++) {
                     const int64_t columns = least(COLUMNS, s->columns - g);
                     pack_right(k, &b, tap, g, columns, from, to);
-                    gemm_tile t = { .taps = 1, .run = slabs * SLAB, .columns = TILE, .b_rest = slabs * SLAB * TILE,
-                                    .add = from > part * s->part };
-                    s->v->begin(&t, b.room);
+                    gemm_bare t = { .a_rest = slabs * TILE * SLAB * (int64_t)sizeof(uint16_t), .b_rest = slabs * SLAB * TILE, .slabs = slabs,
+                                    .vecs = 2, .add = from > part * s->part, .step = pitch };
+                    s->v->enter();
                     for (int64_t j = 0; j < columns; j += TILE)
                         for (int64_t r = 0; r < rows; r += TILE) {
-                            const float *const left[1] = { (const float *)(const void *)(b.left + r / TILE * size) };
-                            t.row = left;
-                            t.b = (const float *)(const void *)(b.right + j / TILE * size);
-                            t.out = (float *const *)b.out + r;
-                            t.column = tap * s->padded + g + j;
-                            s->v->any(&t, (int)least(TILE, rows - r), 2, b.room);
+                            t.a = b.left + r / TILE * size;
+                            t.b = b.right + j / TILE * size;
+                            t.y = sums + r * pitch + tap * s->padded + g + j;
+                            t.rows = (int)least(TILE, rows - r);
+                            if (r + TILE < rows)
+                                fetch(t.y + TILE * pitch, pitch, (int)least(TILE, rows - r - TILE));
+                            s->v->bare(&t);
                         }
-                    s->v->end(b.room);
+                    s->v->leave();
                 }
         }
     }
