@@ -191,3 +191,32 @@ TEST(bf16_long_rows_give_the_same_on_one_thread)
     long_rows(&gemm_bf16x3_emulated_amx);
     long_rows(&gemm_bf16x6_emulated_amx);
 }
+
+/* Functions and their slopes, from their definitions, as exact as a result of bfloat16 tells: within half of its last bit, of 1 or of itself. */
+TEST(functions_of_narrow_maps)
+{
+    enum { N = 6001 };
+    static const struct { const char *op; act_kind kind; } functions[] = {
+        { "sigmoid", ACT_SIGMOID }, { "silu", ACT_SILU }, { "quick_gelu", ACT_QUICK_GELU }, { "gelu", ACT_GELU }, { "gelu_tanh", ACT_GELU_TANH },
+        { "silu_slope", ACT_SILU_SLOPE }, { "gelu_slope", ACT_GELU_SLOPE },
+    };
+    static float x[N], y[N];
+    const gemm_vec *ways[] = { &gemm_bf16_emulated_dot, gemm_narrow(TG_BF16) ? gemm_for(TG_BF16) : NULL };
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(i - N / 2) / 100;
+    for (size_t k = 0; k < 2 * sizeof functions / sizeof *functions; k++) {
+        const gemm_vec *v = ways[k % 2];
+        const tg_op *op = tg_find_op(functions[k / 2].op);
+        double most = 0, at = 0;
+        if (!v)
+            continue;
+        CHECK(op && v->quick((act){ functions[k / 2].kind, 0, 0 }, x, y, N), "%s", functions[k / 2].op);
+        for (int i = 0; op && i < N; i++) {
+            const double is = op->scalar(x[i], NULL), off = fabs(y[i] - is) / fmax(1, fabs(is));
+            if (!(off <= most))
+                most = off, at = x[i];
+        }
+        CHECK(most <= 1. / 512, "%s: off by %g at %g", functions[k / 2].op, most, at);
+    }
+    CHECK(!gemm_bf16_emulated_dot.quick((act){ ACT_CLAMP, 0, 6 }, x, y, N), "clamps are left to others");
+}

@@ -149,8 +149,8 @@ static plan *make_plan(timm_model *m, part what, tg_shape input, int64_t batch, 
     plan *made = NULL;
     if (model_build(m, what, input, &b, out, 256, &n)) {
         plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .slice = input.dim[0], .batch = batch, .sketch = sketch, .without = m->ctx->without,
-                        .tune = ctx_tune(m->ctx) };
+                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .slice = input.dim[0], .batch = batch,
+                        .sketch = sketch, .without = m->ctx->without, .tune = ctx_tune(m->ctx) };
         made = plan_make(b.graph, out, n, &o, &m->ctx->st);
     }
     nn_build_close(&b);

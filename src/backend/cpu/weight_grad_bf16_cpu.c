@@ -70,7 +70,8 @@ static void plan_tasks(state *s, int threads)
     s->block = up((s->rows + s->blocks - 1) / s->blocks, TILE);
     s->block = s->block < 2 * TILE ? 2 * TILE : s->block;
     s->blocks = (s->rows + s->block - 1) / s->block;
-    const int64_t tall = least(s->rows, ROWS), across = least(s->padded, COLUMNS), most = least(LOT, up(LOT_BYTES / s->v->bytes / (tall > across ? tall : across), SLAB));
+    const int64_t tall = least(s->rows, ROWS), across = least(s->padded, COLUMNS), pixel = (tall > across ? tall : across) * s->v->bytes;
+    const int64_t most = least(LOT, up(LOT_BYTES / pixel, SLAB));
     const int64_t lots = (s->part + most - 1) / most;
     s->lot = up((s->part + lots - 1) / lots, SLAB);
 }
