@@ -159,6 +159,10 @@ TEST(run_errors_classes_of_validation)
     r = command_run("timm train %s " RUN "--batch-size 4 --epochs 1 --output %s", data, made_output());
     says(&r, 1, "cat, eel after cat, dog", "class 1 is 'dog' in training, 'eel' in validation; a --class-map would name them\n");
     command_free(&r);
+    r = command_run("rm -r %s/train/dog %s/val && %s train %s " RUN "--batch-size 4 --epochs 1 --val-split '' --output %s", data, data, TEST_TIMM, data,
+                    made_output());
+    CHECK(r.code == 0 && strstr(r.err, "all images are of one class, cat: "), "%s", r.err);
+    command_free(&r);
 }
 
 /* The same classes in another order: resumed or validated, each would be taken for another.  And a file that is no image, found when

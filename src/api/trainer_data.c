@@ -190,6 +190,9 @@ timm_status timm_trainer_open_data(timm_trainer *t)
     if (status_ok(st) && *train)
         t->train_data = open_split(t, train);
     bool named = !t->train_data || list_labels(t, t->train_data);
+    if (named && t->train_data && t->n_labels == 1 && !task_of(&t->opts))
+        ctx_note(t->m->ctx, "all images are of one class, %s: there is nothing to tell apart; a table of labels beside them is of --task multilabel or "
+                 "regression", t->labels[0]);
     if (status_ok(st) && *val)
         t->eval_data = open_split(t, val);
     dataset *d = t->train_data ? t->train_data : t->eval_data;
