@@ -1,5 +1,6 @@
 /* context.c - opening, closing, and the first thing that went wrong. */
 #include "api/context.h"
+#include "base/cpu.h"
 #include "io/atomic_file.h"
 #include "plan/plan.h"
 #include "plan/tune.h"
@@ -23,6 +24,7 @@ timm_ctx *timm_open(const timm_open_opts *opts)
     timm_ctx *ctx = calloc(1, sizeof *ctx);
     if (!ctx)
         return NULL;
+    cpu();                      /* reads the environment, which oneDNN's opening writes to while loaders' threads run already */
     ctx->want_threads = o.threads;
     ctx->verbose = o.verbose;
     ctx->seed = o.seed ? o.seed : 42;
