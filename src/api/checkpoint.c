@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "nn/refit.h"
+#include "train/task.h"
 
 _Static_assert(sizeof ((timm_param_info *)0)->dim == sizeof ((safetensors_entry *)0)->dim, "whatever a file may hold is told");
 
@@ -413,11 +414,7 @@ const char *timm_model_label(const timm_model *m, int64_t i)
 
 const char *timm_model_task(const timm_model *m)
 {
-    static const char *const tasks[] = { "multilabel", "regression" };
-    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
-        if (m && m->task && !strcmp(m->task, tasks[i]))
-            return tasks[i];
-    return "classification";
+    return m && m->task && task_named(m->task) != TIMM_CLASSIFICATION ? m->task : "classification";
 }
 
 bool weights_load(timm_model *m, const char *path, bool strict, bool asked)

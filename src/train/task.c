@@ -18,11 +18,12 @@ static const struct { const char *name; size_t offset; } fields[] = {
     { "r2", offsetof(timm_metrics, r2) },
 };
 
-timm_task task_of(const train_options *o)
+timm_task task_named(const char *name)
 {
-    const char *name = train_text(o, "task");
     return !strcmp(name, "multilabel") ? TIMM_MULTILABEL : !strcmp(name, "regression") ? TIMM_REGRESSION : TIMM_CLASSIFICATION;
 }
+
+timm_task task_of(const train_options *o) { return task_named(train_text(o, "task")); }
 
 const timm_metric *timm_metrics_of(timm_task task) { return metrics[task]; }
 

@@ -3,6 +3,7 @@
 #define TRAIN_TASK_H
 #include "train/train_options.h"
 
+timm_task task_named(const char *name);                /* of the option "task"; any other name: classification */
 timm_task task_of(const train_options *o);
 const timm_metric *task_metric_named(timm_task task, const char *name);         /* NULL: it has none of that name */
 double task_metric_value(const timm_metric *metric, const timm_metrics *of);
