@@ -6,6 +6,7 @@
 #include <string.h>
 #include "backend/cpu/gemm.h"
 #include "base/half.h"
+#include "base/pages.h"
 #include "base/random.h"
 #include "test.h"
 
@@ -57,8 +58,8 @@ static void product(const gemm_vec *v, const char *name, int parts, int m, int n
         g.act_first = first;
     }
     g.f = clamp ? (act){ ACT_CLAMP, 0, 6 } : (act){ n % 3 == 0 ? ACT_SIGMOID : ACT_NONE, 0, 0 };
-    float *right = aligned_bytes((size_t)gemm_packed(v, k, n) * sizeof *right);
-    g.scratch = scratch = aligned_bytes(gemm_scratch(v, g.vecs, taps, run, threads));
+    float *right = pages_alloc((size_t)gemm_packed(v, k, n) * sizeof *right);
+    g.scratch = scratch = pages_alloc(gemm_scratch(v, g.vecs, taps, run, threads));
     v->pack(w, k, n, turned ? 1 : n, turned ? k : 1, g.vecs * v->width, right);
     g.b = right;
     float guard[2] = { y[n], y[n + 1] };
@@ -94,8 +95,8 @@ static void product(const gemm_vec *v, const char *name, int parts, int m, int n
     free(r);
     free(bias);
     free(full);
-    free(right);
-    free(scratch);
+    pages_free(right);
+    pages_free(scratch);
 }
 
 struct kind { const gemm_vec *v; const char *name; int parts; };
@@ -148,15 +149,15 @@ TEST(bf16_instructions_keep_what_is_no_number)
         const gemm_vec *v = kinds[i];
         float x[3][5] = { { 1, NAN, 1, 1, 1 }, { 1, INFINITY, 1, 1, 1 }, { 1, 2, 3, 4, 5 } }, w[5] = { 1, 1, 1, 1, 1 }, y[3];
         struct gemm_rows from = { x[0], 5, TG_F32 };
-        float *right = aligned_bytes((size_t)gemm_packed(v, 5, 1) * sizeof *right);
+        float *right = pages_alloc((size_t)gemm_packed(v, 5, 1) * sizeof *right);
         gemm g = { .v = v, .m = 3, .n = 1, .taps = 1, .run = 5, .vecs = gemm_panel(v, 3, 1), .b = right, .rows = gemm_rows, .ctx = &from,
                    .out = y, .out_rows = { 1, { 3 }, { 1 } } };
-        char *place = aligned_bytes(gemm_scratch(v, g.vecs, 1, 5, 1));
+        char *place = pages_alloc(gemm_scratch(v, g.vecs, 1, 5, 1));
         v->pack(w, 5, 1, 1, 1, g.vecs * v->width, right);
         gemm_part(&g, 0, 3, 0, 1, place);
         CHECK(isnan(y[0]) && (y[1] == INFINITY || (i > 1 && isnan(y[1]))) && y[2] == 15, "%g %g %g", (double)y[0], (double)y[1], (double)y[2]);
-        free(right);
-        free(place);
+        pages_free(right);
+        pages_free(place);
     }
 }
 
@@ -168,8 +169,8 @@ static void long_rows(const gemm_vec *v)
     struct gemm_rows from = { x, K, TG_F32 };
     gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N), .rows = gemm_rows, .ctx = &from, .out = y,
                .out_rows = { 1, { M }, { N } }, .f = { ACT_CLAMP, 0, INFINITY } };
-    float *right = aligned_bytes((size_t)gemm_packed(v, K, N) * sizeof *right);
-    char *scratch = aligned_bytes(gemm_scratch(v, g.vecs, 1, K, 3));
+    float *right = pages_alloc((size_t)gemm_packed(v, K, N) * sizeof *right);
+    char *scratch = pages_alloc(gemm_scratch(v, g.vecs, 1, K, 3));
     v->pack(w, K, N, N, 1, g.vecs * v->width, right);
     g.b = right;
     g.scratch = scratch;
@@ -182,8 +183,8 @@ static void long_rows(const gemm_vec *v)
     free(x);
     free(w);
     free(y);
-    free(right);
-    free(scratch);
+    pages_free(right);
+    pages_free(scratch);
 }
 
 TEST(bf16_long_rows_give_the_same_on_one_thread)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/pages.h"
 #include "base/room.h"
 #include "ops/op.h"
 
@@ -446,11 +447,10 @@ static bool place_buffers(plan *p)
     p->arena_bytes = need + (scratch + 63) / 64 * 64;
     if (p->o.sketch)
         return true;
-    p->arena = aligned_alloc(64, p->arena_bytes + 64);
+    p->arena = pages_alloc(p->arena_bytes);
     p->patch = calloc(patches + 1, sizeof *p->patch);
     if (!p->arena || !p->patch)
         return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for the %zu bytes that a run needs", p->arena_bytes);
-    room_huge(p->arena, p->arena_bytes);    /* walking down columns of a large result, each row is on a page of its own */
     for (int i = 0; i < p->steps; i++) {
         tg_call *c = &p->step[i].call;
         for (int k = 0; k <= c->n_in; k++) {
@@ -582,7 +582,7 @@ void plan_free(plan *p)
     free(p->output);
     free(p->output_place);
     free(p->output_ready);
-    free(p->arena);
+    pages_free(p->arena);
     free(p);
 }
 

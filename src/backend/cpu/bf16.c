@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include "backend/backend.h"
+#include "base/pages.h"
 #include "gemm.h"
 
 #ifdef TIMM_BF16
@@ -20,11 +21,11 @@ static bool multiplies(const gemm_vec *v, int most, float left, float right)
 {
     const int64_t room = gemm_packed(v, K, N);
     float *a = calloc((size_t)(M * K + K * N + M * N), sizeof *a), *b = a + M * K, *y = b + K * N;
-    float *pack = aligned_bytes((size_t)room * sizeof *pack);
+    float *pack = pages_alloc((size_t)room * sizeof *pack);
     struct gemm_rows rows = { a, K, TG_F32 };
     gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N), .b = pack, .rows = gemm_rows, .ctx = &rows,
                .out = y, .out_rows = { 1, { M }, { N } } };
-    char *place = aligned_bytes(gemm_scratch(v, g.vecs, 1, K, 1));
+    char *place = pages_alloc(gemm_scratch(v, g.vecs, 1, K, 1));
     bool ok = a && pack && place;
     for (int i = 0; ok && i < M * K; i++)
         a[i] = (float)whole(i / K, i % K, most) * left;
@@ -41,8 +42,8 @@ static bool multiplies(const gemm_vec *v, int most, float left, float right)
         ok = y[i] == (float)sum * left * right;
     }
     free(a);
-    free(pack);
-    free(place);
+    pages_free(pack);
+    pages_free(place);
     return ok;
 }
 #endif

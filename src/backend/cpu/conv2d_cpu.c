@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include "base/pages.h"
 #include "base/room.h"
 #include "kernels.h"
 #include "packed_product.h"
@@ -160,7 +161,7 @@ static void release(void *state)
 {
     conv_state *s = state;
     for (int i = 1; s && s->more && i < s->blocks; i++)
-        free(s->more[i].b);
+        pages_free(s->more[i].b);
     if (s) {
         free(s->more);
         free(s->zeros);

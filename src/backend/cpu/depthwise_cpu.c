@@ -1,6 +1,7 @@
 /* depthwise_cpu.c - convolution in as many groups as channels, and in narrow groups, channels-last. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/pages.h"
 #include "kernels.h"
 #include "lanes.h"
 #include "packed_product.h"
@@ -108,7 +109,7 @@ static void release(void *p)
 {
     state *s = p;
     if (s)
-        free(s->weights);
+        pages_free(s->weights);
     free(s);
 }
 
@@ -156,7 +157,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         s->turned_room = (w->shape.dim[0] + 31) / 32 * 32;
     s->turned_bytes = lines((w->shape.dim[2] * w->shape.dim[3] + 1) * s->turned_room);
     if (w->constant && !prep->sketch) {
-        s->weights = aligned_bytes(s->bytes + s->turned_bytes);
+        s->weights = pages_alloc(s->bytes + s->turned_bytes);
         if (!s->weights)
             return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
         order(s, c, s->weights);

@@ -4,6 +4,7 @@
  * neighbouring bands are computed twice, stay in L2 until the second has read them.
  */
 #include <stdlib.h>
+#include "base/pages.h"
 #include "kernels.h"
 #include "lanes.h"
 #include "packed_product.h"
@@ -82,7 +83,7 @@ static void release(void *p)
 {
     state *s = p;
     if (s)
-        free(s->b);
+        pages_free(s->b);
     free(s);
 }
 
@@ -107,7 +108,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         return true;
     const int64_t right = gemm_packed(s->v, k, n), filled = gemm_filled(s->v, n);
     prep->state_bytes = (size_t)(right + filled + (taps + 1) * s->second.room) * sizeof(float);
-    s->b = aligned_bytes(prep->state_bytes);
+    s->b = pages_alloc(prep->state_bytes);
     if (!s->b)
         return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing the weights of a convolution");
     s->bias = s->b + right;

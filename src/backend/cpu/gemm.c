@@ -7,18 +7,10 @@
 #include "gemm.h"
 #include <stdlib.h>
 #include <string.h>
-#include "base/room.h"
+#include "base/pages.h"
 
 /* Rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a task of their own. */
 enum { BLOCK_ROWS = 256, MOST_ROWS = 192, HALF = 16, WORTH = 10000000 };
-
-void *aligned_bytes(size_t bytes)
-{
-    void *p = aligned_alloc(64, (bytes + 64) / 64 * 64);
-    if (p)
-        room_huge(p, bytes);
-    return p;
-}
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {
@@ -440,7 +432,7 @@ bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *
 {
     int64_t padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
     *out = (packed){ .vecs = gemm_panel(v, m, n), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
-    out->b = aligned_bytes(out->bytes);
+    out->b = pages_alloc(out->bytes);
     if (!out->b)
         return false;
     v->pack(w, k, n, sk, sn, out->vecs * v->width, out->b);

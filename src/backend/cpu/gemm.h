@@ -65,12 +65,11 @@ void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t l
 /* Packs a right operand on all threads: element (p, j) at w[p * sk + j * sn]; `to` has room for gemm_packed numbers. */
 void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, int64_t sk, int64_t sn, int vecs, float *to, pool *p);
 
-/* Weights and bias packed into one allocation (64-byte aligned, free()); element (p, j) at w[p * sk + j * sn]. */
+/* Weights and bias packed into one allocation (pages_free()); element (p, j) at w[p * sk + j * sn]. */
 typedef struct packed { float *b, *bias; size_t bytes; int vecs; } packed;
 bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,
                const tg_tensor *bias, packed *out);
 /* Bytes of so many floats, in whole cache lines: how kernels divide their scratch. */
 static inline size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
-void *aligned_bytes(size_t bytes);          /* 64-byte aligned, for free(); NULL: none left */
 
 #endif

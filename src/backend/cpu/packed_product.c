@@ -1,6 +1,7 @@
 /* packed_product.c - packing and epilogues of products. */
 #include "packed_product.h"
 #include <stdlib.h>
+#include "base/pages.h"
 
 bool all_f32(const tg_call *c)
 {
@@ -100,6 +101,6 @@ void product_release(void *state)
 {
     product *p = state;
     if (p)
-        free(p->w.b);
+        pages_free(p->w.b);
     free(p);
 }

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include "base/pages.h"
 #include "kernels.h"
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
@@ -154,7 +155,7 @@ static void release(void *p)
 {
     state *s = p;
     if (s)
-        free(s->weights);
+        pages_free(s->weights);
     free(s);
 }
 
@@ -192,12 +193,12 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     }
     if (prep->sketch)
         return true;
-    s->weights = aligned_bytes(s->packed);
-    char *made = s->weights && benches ? aligned_bytes(benches) : NULL;
+    s->weights = pages_alloc(s->packed);
+    char *made = s->weights && benches ? pages_alloc(benches) : NULL;
     if (!s->weights || (benches && !made))
         return release(s), status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     pack_weights(c, s, s->weights, made);
-    free(made);
+    pages_free(made);
     prep->consumed = v.e->bias ? 6 : 2;
     prep->state_bytes = s->packed;
     return true;
