@@ -44,6 +44,42 @@ static void pool(reduce_kind kind, const uint16_t *const *row, int rows, float s
     }
 }
 
+/* The bits of a bfloat16 number as an integer that is larger when the number is; and back, by the same. */
+typedef int16_t vs __attribute__((vector_size(VEC_BYTES)));
+INLINE vs ordered(vs v) { return v ^ ((v >> 15) & 0x7fff); }
+INLINE vs larger(vs a, vs b)
+{
+#if defined(__AVX512BW__) && VEC_BYTES == 64
+    return (vs)_mm512_max_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && VEC_BYTES == 32
+    return (vs)_mm256_max_epi16((__m256i)a, (__m256i)b);
+#else
+    const vs more = a > b;
+    return (a & more) | (b & ~more);
+#endif
+}
+
+static void largest(const uint16_t *const *row, int rows, uint16_t *y, int64_t n)
+{
+    enum { MANY = VEC_BYTES / (int)sizeof *y };
+    for (int64_t j = 0; j < n; j += MANY) {
+        const size_t bytes = n - j < MANY ? (size_t)(n - j) * sizeof *y : VEC_BYTES;
+        vs best = { 0 }, v = { 0 };
+        for (int i = 0; i < rows; i++) {
+            if (bytes == VEC_BYTES)
+                memcpy(&v, row[i] + j, sizeof v);
+            else
+                memcpy(&v, row[i] + j, bytes);
+            best = i ? larger(best, ordered(v)) : ordered(v);
+        }
+        best = ordered(best);
+        if (bytes == VEC_BYTES)
+            memcpy(y + j, &best, sizeof best);
+        else
+            memcpy(y + j, &best, bytes);
+    }
+}
+
 static void multiply(const uint16_t *a, const float *b, uint16_t *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i += VW) {
@@ -84,5 +120,5 @@ static void turn(const uint16_t *const *at, int64_t c, int n, void *slab)
 }
 
 const narrow_vec VEC(narrow_vec) = {
-    .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .multiply = multiply, .turn = turn, .pairs = pairs,
+    .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .largest = largest, .multiply = multiply, .turn = turn, .pairs = pairs,
 };

@@ -200,9 +200,13 @@ static void window(const struct windows *w, int64_t n, int64_t oy, int64_t ox)
     for (int64_t iy = top < 0 ? 0 : top; iy < h && iy < top + a->k; iy++)
         for (int64_t ix = left < 0 ? 0 : left; ix < width && ix < left + a->k; ix++)
             row[rows++] = tg_at(x->data, x->dtype, n * x->stride[0] + iy * x->stride[2] + ix * x->stride[3]);
+    void *to = tg_at(y->data, y->dtype, n * y->stride[0] + oy * y->stride[2] + ox * y->stride[3]);
+    if (w->max && x->dtype == TG_BFLOAT && y->dtype == TG_BFLOAT && rows) {
+        VEC_PICK(narrow_vec)->largest((const uint16_t *const *)row, rows, to, y->shape.dim[1]);
+        return;
+    }
     int64_t area = a->exclude_pad ? rows : covered(top, a->k, -a->pad[0], h + a->pad[2])
                                            * covered(left, a->k, -a->pad[1], width + a->pad[3]);
-    void *to = tg_at(y->data, y->dtype, n * y->stride[0] + oy * y->stride[2] + ox * y->stride[3]);
     float wide[NARROW], *result = y->dtype == TG_BFLOAT ? wide : to;
     const reduce_kind kind = w->max ? REDUCE_MAX : REDUCE_SUM;
     const float scale = w->max ? 1 : 1 / (float)area;

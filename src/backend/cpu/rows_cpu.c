@@ -43,7 +43,7 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 struct rows {
     const tg_call *c;
     const rows_vec *v;
-    void (*row)(const struct rows *r, const float *x, float *y);
+    void (*row)(const struct rows *r, const float *x, float *y);        /* NULL: layer norm, some rows at once */
     rowmap x, y;
     int64_t n;
     const float *weight, *bias;
@@ -61,16 +61,25 @@ static void work(void *arg, int64_t from, int64_t to)
         int count = to - i < CHUNK ? (int)(to - i) : CHUNK;
         rowmap_offsets(&r->x, i, count, x);
         rowmap_offsets(&r->y, i, count, y);
+        const tg_tensor *in = &r->c->in[0], *out = &r->c->out;
+        const void *from_row[CHUNK];
+        void *to_row[CHUNK];
         for (int k = 0; k < count; k++) {
-            const tg_tensor *in = &r->c->in[0], *out = &r->c->out;
-            float wide[2][NARROW], *numbers = tg_at(in->data, in->dtype, x[k]), *result = tg_at(out->data, out->dtype, y[k]);
+            from_row[k] = tg_at(in->data, in->dtype, x[k]);
+            to_row[k] = tg_at(out->data, out->dtype, y[k]);
+        }
+        if (!r->row)
+            r->v->layer_norm(from_row, in->dtype == TG_BFLOAT, to_row, out->dtype == TG_BFLOAT, count, r->weight, r->bias, r->eps, r->n);
+        for (int k = 0; k < count && r->row; k++) {
+            float wide[2][NARROW], *result = to_row[k];
+            const float *numbers = from_row[k];
             if (in->dtype == TG_BFLOAT)
-                VEC_PICK(narrow_vec)->widen(tg_at(in->data, TG_BFLOAT, x[k]), numbers = wide[0], r->n);
+                VEC_PICK(narrow_vec)->widen(from_row[k], wide[0], r->n), numbers = wide[0];
             if (out->dtype == TG_BFLOAT)
                 result = wide[1];
             r->row(r, numbers, result);
             if (out->dtype == TG_BFLOAT)
-                VEC_PICK(narrow_vec)->narrow(result, tg_at(out->data, TG_BFLOAT, y[k]), r->n);
+                VEC_PICK(narrow_vec)->narrow(result, to_row[k], r->n);
         }
     }
 }
@@ -91,10 +100,6 @@ static void maps(struct rows *r, int axis)
 }
 
 static void softmax_row(const struct rows *r, const float *x, float *y) { r->v->softmax(x, y, r->n); }
-static void layer_norm_row(const struct rows *r, const float *x, float *y)
-{
-    r->v->layer_norm(x, r->weight, r->bias, r->eps, y, r->n);
-}
 static void rms_norm_row(const struct rows *r, const float *x, float *y)
 {
     r->v->rms_norm(x, r->weight, r->eps, y, r->n);
@@ -119,7 +124,6 @@ static struct rows norm_rows(const tg_call *c)
 static void run_layer_norm(const tg_call *c)
 {
     struct rows r = norm_rows(c);
-    r.row = layer_norm_row;
     maps(&r, axis_of(c));
 }
 

@@ -3,7 +3,7 @@
 #include "columns_simd.h"
 #include "vec.h"
 
-enum { LANES = 4 };         /* vectors in flight, so that additions do not wait for each other */
+enum { LANES = 4, TOGETHER = 4 };       /* vectors in flight, so that additions do not wait for each other; rows of a layer norm */
 
 /* A row that ends inside a vector is filled up with `fill`. */
 INLINE vf vload_end(const float *x, int64_t left, vf fill)
@@ -154,10 +154,83 @@ static void norm(const float *x, float mean, float scale, const float *weight, c
     }
 }
 
-static void layer_norm(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n)
+/* A vector of a row, or zeros after its first `left` numbers. */
+INLINE vf taken(const void *x, const bool narrow, int64_t i, int left)
 {
-    float mean = sum(x, n) / (float)n;
-    norm(x, mean, 1.f / sqrtf(variance(x, mean, n) / (float)n + eps), weight, bias, y, n);
+    return narrow ? vwiden((const uint16_t *)x + i, left) : left == VW ? vload((const float *)x + i) : vload_n((const float *)x + i, left);
+}
+
+INLINE void given(void *y, const bool narrow, int64_t i, vf v, int left)
+{
+    if (narrow)
+        vnarrow((uint16_t *)y + i, v, left);
+    else if (left == VW)
+        vstore((float *)y + i, v);
+    else
+        vstore_n((float *)y + i, v, left);
+}
+
+/* Rows together, so that one's sums do not wait for each other; each is summed as if it were alone. */
+INLINE void layer_norm_of(const int rows, const void *const *x, const bool xn, void *const *y, const bool yn, const float *weight,
+                          const float *bias, float eps, int64_t n)
+{
+    const int left = (int)(n % VW);
+    const int64_t whole = n - left;
+    vf s[TOGETHER], mean[TOGETHER], scale[TOGETHER];
+    vi lane = { 0 };
+    for (int i = 0; i < VW; i++)
+        lane[i] = i;
+    UNROLL for (int k = 0; k < rows; k++)
+        s[k] = left ? taken(x[k], xn, whole, left) : vset(0.f);
+    for (int64_t i = 0; i < whole; i += VW)
+        UNROLL for (int k = 0; k < rows; k++)
+            s[k] += taken(x[k], xn, i, VW);
+    UNROLL for (int k = 0; k < rows; k++)
+        mean[k] = vset(vsum(s[k]) / (float)n);
+    UNROLL for (int k = 0; k < rows; k++) {
+        vf d = left ? vpick(lane < vseti(left), taken(x[k], xn, whole, left) - mean[k], vset(0.f)) : vset(0.f);
+        s[k] = d * d;
+    }
+    for (int64_t i = 0; i < whole; i += VW)
+        UNROLL for (int k = 0; k < rows; k++) {
+            vf d = taken(x[k], xn, i, VW) - mean[k];
+            s[k] += d * d;
+        }
+    UNROLL for (int k = 0; k < rows; k++)
+        scale[k] = vset(1.f / sqrtf(vsum(s[k]) / (float)n + eps));
+    for (int64_t i = 0; i < whole; i += VW) {
+        const vf w = weight ? vload(weight + i) : vset(1.f), b = bias ? vload(bias + i) : vset(0.f);
+        UNROLL for (int k = 0; k < rows; k++)
+            given(y[k], yn, i, (taken(x[k], xn, i, VW) - mean[k]) * scale[k] * w + b, VW);
+    }
+    if (left) {
+        const vf w = weight ? vload_n(weight + whole, left) : vset(1.f), b = bias ? vload_n(bias + whole, left) : vset(0.f);
+        UNROLL for (int k = 0; k < rows; k++)
+            given(y[k], yn, whole, (taken(x[k], xn, whole, left) - mean[k]) * scale[k] * w + b, left);
+    }
+}
+
+INLINE void layer_norm_as(const void *const *x, const bool xn, void *const *y, const bool yn, int rows, const float *weight,
+                          const float *bias, float eps, int64_t n)
+{
+    int i = 0;
+    for (; i + TOGETHER <= rows; i += TOGETHER)
+        layer_norm_of(TOGETHER, x + i, xn, y + i, yn, weight, bias, eps, n);
+    for (; i < rows; i++)
+        layer_norm_of(1, x + i, xn, y + i, yn, weight, bias, eps, n);
+}
+
+static void layer_norm(const void *const *x, bool xn, void *const *y, bool yn, int rows, const float *weight, const float *bias, float eps,
+                       int64_t n)
+{
+    if (xn && yn)
+        layer_norm_as(x, true, y, true, rows, weight, bias, eps, n);
+    else if (xn)
+        layer_norm_as(x, true, y, false, rows, weight, bias, eps, n);
+    else if (yn)
+        layer_norm_as(x, false, y, true, rows, weight, bias, eps, n);
+    else
+        layer_norm_as(x, false, y, false, rows, weight, bias, eps, n);
 }
 
 /* A vector or its first `left` numbers; zeros where p is NULL and `none` where the row has ended. */

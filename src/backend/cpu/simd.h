@@ -98,6 +98,21 @@ INLINE vf vbfloat(vf a)
 
 /* bfloat16 in memory, n of them at most a vector. */
 typedef uint16_t vshort __attribute__((vector_size(VEC_BYTES / 2)));
+#if VEC_BYTES == 64 && defined(__AVX512BW__) && defined(__AVX512VL__)
+INLINE vf vwiden(const uint16_t *p, int n)
+{
+    const __m256i v = n == VW ? _mm256_loadu_si256((const void *)p) : _mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p);
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16);
+}
+INLINE void vnarrow(uint16_t *p, vf a, int n)
+{
+    const __m256i v = _mm512_cvtepi32_epi16(_mm512_srli_epi32((__m512i)vbfloat(a), 16));
+    if (n == VW)
+        _mm256_storeu_si256((void *)p, v);
+    else
+        _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), v);
+}
+#else
 INLINE vf vwiden(const uint16_t *p, int n)
 {
     vshort v = { 0 };
@@ -115,6 +130,7 @@ INLINE void vnarrow(uint16_t *p, vf a, int n)
     else
         memcpy(p, &v, (size_t)n * sizeof *p);
 }
+#endif
 
 /* Lanes combined: the upper half with the lower, and again. */
 #if defined(__AVX2__) && (VEC_BYTES == 32 || defined(__AVX512F__))

@@ -192,8 +192,9 @@ typedef struct rows_vec {
                            int64_t n); /* x = softmax(scale x + bias); bias may be NULL */
     /* dx = y (dy - sum(dy y)) of one row, left in dy scaled; to `bias`, unless NULL, it goes unscaled, or is added. */
     void (*softmax_back)(const float *y, float *dy, float scale, float *bias, bool add, int64_t n);
-    /* weight, bias: NULL or n numbers. */
-    void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, float *y, int64_t n);
+    /* Rows that are floats, or bfloat16 where xn and yn say so; y may be x.  weight, bias: NULL or n numbers. */
+    void (*layer_norm)(const void *const *x, bool xn, void *const *y, bool yn, int rows, const float *weight, const float *bias, float eps,
+                       int64_t n);
     /* dx of one row; dweight += dy hat, dbias += dy, n numbers each.  weight, dweight, dbias: NULL or there. */
     void (*layer_norm_back)(const float *x, const float *dy, const float *weight, float eps, float *dx, float *dweight, float *dbias,
                             int64_t n);
@@ -216,6 +217,7 @@ typedef struct narrow_vec {
     void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
     void (*multiply)(const uint16_t *a, const float *b, uint16_t *y, int64_t n);
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
+    void (*largest)(const uint16_t *const *row, int rows, uint16_t *y, int64_t n);         /* of one row or more; not a number counts as its bits do */
     /* As gemm_vec's, n <= 32, of numbers that are rounded already and have no rest. */
     void (*turn)(const uint16_t *const *at, int64_t c, int n, void *slab);
     void (*pairs)(const uint16_t *const *at, int64_t c, int n, void *slab);
