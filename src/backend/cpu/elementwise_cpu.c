@@ -129,7 +129,7 @@ static unsigned narrow(const tg_call *c)
     return kind == BIN_ADD || kind == BIN_SUB ? operands : NARROW_RESULT | operands;
 }
 
-static unsigned narrow_map(const tg_call *c) { return c->out.shape.rank > 1 ? NARROW_RESULT | 1 : 0; }
+static unsigned narrow_map(const tg_call *c) { return gemm_narrow(TG_BF16) && c->out.shape.rank > 1 ? NARROW_RESULT | 1 : 0; }
 
 #define ACTIVATION(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_unary, .narrow = narrow_map };
