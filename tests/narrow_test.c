@@ -1,4 +1,5 @@
-/* narrow_test.c - models whose results lie in memory as bfloat16, which takes instructions for it: emulated where there are none. */
+/* narrow_test.c - models whose results lie in memory as bfloat16, and whose gates are applied where rows are packed, which takes instructions
+ * for it: emulated where there are none. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,10 @@
 #include "test.h"
 #include "timm/timm.h"
 
-extern const gemm_vec gemm_bf16_emulated_dot;
+extern const gemm_vec gemm_bf16_emulated_dot, gemm_bf16x3_emulated_amx, gemm_bf16x6_emulated_amx;
 enum { SIZE = 64, MOST = 2048 };
 
-typedef struct outcome { float y[MOST]; int64_t n; int narrow; size_t arena; } outcome;
+typedef struct outcome { float y[MOST]; int64_t n; int narrow, gates, gated; size_t arena; } outcome;
 
 static outcome logits_of(const char *name, const char *precision, const char *without, int threads)
 {
@@ -32,8 +33,11 @@ static outcome logits_of(const char *name, const char *precision, const char *wi
         o.n = timm_numel(&y);
         memcpy(o.y, y.data, (size_t)o.n * sizeof *o.y);
         o.arena = plan_arena_bytes(p->plan);
-        for (int i = plan_steps(p->plan, &step); i-- > 0;)
+        for (int i = plan_steps(p->plan, &step); i-- > 0;) {
             o.narrow += step[i].call.out.dtype == TG_BFLOAT;
+            o.gates += step[i].call.op == &op_mul;
+            o.gated += step[i].call.op == &op_conv2d && ((const conv2d_attr *)step[i].call.attr)->e.gate && step[i].kernel;
+        }
     }
     free(x.data);
     timm_close(ctx);
@@ -69,6 +73,67 @@ TEST(models_with_results_in_bf16)
         CHECK(rounding > 0 && both > 0 && both <= 2 * rounding + 1e-3, "%s: %.3g off, %.3g with wide results", name, both, rounding);
     }
     gemm_exchange(TG_BF16, was);
+}
+
+TEST(models_whose_gates_are_applied_to_packed_rows)
+{
+    static const struct { const char *precision; tg_precision p; const gemm_vec *v; double off; } by[] = {
+        { "bf16", TG_BF16, &gemm_bf16_emulated_dot, 1e-6 }, { "bf16x3", TG_BF16X3, &gemm_bf16x3_emulated_amx, 1e-5 },
+        { "bf16x6", TG_BF16X6, &gemm_bf16x6_emulated_amx, 1e-6 },
+    };
+    static const struct { const char *name; int gates; } models[] = { { "mobilenetv3_small_050", 9 }, { "efficientnet_b0", 16 } };
+    for (size_t i = 0; i < 6; i++) {
+        const char *name = models[i / 3].name, *precision = by[i % 3].precision;
+        const int gates = models[i / 3].gates;
+        const gemm_vec *was = gemm_exchange(by[i % 3].p, by[i % 3].v);
+        outcome apart = logits_of(name, precision, "gate", 1), fused = logits_of(name, precision, NULL, 1), again = logits_of(name, precision, NULL, 2);
+        gemm_exchange(by[i % 3].p, was);
+        CHECK(!memcmp(again.y, fused.y, sizeof again.y), "%s in %s: other numbers on two threads", name, precision);
+        CHECK(apart.gates == gates && !apart.gated && !fused.gates && fused.gated == gates, "%s in %s: %d gates of %d, and without the pass %d of %d", name,
+              precision, fused.gates, fused.gated, apart.gates, apart.gated);
+        CHECK(off(&fused, &apart) <= by[i % 3].off, "%s in %s: %.3g off", name, precision, off(&fused, &apart));
+    }
+    outcome exact = logits_of("mobilenetv3_small_050", "fp32", NULL, 1);
+    CHECK(exact.gates == 9 && !exact.gated, "in fp32: %d gates of %d", exact.gates, exact.gated);
+}
+
+/* Steps that apply a gate of a convolution's input, (4, c, 6, 5), as they pack its rows. */
+static int gated_steps(const char *backend, int64_t c, int64_t gates, int stride, bool read_twice)
+{
+    static float w[40 * 40], x[4 * 40 * 6 * 5], by[4 * 40];
+    status st = { 0 };
+    tg_graph *g = tg_graph_new(&st);
+    tg *gate = tg_input(g, 1, SHAPE(gates, c, 1, 1)), *map = tg_mul(gate, tg_input(g, 0, SHAPE(4, c, 6, 5)));
+    tg *out[2] = { tg_conv2d(map, tg_constant(g, SHAPE(24, c, 1, 1), w), NULL, (tg_conv){ .stride = stride }), map };
+    pool *p = pool_open(1);
+    plan *made = plan_make(g, out, 1 + read_twice, &(plan_opts){ .backends = tg_backends(backend), .pool = p, .precision = TG_BF16X3 }, &st);
+    const plan_step *step;
+    int gated = 0;
+    CHECK(made, "%s", st.text);
+    for (int i = made ? plan_steps(made, &step) : 0; i-- > 0;)
+        gated += step[i].call.op == &op_conv2d && ((const conv2d_attr *)step[i].call.attr)->e.gate;
+    if (made)
+        plan_run(made, (const float *const[]){ x, by });
+    plan_free(made);
+    pool_close(p);
+    tg_graph_free(g);
+    return gated;
+}
+
+TEST(gates_are_left_alone_where_no_kernel_takes_them)
+{
+    const gemm_vec *was = gemm_exchange(TG_BF16X3, &gemm_bf16x3_emulated_amx);
+    const bool onednn = tg_backends("onednn")[0] == &backend_onednn;
+    CHECK(gated_steps("cpu", 40, 4, 1, false) == 1 && gated_steps("auto", 40, 4, 1, false) == 1, "not applied");
+    CHECK(!gated_steps("ref", 40, 4, 1, false), "in the definition");
+    CHECK(gated_steps("onednn", 40, 4, 1, false) == !onednn, "instead of oneDNN's convolution");
+    CHECK(!gated_steps("cpu", 40, 4, 1, true), "though others read the product");
+    CHECK(!gated_steps("cpu", 40, 1, 1, false), "though it is one for all images");
+    CHECK(!gated_steps("cpu", 40, 4, 2, false) && !gated_steps("cpu", 8, 4, 1, false), "where rows are not packed");
+    gemm_exchange(TG_BF16X3, was);
+    was = gemm_exchange(TG_BF16X3, gemm_for(TG_FP32));
+    CHECK(!gated_steps("cpu", 40, 4, 1, false), "without instructions");
+    gemm_exchange(TG_BF16X3, was);
 }
 
 /* Half of a linear layer's rows, and a sum or a norm of them, of which the halves of both precisions have as many bytes. */

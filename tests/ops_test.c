@@ -231,23 +231,36 @@ static bool try_kernel(const setting *s, const tg_kernel *k, const tg_tensor *gi
     return true;
 }
 
+/* Operand i's number at `at`, rounded; of a gated map, times its gate's. */
+static double rounded_at(const setting *s, const tg_tensor *given, int i, bool gated, const int64_t *at)
+{
+    const tg_tensor *gate = &given[s->n - 1];
+    const double by = gated ? tg_get(gate, tg_offset(gate, (int64_t[]){ at[0], at[1], 0, 0 })) : 1;
+    return (double)bfloat_to_float(float_to_bfloat((float)(tg_get(&given[i], tg_offset(&given[i], at)) * by)));
+}
+
 /* The definition on rounded operands; bias and residual stay. */
 static bool define_rounded(const setting *s, const tg_tensor *given, block *want)
 {
     const int products = !strcmp(s->op->name, "attention_grad") ? 4 : !strcmp(s->op->name, "attention") ? 3 : 2;
     tg_tensor in[MOST];
     block rounded[4] = { 0 };
+    conv2d_attr bare = { 0 };
+    if (s->op == &op_conv2d)
+        bare = *(const conv2d_attr *)s->attr;
+    const bool gated = bare.e.gate;
+    bare.e.gate = false;
     bool ok = make(want, s->out, DENSE);
     memcpy(in, given, sizeof in);
     for (int i = 0; i < products; i++) {
         int64_t at[TG_MAX_RANK] = { 0 };
         ok = ok && make(&rounded[i], s->in[i], DENSE);
         do
-            tg_put(&rounded[i].t, tg_offset(&rounded[i].t, at), bfloat_to_float(float_to_bfloat((float)tg_get(&given[i], tg_offset(&given[i], at)))));
+            tg_put(&rounded[i].t, tg_offset(&rounded[i].t, at), rounded_at(s, given, i, gated && !i, at));
         while (ok && tg_next(s->in[i], at));
         in[i] = rounded[i].t;
     }
-    tg_call call = { .op = s->op, .attr = s->attr, .in = in, .n_in = s->n, .out = want->t };
+    tg_call call = { .op = s->op, .attr = gated ? &bare : s->attr, .in = in, .n_in = s->n - gated, .out = want->t };
     if (ok)
         s->op->ref(&call);
     for (int i = 0; i < products; i++)
@@ -520,6 +533,24 @@ TEST(ops_products_with_odd_shapes)
                       .in = { SHAPE(19, 2200), SHAPE(17, 2200), e & 1 ? SHAPE(17) : SHAPE(19, 17), SHAPE(19, 17) } };
         const gemm_vec *was = gemm_exchange(s.precision, by[how].v);
         if (shape_of(&op_linear, &plain, &a, s.n, s.in, &s.out))
+            check_kernels(&s);
+        gemm_exchange(s.precision, was);
+    }
+    static const int64_t gated[][5] = {      /* n c h w out: blocks that span images, panels for several threads, rows in pieces */
+        { 3, 40, 5, 3, 24 }, { 5, 64, 7, 7, 300 }, { 2, 2200, 4, 5, 17 }, { 1, 9, 1, 33, 5 }, { 19, 33, 2, 1, 16 },
+    };
+    for (int i = 0; i < 15; i++) {
+        const int64_t *d = gated[i / 3];
+        conv2d_attr a = { .stride = { 1, 1 }, .dilation = { 1, 1 }, .groups = 1,
+                          .e = { .gate = true, .residual = i % 2, .act = i % 4 > 1 ? &op_hard_swish : NULL } };
+        setting s = { .op = &op_conv2d, .c = &plain, .attr = &a, .what = "gated conv2d", .precision = by[i % 3].p,
+                      .in = { SHAPE(d[0], d[1], d[2], d[3]), SHAPE(d[4], d[1], 1, 1) } };
+        s.n = 2;
+        if (a.e.residual)
+            s.in[s.n++] = SHAPE(d[0], d[4], d[2], d[3]);
+        s.in[s.n++] = SHAPE(d[0], d[1], 1, 1);
+        const gemm_vec *was = gemm_exchange(s.precision, by[i % 3].v);
+        if (shape_of(&op_conv2d, &plain, &a, s.n, s.in, &s.out))
             check_kernels(&s);
         gemm_exchange(s.precision, was);
     }

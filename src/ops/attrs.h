@@ -3,10 +3,11 @@
 #define OPS_ATTRS_H
 #include "graph/graph.h"
 
-/* What may follow a product inside its kernel: y = act(y + bias + residual), act being a unary elementwise op. */
+/* What may go with a product inside its kernel: y = act(y + bias + residual), act being a unary elementwise op; and conv2d's gate. */
 typedef struct epilogue {
     bool bias, residual;        /* operands, in this order, after the op's own */
     bool act_first;             /* y = act(y + bias) + residual */
+    bool gate;                  /* an operand, the last: x is multiplied by it, (n, c, 1, 1) */
     const tg_op *act;           /* NULL: none */
     double act_attr[2];         /* its attributes, if any */
 } epilogue;

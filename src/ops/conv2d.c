@@ -1,5 +1,5 @@
 /* conv2d.c - y[n,o,i,j] = sum over c,k,l of w[o,c,k,l] x[n, g C/G + c, i s + k d - pad, j s + l d - pad], g the group of o;
- * then the epilogue.  x (n,c,h,w), w (o,c/groups,kh,kw). */
+ * then the epilogue.  x (n,c,h,w), w (o,c/groups,kh,kw).  Gated, of x times its last operand, (n,c,1,1) (plan/fuse_gate.c). */
 #include "ops/conv2d_grad.h"
 #include "ops/product.h"
 
@@ -25,13 +25,19 @@ static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *att
     if (s.dim[2] < 1 || s.dim[3] < 1)
         return tg_reject(c, "a %lld x %lld kernel does not fit in %lld x %lld", (long long)w[2], (long long)w[3], (long long)x[2],
                          (long long)x[3]);
-    return epilogue_fits(c, &o->e, in, n_in, w[0], s) ? s : (tg_shape){ 0 };
+    if (!epilogue_fits(c, &o->e, in, n_in, w[0], s))
+        return (tg_shape){ 0 };
+    const tg_shape gate = SHAPE(x[0], x[1], 1, 1);
+    if (o->e.gate && !tg_same(in[n_in - 1], gate))
+        return tg_reject(c, "the gate is %s, not %s", tg_str(in[n_in - 1]), tg_str(gate));
+    return s;
 }
 
 static double window(const tg_call *c, const conv2d_attr *o, const int64_t *i)
 {
-    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const tg_tensor *x = &c->in[0], *w = &c->in[1], *gate = o->e.gate ? &c->in[c->n_in - 1] : NULL;
     int64_t cg = w->shape.dim[1], group = i[1] / (w->shape.dim[0] / o->groups);
+    const int64_t by = gate ? i[0] * gate->stride[0] + group * cg * gate->stride[1] : 0;
     double sum = 0;
     for (int64_t k = 0; k < w->shape.dim[2]; k++) {
         int64_t row = i[2] * o->stride[0] + k * o->dilation[0] - o->pad[0];
@@ -44,7 +50,8 @@ static double window(const tg_call *c, const conv2d_attr *o, const int64_t *i)
             int64_t from = i[0] * x->stride[0] + group * cg * x->stride[1] + row * x->stride[2] + col * x->stride[3];
             int64_t weight = i[1] * w->stride[0] + k * w->stride[2] + l * w->stride[3];
             for (int64_t m = 0; m < cg; m++)
-                sum += tg_get(x, from + m * x->stride[1]) * tg_get(w, weight + m * w->stride[1]);
+                sum += tg_get(x, from + m * x->stride[1]) * (gate ? tg_get(gate, by + m * gate->stride[1]) : 1)
+                       * tg_get(w, weight + m * w->stride[1]);
         }
     }
     return sum;
@@ -63,16 +70,21 @@ static void ref(const tg_call *c)
 static void grad(tg *y, tg *dy, tg **dx)
 {
     conv2d_attr a = *(const conv2d_attr *)tg_attr(y);
+    tg *x = y->in[0], *gate = a.e.gate ? y->in[y->n_in - 1] : NULL;
     bool bias = a.e.bias;
     if (a.e.act || a.e.residual) {
         dx[0] = tg_poison(y->graph, TIMM_INTERNAL, "conv2d in %s is differentiated after fusion", y->where);
         return;
     }
     a.e = (epilogue){ 0 };
-    dx[0] = conv2d_grad_input(dy, y->in[1], &a, y->in[0]->shape);
-    dx[1] = conv2d_grad_weight(dy, y->in[0], &a, y->in[1]->shape);
+    dx[0] = conv2d_grad_input(dy, y->in[1], &a, x->shape);
+    dx[1] = conv2d_grad_weight(dy, gate ? tg_mul(x, gate) : x, &a, y->in[1]->shape);
     if (bias)
         dx[2] = tg_reshape(tg_sum(dy, AXIS(0) | AXIS(2) | AXIS(3)), SHAPE(tg_dim(y, 1)));
+    if (gate) {
+        dx[y->n_in - 1] = tg_sum(tg_mul(dx[0], x), AXIS(2) | AXIS(3));
+        dx[0] = tg_mul(dx[0], gate);
+    }
 }
 
 static int64_t macs(const tg_shape *in, int n_in, tg_shape out, const void *attr)
@@ -103,6 +115,13 @@ static const tg_case cases[] = {
     { .in = { DIMS(1, 3, 8, 8), DIMS(5, 3, 4, 4) }, CONV({ 4, 4 }, { 0 }, { 1, 1 }, 1, { 0 }), .note = "patches" },
     { .in = { DIMS(1, 32, 5, 6), DIMS(36, 32, 3, 3) }, CONV({ 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 }), .lo = -.3, .hi = .3,
       .note = "many channels" },
+    { .in = { DIMS(3, 40, 5, 3), DIMS(24, 40, 1, 1), DIMS(24), DIMS(3, 40, 1, 1) },
+      CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .bias = true, .gate = true }), .note = "gated" },
+    { .in = { DIMS(2, 6, 7, 6), DIMS(4, 3, 3, 2), DIMS(2, 6, 1, 1) }, CONV({ 2, 1 }, { 1, 1, 0, 1 }, { 1, 1 }, 2, { .gate = true }),
+      .note = "gated, in groups" },
+    { .in = { DIMS(2, 6, 4, 4), DIMS(5, 6, 1, 1), DIMS(1, 6, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .gate = true }),
+      .rejects = "the gate is (1, 6, 1, 1), not (2, 6, 1, 1)" },
+    { .in = { DIMS(1, 6, 4, 4), DIMS(5, 6, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .gate = true }), .rejects = "2 operands, not 3" },
     { .in = { DIMS(1, 6, 4, 4), DIMS(5, 4, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }),
       .rejects = "6 channels, 1 groups, weights (5, 4, 1, 1)" },
     { .in = { DIMS(1, 6, 2, 2), DIMS(5, 6, 3, 3) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 }),
@@ -110,7 +129,7 @@ static const tg_case cases[] = {
 };
 
 const tg_op op_conv2d = {
-    "conv2d", .arity = 2, .optional = 2, .attr_size = sizeof(conv2d_attr), .flags = TG_SPATIAL, .shape = shape, .grad = grad, .ref = ref,
+    "conv2d", .arity = 2, .optional = 3, .attr_size = sizeof(conv2d_attr), .flags = TG_SPATIAL, .shape = shape, .grad = grad, .ref = ref,
     .macs = macs, .describe = describe, TG_CASES(cases), .tol = 1e-5,
 };
 

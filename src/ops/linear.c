@@ -9,6 +9,8 @@ static tg_shape shape(tg_check *c, const tg_shape *in, int n_in, const void *att
     if (n_in < 2 || s.rank < 1 || in[1].rank != 2 || s.dim[s.rank - 1] != in[1].dim[1])
         return tg_reject(c, "do not multiply");
     s.dim[s.rank - 1] = in[1].dim[0];
+    if (o->e.gate)
+        return tg_reject(c, "only images have gates");
     return epilogue_fits(c, &o->e, in, n_in, in[1].dim[0], s) ? s : (tg_shape){ 0 };
 }
 
@@ -62,6 +64,7 @@ static const tg_case cases[] = {
     { .in = { DIMS(3, 7), DIMS(5, 7) },               .attr = &(const linear_attr){ { 0 } } },
     { .in = { DIMS(2, 3, 16), DIMS(24, 16), DIMS(24) }, .attr = &(const linear_attr){ { .bias = true } } },
     { .in = { DIMS(2, 3), DIMS(5, 4) },               .attr = &(const linear_attr){ { 0 } }, .rejects = "do not multiply" },
+    { .in = { DIMS(2, 3), DIMS(5, 3) },               .attr = &(const linear_attr){ { .gate = true } }, .rejects = "only images have gates" },
 };
 
 const tg_op op_linear = {

@@ -3,8 +3,8 @@
 
 bool epilogue_fits(tg_check *c, const epilogue *e, const tg_shape *in, int n_in, int64_t out, tg_shape result)
 {
-    if (n_in != 2 + e->bias + e->residual)
-        return tg_reject(c, "%d operands, not %d", n_in, 2 + e->bias + e->residual), false;
+    if (n_in != 2 + e->bias + e->residual + e->gate)
+        return tg_reject(c, "%d operands, not %d", n_in, 2 + e->bias + e->residual + e->gate), false;
     if (e->bias && (in[2].rank != 1 || in[2].dim[0] != out))
         return tg_reject(c, "the bias is %s, not (%lld,)", tg_str(in[2]), (long long)out), false;
     if (e->residual && !tg_same(in[2 + e->bias], result))
@@ -28,6 +28,6 @@ double epilogue_of(const tg_call *c, const epilogue *e, double v, int64_t o, con
 void epilogue_describe(const epilogue *e, char *text, size_t size)
 {
     const char *act = e->act ? e->act->name : "";
-    snprintf(text, size, "%s%s%s%s%s%s", e->bias ? " + bias" : "", e->act && e->act_first ? " " : "", e->act_first ? act : "",
-             e->residual ? " + residual" : "", e->act && !e->act_first ? " " : "", e->act_first ? "" : act);
+    snprintf(text, size, "%s%s%s%s%s%s%s", e->gate ? " gated" : "", e->bias ? " + bias" : "", e->act && e->act_first ? " " : "",
+             e->act_first ? act : "", e->residual ? " + residual" : "", e->act && !e->act_first ? " " : "", e->act_first ? "" : act);
 }

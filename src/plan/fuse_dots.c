@@ -88,9 +88,13 @@ static tg *longer_chain(tg *y)
     return NULL;
 }
 
-static tg *fused(tg *y)
+static tg *fused(tg *y, const plan_opts *o)
 {
+    (void)o;
     return y->constant ? NULL : y->op == &op_channel_dots ? dots_of_chain(y) : y->op == &op_pointwise ? longer_chain(y) : NULL;
 }
 
-bool plan_fuse_dots(tg_graph *g, tg **outputs, int n, status *st) { return plan_replace(g, outputs, n, fused, st); }
+bool plan_fuse_dots(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st)
+{
+    return plan_replace(g, outputs, n, fused, o, st);
+}

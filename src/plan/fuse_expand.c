@@ -22,8 +22,9 @@ static bool fits(const tg *x, const tg *y)
            && tg_dim(y->in[1], 0) == d->groups && (size_t)tg_span(x->shape, 1, 4) * sizeof(float) > 2 * cpu()->l2;
 }
 
-static tg *fused(tg *y)
+static tg *fused(tg *y, const plan_opts *o)
 {
+    (void)o;
     tg *x = y->n_in ? y->in[0] : NULL, *in[6];
     int n = 0;
     if (!x || !fits(x, y))
@@ -37,4 +38,7 @@ static tg *fused(tg *y)
     return tg_apply(&op_expand_depthwise, in, n, &a);
 }
 
-bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, status *st) { return plan_replace(g, outputs, n, fused, st); }
+bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st)
+{
+    return plan_replace(g, outputs, n, fused, o, st);
+}

@@ -193,8 +193,9 @@ static void rebuild(fusion *f)
     free(inner);
 }
 
-bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, status *st)
+bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st)
 {
+    (void)o;
     fusion f = { 0 };
     f.order = tg_order(g, outputs, n, &f.count);
     size_t room = (size_t)f.count + 1;

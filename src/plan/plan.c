@@ -38,8 +38,8 @@ struct plan {
 
 typedef struct value { tg_tensor t; place p; } value;              /* of a node */
 
-const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_POINTWISE] = "pointwise", [PASS_DOTS] = "dots",
-                                               [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
+const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_GATE] = "gate", [PASS_POINTWISE] = "pointwise",
+                                               [PASS_DOTS] = "dots", [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
 
 bool plan_without(const char *names, unsigned *without, status *st)
 {
@@ -50,7 +50,7 @@ bool plan_without(const char *names, unsigned *without, status *st)
         while (i < PLAN_PASSES && (strlen(plan_passes[i]) != n || strncmp(plan_passes[i], names, n)))
             i++;
         if (n && i == PLAN_PASSES)
-            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
+            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, gate, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
         *without |= n ? 1u << i : 0;
         names += n + (names[n] != 0);
     }
@@ -483,12 +483,12 @@ static void count_work(plan *p, tg **order, int count)
 
 static bool rewritten(plan *p, tg_graph *g, tg **outputs, int n)
 {
-    static bool (*const pass[])(tg_graph *, tg **, int, status *) = {
-        [PASS_FUSE] = plan_rewrite, [PASS_EXPAND] = plan_fuse_expand, [PASS_POINTWISE] = plan_fuse_pointwise, [PASS_DOTS] = plan_fuse_dots,
-        [PASS_RECOMPUTE] = plan_recompute,
+    static bool (*const pass[])(tg_graph *, tg **, int, const plan_opts *, status *) = {
+        [PASS_FUSE] = plan_rewrite, [PASS_EXPAND] = plan_fuse_expand, [PASS_GATE] = plan_fuse_gate, [PASS_POINTWISE] = plan_fuse_pointwise,
+        [PASS_DOTS] = plan_fuse_dots, [PASS_RECOMPUTE] = plan_recompute,
     };
     for (unsigned i = 0; i < sizeof pass / sizeof *pass; i++)
-        if (!(p->o.without >> i & 1) && !pass[i](g, outputs, n, p->st))
+        if (!(p->o.without >> i & 1) && !pass[i](g, outputs, n, &p->o, p->st))
             return false;
     return true;
 }

@@ -5,19 +5,21 @@
 #include "plan/tune.h"
 
 /* rewrite.c: the outputs are replaced by equal ones over a smaller graph. */
-bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st);
+bool plan_rewrite(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 /* What such a pass is made of: rule gives what stands for a node whose operands are replaced already and whose tg.mark counts its
  * users (two more for an output), or NULL: itself. */
-bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *st);
+bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y, const plan_opts *o), const plan_opts *o, status *st);
 /* fuse_expand.c: likewise, 1x1 and depthwise convolutions that follow each other as one node. */
-bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, status *st);
+bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
+/* fuse_gate.c: likewise, convolutions of a map times a gate, where their kernel multiplies by it. */
+bool plan_fuse_gate(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 /* fuse_pointwise.c: likewise, chains of elementwise ops as one node. */
-bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, status *st);
+bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 /* fuse_dots.c: likewise, sums a channel of such a chain and the chain after it, without its result. */
-bool plan_fuse_dots(tg_graph *g, tg **outputs, int n, status *st);
+bool plan_fuse_dots(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 
 /* recompute.c: likewise, of a training plan, whose first output is the network's: cheap results once more for what comes after. */
-bool plan_recompute(tg_graph *g, tg **outputs, int n, status *st);
+bool plan_recompute(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 
 /* constants.c: the value of a constant node, dense and row-major; nothing in a sketch. */
 typedef struct constant {

@@ -113,8 +113,9 @@ static bool rebuild(again *g, status *st)
     return true;
 }
 
-bool plan_recompute(tg_graph *graph, tg **outputs, int n, status *st)
+bool plan_recompute(tg_graph *graph, tg **outputs, int n, const plan_opts *o, status *st)
 {
+    (void)o;
     again g = { 0 };
     if (!graph->params_vary || n < 2)
         return true;

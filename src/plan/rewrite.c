@@ -246,8 +246,9 @@ static tg *join_pieces(tg *y)
     return NULL;
 }
 
-static tg *rewrite(tg *y)
+static tg *rewrite(tg *y, const plan_opts *o)
 {
+    (void)o;
     if (y->constant)
         return NULL;
     if (y->op->flags & TG_VIEW)
@@ -284,7 +285,7 @@ static tg *carried(tg *const *now, tg *y)
     return y;
 }
 
-bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *st)
+bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y, const plan_opts *o), const plan_opts *o, status *st)
 {
     int count;
     tg **order = tg_order(g, outputs, n, &count), **now = calloc((size_t)g->count + 1, sizeof *now);
@@ -300,7 +301,7 @@ bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *
     for (int i = 0; i < n; i++)
         outputs[i]->mark += 2;                           /* an output is never swallowed */
     for (int i = 0; i < count; i++) {
-        tg *y = carried(now, order[i]), *better = y->op->flags & TG_LEAF ? NULL : rule(y);
+        tg *y = carried(now, order[i]), *better = y->op->flags & TG_LEAF ? NULL : rule(y, o);
         if (better)
             better->mark = order[i]->mark;
         now[order[i]->id] = better ? better : y;
@@ -311,4 +312,7 @@ bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y), status *
     return status_ok(st);
 }
 
-bool plan_rewrite(tg_graph *g, tg **outputs, int n, status *st) { return plan_replace(g, outputs, n, rewrite, st); }
+bool plan_rewrite(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st)
+{
+    return plan_replace(g, outputs, n, rewrite, o, st);
+}

@@ -44,6 +44,20 @@ static bool any_layout(const tg_call *c)     /* copied before it is used */
     return c->in[0].shape.dim[1] <= FEW_CHANNELS && ((const conv2d_attr *)c->attr)->groups == 1;
 }
 
+/* A gate is applied where rows are packed. */
+static const char *gate_declines(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *gate = epilogue_gate(c, &a->e);
+    if (!gate)
+        return NULL;
+    if (!gemm_packs(c->precision))
+        return "a gate, and rows are not packed";
+    if (!one_tap(c) || a->groups > 1 || a->stride[0] > 1 || a->stride[1] > 1 || a->pad[0] || a->pad[1] || a->pad[2] || a->pad[3] || any_layout(c))
+        return "a gate, and rows are not those of the image";
+    return gate->stride[1] != 1 ? "strided gate" : NULL;
+}
+
 static const char *declines(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
@@ -56,7 +70,8 @@ static const char *declines(const tg_call *c)
         return "not channels-last";
     if (c->out.stride[1] != 1 && c->out.shape.dim[1] > 1)
         return "result not channels-last";
-    return epilogue_declines(c, &a->e, 1);
+    const char *why = gate_declines(c);
+    return why ? why : gated_declines(c, &a->e, 1);
 }
 
 /* The layers after the first find and leave channels innermost; an image of few channels may lie as it likes. */
@@ -67,6 +82,8 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
         tg_channels_last(&in[0]);
     if (a->e.residual && in[2 + a->e.bias].stride[1] != 1)
         tg_channels_last(&in[2 + a->e.bias]);
+    if (a->e.gate && in[c->n_in - 1].stride[1] != 1)
+        tg_channels_last(&in[c->n_in - 1]);
     tg_channels_last(out);
 }
 
@@ -521,7 +538,7 @@ static void run(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const conv_state *s = c->state;
-    const tg_tensor *residual = epilogue_residual(c, &a->e);
+    const tg_tensor *residual = epilogue_residual(c, &a->e), *gate = epilogue_gate(c, &a->e);
     size_t packing = s->p.pack_bytes + s->p.gemm_bytes;
     float *ordered = (float *)(void *)((char *)c->scratch + packing);
     float *copy = (float *)(void *)((char *)c->scratch + packing + s->weight_bytes);
@@ -553,6 +570,11 @@ static void run(const tg_call *c)
         g.rows = gemm_rows;
         g.ctx = &lines;
     }
+    if (gate) {
+        g.gate = gate->data;
+        g.gate_rows = m.h * m.w;
+        g.gate_step = gate->stride[0];
+    }
     for (int i = 0; i < s->blocks; i++) {
         if (i) {
             g.b = s->more[i].b;
@@ -562,7 +584,7 @@ static void run(const tg_call *c)
             if (residual)
                 g.residual = tg_at(g.residual, g.residual_of, s->p.n);
         }
-        if (s->pointwise)
+        if (s->pointwise && !gate)
             product_direct(&g, lines.x, lines.stride);
         gemm_run(&g, c->pool);
     }

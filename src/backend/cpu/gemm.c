@@ -161,7 +161,12 @@ static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, c
         g->rows(g->ctx, from + i, count, row);
         for (int j = 0; j < count && g->skip; j++)
             row[j] = tg_at(row[j], g->of, g->skip * (g->step ? g->step : 1));
-        if (g->of == TG_BFLOAT)
+        const float *by[TILE_ROWS];
+        for (int j = 0; j < count && g->gate; j++)
+            by[j] = g->gate + (from + i + j) / g->gate_rows * g->gate_step + g->skip;
+        if (g->gate)
+            g->v->left_gated(row, g->of == TG_BFLOAT, by, count, g->run, i, to);
+        else if (g->of == TG_BFLOAT)
             g->v->left_narrow(row, count, g->taps, g->run, i, to);
         else
             g->v->left((const float *const *)row, count, g->taps, g->run, g->step ? g->step : 1, i, to);

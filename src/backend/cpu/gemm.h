@@ -34,6 +34,9 @@ typedef struct gemm {
     int64_t across, used_across, down, used_down;
     char *waste;
     size_t waste_bytes;
+    /* Packed rows are multiplied first, row i by the numbers at gate[i / gate_rows * gate_step]; of one tap and no step.  NULL: by none. */
+    const float *gate;
+    int64_t gate_rows, gate_step;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
     bool add;                   /* to what out, of floats, holds; no bias then */
     void *out;

@@ -17,15 +17,20 @@ _Static_assert(DEEP == 2 * VW, "a row of a slab is two vectors of floats");
 /* -- packing ---------------------------------------------------------------------------------------------------------- */
 
 /* n numbers (up to a row of a slab) as bfloat16, the parts `on` numbers apart. */
-INLINE void narrow(const float *from, int n, uint16_t *to, int64_t on, const int parts)
+INLINE void narrow_two(vf a, vf b, int n, uint16_t *to, int64_t on, const int parts)
 {
-    vf a = n >= VW ? vload(from) : vload_n(from, n);
-    vf b = n == DEEP ? vload(from + VW) : n > VW ? vload_n(from + VW, n - VW) : vset(0.f);
     put(to, halves_of(a, b, parts), n);
     UNROLL for (int part = 1; part < parts; part++) {
         a = rest_of(a, parts), b = rest_of(b, parts);
         put(to + part * on, halves_of(a, b, parts), n);
     }
+}
+
+INLINE void narrow(const float *from, int n, uint16_t *to, int64_t on, const int parts)
+{
+    vf a = n >= VW ? vload(from) : vload_n(from, n);
+    vf b = n == DEEP ? vload(from + VW) : n > VW ? vload_n(from + VW, n - VW) : vset(0.f);
+    narrow_two(a, b, n, to, on, parts);
 }
 
 /* Rows of numbers `step` apart: a slab at a time is turned, where the rows are neighbours, and then is as any other. */
@@ -104,6 +109,31 @@ static void left_narrow(const void *const *row, int count, int64_t taps, int64_t
         }
         if (place % DEEP)
             memset(to + (slabs - 1) * LEFT + place % DEEP, 0, (size_t)(DEEP - place % DEEP) * sizeof *to);
+    }
+}
+
+/* Up to a vector of numbers, of floats or bfloat16. */
+INLINE vf some(const void *x, const bool of_bfloat, int64_t i, int n)
+{
+    return of_bfloat ? wide((const uint16_t *)x + i, n) : vload_n((const float *)x + i, n);
+}
+
+/* Rows times what the gates of their images hold; multiplied in single precision. */
+INLINE void left_times(const void *const *row, const bool of_bfloat, const float *const *by, int count, int64_t run, int at, void *packed,
+                       const int parts)
+{
+    const int64_t on = (run + DEEP - 1) / DEEP * LEFT;
+    for (int i = 0; i < count; i++) {
+        uint16_t *to = (uint16_t *)packed + (at + i) * DEEP;
+        int64_t p = 0;
+        for (; p + DEEP <= run; p += DEEP, to += LEFT)
+            narrow_two(some(row[i], of_bfloat, p, VW) * vload(by[i] + p), some(row[i], of_bfloat, p + VW, VW) * vload(by[i] + p + VW), DEEP, to, on,
+                       parts);
+        if (p < run) {
+            const int n = (int)(run - p), first = n < VW ? n : VW;
+            narrow_two(some(row[i], of_bfloat, p, first) * vload_n(by[i] + p, first),
+                       some(row[i], of_bfloat, p + first, n - first) * vload_n(by[i] + p + first, n - first), DEEP, to, on, parts);
+        }
     }
 }
 
@@ -679,6 +709,13 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, int64_t on, const 
         else                                            /* of one tap */ \
             left_turned(row, count, run, step, at, packed, parts); \
     } \
+    static void left_gated_##parts(const void *const *row, bool of_bfloat, const float *const *by, int count, int64_t run, int at, void *packed) \
+    { \
+        if (of_bfloat) \
+            left_times(row, true, by, count, run, at, packed, parts); \
+        else \
+            left_times(row, false, by, count, run, at, packed, parts); \
+    } \
     static void pack_##parts(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed) \
     { \
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
@@ -690,7 +727,8 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, int64_t on, const 
     static void bare_##parts(const gemm_bare *t) { bare_any(t, parts); } \
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts * (parts + 1) / 2); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
-                                 .left_narrow = left_narrow, .pack_narrow = pack_narrow, .turn = turn_##parts, .split = split_##parts, \
+                                 .left_narrow = left_narrow, .left_gated = left_gated_##parts, .pack_narrow = pack_narrow, \
+                                 .turn = turn_##parts, .split = split_##parts, \
                                  .pairs = pairs_##parts, .settle = settle, .quick = quick, .round_scaled = round_scaled, .weigh = weigh, \
                                  .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \

@@ -11,7 +11,7 @@ bool all_f32(const tg_call *c)
     return c->out.dtype == TG_F32;
 }
 
-const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis)
+const char *gated_declines(const tg_call *c, const epilogue *e, int axis)
 {
     act f;
     const tg_tensor *r = epilogue_residual(c, e);
@@ -25,6 +25,8 @@ const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis)
         return "bias changes";
     return NULL;
 }
+
+const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis) { return e->gate ? "a gate" : gated_declines(c, e, axis); }
 
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
                      int64_t sn, tg_prep *prep)

@@ -10,9 +10,11 @@ static inline const tg_tensor *epilogue_residual(const tg_call *c, const epilogu
 {
     return e->residual ? &c->in[2 + e->bias] : NULL;
 }
-/* NULL: f holds its function, and bias and residual are of a kind the kernels take (residual: last or channel axis
- * dense). */
+static inline const tg_tensor *epilogue_gate(const tg_call *c, const epilogue *e) { return e->gate ? &c->in[c->n_in - 1] : NULL; }
+/* NULL: there is a function for it, bias and residual are of a kind the kernels take (residual: last or channel axis dense), and there is
+ * no gate; or of a kernel that takes gates. */
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis);
+const char *gated_declines(const tg_call *c, const epilogue *e, int axis);
 bool all_f32(const tg_call *c);
 
 /* Right operand: packed once where it is constant, else in each run, in scratch. */

@@ -59,6 +59,8 @@ typedef struct gemm_vec {
      * rows `at` and on of a tile.  NULL: they are read where they lie, in single precision and one after the other. */
     void (*left)(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, void *packed);
     void (*left_narrow)(const void *const *row, int count, int64_t taps, int64_t run, int at, void *packed);     /* of bfloat16 */
+    /* Rows of one tap, of floats or bfloat16, row i times the numbers at by[i]. */
+    void (*left_gated)(const void *const *row, bool of_bfloat, const float *const *by, int count, int64_t run, int at, void *packed);
     void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
     /* For products over pixels, of the 32 that begin at at[]: numbers [c, c + n), n <= 32, of each as rows of a slab of the left operand; or
      * as two vectors of columns of the right one, zeros after n.  Further parts of them go `rest` bytes on each.  Likewise. */

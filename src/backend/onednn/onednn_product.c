@@ -47,6 +47,8 @@ const char *dn_declines(const tg_call *c, const epilogue *e)
             return "not float";
     if (!c->in[1].constant || (e->bias && !c->in[2].constant))
         return "weights change";
+    if (e->gate)
+        return "a gate";
     return e->act && find_activation(e->act) < 0 ? "unknown activation" : NULL;
 }
 
