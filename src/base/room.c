@@ -21,6 +21,12 @@ void room_huge(void *p, size_t bytes)
 #endif
 }
 
+bool room_left(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p != MAP_FAILED && !munmap(p, bytes);
+}
+
 /* A kept block of at least so many bytes and not many more; the base is NULL if there is none. */
 static line take_kept(size_t bytes)
 {

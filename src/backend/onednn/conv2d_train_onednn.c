@@ -123,7 +123,7 @@ static bool connect(side *s, dn_md given, dn_const_md wanted, bool result, tg_pr
               && dn()->reorder_primitive_desc_create(&pd, result ? wanted : given, dn()->engine,
                                                      result ? given : wanted, dn()->engine, NULL)
                      == dnnl_success
-              && dn()->primitive_create(&s->reorder, pd) == dnnl_success;
+              && dn_create(&s->reorder, pd);
     if (pd)
         dn()->primitive_desc_destroy(pd);
     return ok;
@@ -189,7 +189,7 @@ static bool prepare(const tg_call *c, tg_prep *p)
     s->threads = d == &grad_weight ? 1 : pool_threads(c->pool);     /* oneDNN splits its sums by thread */
     if (dn()->set_threads)
         dn()->set_threads(s->threads);
-    bool ok = describe(&pd, d, v, a) && dn()->primitive_create(&s->primitive, pd) == dnnl_success;
+    bool ok = describe(&pd, d, v, a) && dn_create(&s->primitive, pd);
     for (int i = 0; ok && i < ROLES; i++) {
         dn_md given = dn_strided(v[i].rank, v[i].dim, v[i].stride);
         ok = given

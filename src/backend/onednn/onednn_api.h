@@ -45,6 +45,7 @@ const struct dn_api *dn(void);              /* after dn_load has found it */
 
 /* What differs between the versions: onednn_v2.c, onednn_v3.c. */
 dn_md dn_strided(int rank, const int64_t *dim, const int64_t *stride);      /* stride NULL: any layout; NULL: failed */
+bool dn_create(dnnl_primitive_t *made, const_dnnl_primitive_desc_t of);     /* false: failed, or too little memory is left, which oneDNN does not survive */
 void dn_md_free(dn_md md);
 bool dn_append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float a, float b);
 bool dn_append_sum(dnnl_post_ops_t ops);     /* y += what y holds */

@@ -4,6 +4,7 @@
  * threads can be settled before that runtime starts: they sleep instead of spinning on cores that somebody else
  * needs.
  */
+#include "base/room.h"
 #include "onednn_api.h"
 #include <dlfcn.h>
 #include <pthread.h>
@@ -55,3 +56,9 @@ const struct dn_api *dn_load(void)
 }
 
 const struct dn_api *dn(void) { return &api; }
+
+bool dn_create(dnnl_primitive_t *made, const_dnnl_primitive_desc_t of)
+{
+    enum { ENOUGH = 16 << 20 };
+    return room_left(ENOUGH) && dn()->primitive_create(made, of) == dnnl_success;
+}

@@ -103,7 +103,7 @@ static bool pack_weights(state *s, const float *from, dn_const_md given, dn_cons
         && dn()->memory_set_data_handle(s->w, s->weights) == dnnl_success
         && dn()->memory_set_data_handle(source, (void *)(uintptr_t)from) == dnnl_success
         && dn()->reorder_primitive_desc_create(&pd, given, dn()->engine, wanted, dn()->engine, NULL) == dnnl_success
-        && dn()->primitive_create(&reorder, pd) == dnnl_success;
+        && dn_create(&reorder, pd);
     if (ok) {
         dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, source }, { DNNL_ARG_TO, s->w } };
         ok = dn()->primitive_execute(reorder, dn()->stream, 2, args) == dnnl_success
@@ -160,7 +160,7 @@ bool dn_prepare(const tg_call *c, const epilogue *e, dn_view x, dn_view w, dn_vi
     dnnl_primitive_attr_t attr = attributes(e);
     bool ok = mx && given && any && my && attr && describe(&pd, mx, any, mb, my, attr, c);
     if (ok && !prep->sketch)
-        ok = dn()->primitive_create(&s->primitive, pd) == dnnl_success && memory(&s->x, mx) && memory(&s->y, my)
+        ok = dn_create(&s->primitive, pd) && memory(&s->x, mx) && memory(&s->y, my)
               && (!mb || memory(&s->bias, mb));
     if (ok) {
         dn_const_md scratch = dn()->primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
