@@ -131,27 +131,12 @@ static void softmax_back(const float *y, float *dy, float scale, float *bias, bo
     }
 }
 
-/* y = (x - mean) scale weight + bias, a vector or its first `left` numbers. */
-INLINE vf normed(vf x, vf mean, vf scale, const float *weight, const float *bias, int64_t i, int left)
+INLINE void put_part(float *p, int64_t i, vf v, int left)
 {
-    vf v = (x - mean) * scale;
-    if (weight)
-        v *= left == VW ? vload(weight + i) : vload_n(weight + i, left);
-    if (bias)
-        v += left == VW ? vload(bias + i) : vload_n(bias + i, left);
-    return v;
-}
-
-static void norm(const float *x, float mean, float scale, const float *weight, const float *bias, float *y, int64_t n)
-{
-    vf m = vset(mean), s = vset(scale);
-    int64_t i = 0;
-    for (; i + VW <= n; i += VW)
-        vstore(y + i, normed(vload(x + i), m, s, weight, bias, i, VW));
-    if (i < n) {
-        int left = (int)(n - i);
-        vstore_n(y + i, normed(vload_n(x + i, left), m, s, weight, bias, i, left), left);
-    }
+    if (left == VW)
+        vstore(p + i, v);
+    else
+        vstore_n(p + i, v, left);
 }
 
 /* A vector of a row, or zeros after its first `left` numbers. */
@@ -164,10 +149,8 @@ INLINE void given(void *y, const bool narrow, int64_t i, vf v, int left)
 {
     if (narrow)
         vnarrow((uint16_t *)y + i, v, left);
-    else if (left == VW)
-        vstore((float *)y + i, v);
     else
-        vstore_n((float *)y + i, v, left);
+        put_part(y, i, v, left);
 }
 
 /* Rows together, so that one's sums do not wait for each other; each is summed as if it were alone. */
@@ -239,14 +222,6 @@ INLINE vf part_of(const float *p, int64_t i, int left, vf none)
     return !p ? none : left == VW ? vload(p + i) : vload_n(p + i, left);
 }
 
-INLINE void put_part(float *p, int64_t i, vf v, int left)
-{
-    if (left == VW)
-        vstore(p + i, v);
-    else
-        vstore_n(p + i, v, left);
-}
-
 static void layer_norm_back(const float *x, const float *dy, const float *weight, float eps, float *dx, float *dweight, float *dbias,
                             int64_t n)
 {
@@ -274,7 +249,11 @@ static void layer_norm_back(const float *x, const float *dy, const float *weight
 
 static void rms_norm(const float *x, const float *weight, float eps, float *y, int64_t n)
 {
-    norm(x, 0.f, 1.f / sqrtf(sum_squares(x, n) / (float)n + eps), weight, NULL, y, n);
+    const vf scale = vset(1.f / sqrtf(sum_squares(x, n) / (float)n + eps)), one = vset(1.f);
+    for (int64_t i = 0; i < n; i += VW) {
+        int left = n - i < VW ? (int)(n - i) : VW;
+        put_part(y, i, part_of(x, i, left, one) * scale * part_of(weight, i, left, one), left);
+    }
 }
 
 static void reduce_rows(reduce_kind kind, const float *x, int64_t step, int64_t rows, float scale, float *y, int64_t n)
