@@ -2,6 +2,7 @@
  * (VEC_ISA: amx, dot; see CMakeLists.txt), and for tests once more over instructions written in C. */
 #ifndef BF16_SIMD_H
 #define BF16_SIMD_H
+#include "gelu_bf16.h"
 #include "simd.h"
 #include "vec.h"
 #ifdef BF16_EMULATED
@@ -48,6 +49,13 @@ INLINE vf power(vf x)
     return powers(x - n) * vpow2(n);
 }
 INLINE vf inverse(vf x) { return vset(1.f) / x; }
+INLINE vf look_up(const float *table, vi at)
+{
+    vf r;
+    for (int i = 0; i < VW; i++)
+        r[i] = table[at[i] & 31];
+    return r;
+}
 INLINE void stay_awake(void) {}
 #else
 /* Rounded as vbfloat does, but that subnormal numbers become zero, which the products take them for.  As floats; in turn, one of
@@ -74,6 +82,11 @@ INLINE vf wide(const uint16_t *from, int n)             /* a vector of bfloat16 
 /* 2^x and 1 / x, to one part in ten thousand: for results that are rounded to one in three hundred. */
 INLINE vf power(vf x) { return (vf)_mm512_scalef_ps((__m512)powers((vf)_mm512_reduce_ps((__m512)x, 9)), (__m512)x); }
 INLINE vf inverse(vf x) { return (vf)_mm512_rcp14_ps((__m512)x); }
+/* table[at], of 32 numbers; of at the last five bits count. */
+INLINE vf look_up(const float *table, vi at)
+{
+    return (vf)_mm512_permutex2var_ps((__m512)vload(table), (__m512i)at, (__m512)vload(table + VW));
+}
 /* A sum of floats nobody wants.  Tiles alone let the units for floats fall asleep after some 450 ns, and storing a tile then waits 300 ns
  * for them to wake (measured on processors of the fourth and fifth generation of Xeon). */
 INLINE void stay_awake(void)
@@ -96,53 +109,54 @@ INLINE vf rest_of(vf v, const int parts)
     return vpick(vabs(rounded) < vset(INFINITY), v - rounded, vset(0.f));
 }
 
+/* c0 + c1 a + c2 a^2 of a = |x|, in pieces (gelu_bf16.h). */
+INLINE vf pieces_of(const float (*c)[32], vf x)
+{
+    const vf a = vmin(vabs(x), vset(gelu_top));
+    const vi at = (vi)(a * vset(gelu_per) + vset(8388608.f));           /* 2^23: the sum ends in its integer part */
+    return look_up(c[0], at) + a * (look_up(c[1], at) + a * look_up(c[2], at));
+}
+
 /* What becomes of sums.  WIDE: floats, a residual and clamps at most, then dearer functions.  The others: rounded to bfloat16, as
  * exactly as these tell; of few slabs they take longer than the products, hence the simplest apart.  PLAIN; ABOVE: no less than lo;
- * ADDED: likewise, of the sum and a residual; STRAIGHT: a x + b, cut to [lo, hi]; CURVED and FITTED: sigmoid(y),
- * y = x (a + b x^2 + c x^4); GELU is fitted so, 3e-5 of itself; HARD: x + 3 of 6, cut. */
-typedef enum form { NOTHING, OTHER, WIDE, PLAIN, ABOVE, ADDED, STRAIGHT, CURVED, FITTED, HARD } form;
-typedef struct curve { form form; float a, b, c, lo, hi; bool times; } curve;         /* times x */
+ * ADDED: likewise, of the sum and a residual; STRAIGHT: a x + b, cut to [lo, hi]; CURVED: sigmoid(a x); PIECES, PIECES_TANH: GELU;
+ * HARD: x + 3 of 6, cut. */
+typedef enum form { NOTHING, OTHER, WIDE, PLAIN, ABOVE, ADDED, STRAIGHT, CURVED, PIECES, PIECES_TANH, HARD } form;
+typedef struct curve { form form; float a, b, lo, hi; bool times; } curve;            /* times x */
 
 static curve curve_of(act f)
 {
     const float e = 1.44269504f;                        /* powers are of two */
     switch (f.kind) {
-    case ACT_NONE:         return (curve){ PLAIN, 1, 0, 0, -INFINITY, INFINITY, false };
-    case ACT_CLAMP:        return (curve){ f.b == INFINITY ? ABOVE : STRAIGHT, 1, 0, 0, f.a, f.b, false };
-    case ACT_AFFINE:       return (curve){ STRAIGHT, f.a, f.b, 0, -INFINITY, INFINITY, false };
-    case ACT_SIGMOID:      return (curve){ CURVED, e, 0, 0, 0, 0, false };
-    case ACT_SILU:         return (curve){ CURVED, e, 0, 0, 0, 0, true };
-    case ACT_QUICK_GELU:   return (curve){ CURVED, 1.702f * e, 0, 0, 0, 0, true };
-    case ACT_GELU:         return (curve){ FITTED, 2.30111759f, .106779132f, -1.01481661e-3f, 0, 0, true };
-    case ACT_GELU_TANH:    return (curve){ FITTED, 1.59576912f * e, .0713548163f * e, 0, 0, 0, true };
-    case ACT_HARD_SIGMOID: return (curve){ HARD, 0, 0, 0, 0, 0, false };
-    case ACT_HARD_SWISH:   return (curve){ HARD, 0, 0, 0, 0, 0, true };
+    case ACT_NONE:         return (curve){ PLAIN, 1, 0, -INFINITY, INFINITY, false };
+    case ACT_CLAMP:        return (curve){ f.b == INFINITY ? ABOVE : STRAIGHT, 1, 0, f.a, f.b, false };
+    case ACT_AFFINE:       return (curve){ STRAIGHT, f.a, f.b, -INFINITY, INFINITY, false };
+    case ACT_SIGMOID:      return (curve){ CURVED, e, 0, 0, 0, false };
+    case ACT_SILU:         return (curve){ CURVED, e, 0, 0, 0, true };
+    case ACT_QUICK_GELU:   return (curve){ CURVED, 1.702f * e, 0, 0, 0, true };
+    case ACT_GELU:         return (curve){ .form = PIECES };
+    case ACT_GELU_TANH:    return (curve){ .form = PIECES_TANH };
+    case ACT_HARD_SIGMOID: return (curve){ HARD, 0, 0, 0, 0, false };
+    case ACT_HARD_SWISH:   return (curve){ HARD, 0, 0, 0, 0, true };
     default:               return (curve){ .form = OTHER };
     }
 }
 
 /* The same in registers. */
-typedef struct bend { vf a, b, c, lo, hi; bool times; } bend;
-INLINE bend bend_of(const curve *q) { return (bend){ vset(q->a), vset(q->b), vset(q->c), vset(q->lo), vset(q->hi), q->times }; }
+typedef struct bend { vf a, b, lo, hi; bool times; } bend;
+INLINE bend bend_of(const curve *q) { return (bend){ vset(q->a), vset(q->b), vset(q->lo), vset(q->hi), q->times }; }
 
 INLINE vf follow(const form how, const bend *q, vf x)
 {
-    vf near = x, slope = -q->a, y;
     if (how == PLAIN)
         return x;
     if (how == ABOVE || how == ADDED)
         return vmax(x, q->lo);
     if (how == STRAIGHT)
         return vclamp(x * q->a + q->b, q->lo, q->hi);
-    if (how == FITTED) {                                /* beyond 8 the fit turns, and the function is x or nothing */
-        near = vclamp(x, vset(-8.f), vset(8.f));
-        vf s = near * near;
-        slope = (-q->c * s - q->b) * s + slope;
-    }
-    if (how == HARD)
-        y = vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6);
-    else
-        y = inverse(vset(1.f) + power(near * slope));
+    if (how == PIECES || how == PIECES_TANH)
+        return vmax(x, vset(0.f)) + pieces_of(how == PIECES ? gelu_pieces : gelu_tanh_pieces, x);
+    const vf y = how == HARD ? vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6) : inverse(vset(1.f) + power(x * -q->a));
     return q->times ? x * y : y;
 }
 

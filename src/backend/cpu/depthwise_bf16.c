@@ -70,7 +70,8 @@ INLINE void leave(const depthwise *d, const curve *q, const bool floats, float *
     case ABOVE:    leave_as(ABOVE, q, floats, sum, pixels, n, y, d->yx); break;
     case STRAIGHT: leave_as(STRAIGHT, q, floats, sum, pixels, n, y, d->yx); break;
     case CURVED:   leave_as(CURVED, q, floats, sum, pixels, n, y, d->yx); break;
-    case FITTED:   leave_as(FITTED, q, floats, sum, pixels, n, y, d->yx); break;
+    case PIECES:   leave_as(PIECES, q, floats, sum, pixels, n, y, d->yx); break;
+    case PIECES_TANH: leave_as(PIECES_TANH, q, floats, sum, pixels, n, y, d->yx); break;
     case HARD:     leave_as(HARD, q, floats, sum, pixels, n, y, d->yx); break;
     default:
         VEC_PICK(elementwise_vec)->unary(d->f, sum, sum, (int64_t)pixels * WIDE_VW);

@@ -385,7 +385,8 @@ static void leave(late *l)
     case STRAIGHT: leave_as(STRAIGHT, l); break;
     case ADDED:    leave_as(ADDED, l); break;
     case CURVED:   leave_as(CURVED, l); break;
-    case FITTED:   leave_as(FITTED, l); break;
+    case PIECES:   leave_as(PIECES, l); break;
+    case PIECES_TANH: leave_as(PIECES_TANH, l); break;
     case HARD:     leave_as(HARD, l); break;
     }
     left(l);
@@ -563,7 +564,8 @@ INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, co
     case STRAIGHT: sums(l, b, true, true, 1, STRAIGHT, p, to, step); break;
     case ADDED:    sums(l, b, true, true, 1, ADDED, p, to, step); break;
     case CURVED:   sums(l, b, true, true, 1, CURVED, p, to, step); break;
-    case FITTED:   sums(l, b, true, true, 1, FITTED, p, to, step); break;
+    case PIECES:   sums(l, b, true, true, 1, PIECES, p, to, step); break;
+    case PIECES_TANH: sums(l, b, true, true, 1, PIECES_TANH, p, to, step); break;
     case HARD:     sums(l, b, true, true, 1, HARD, p, to, step); break;
     }
     left(p);

@@ -26,7 +26,8 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
     case ABOVE:    settle_as(ABOVE, &q, x, y, n); break;
     case STRAIGHT: settle_as(STRAIGHT, &q, x, y, n); break;
     case CURVED:   settle_as(CURVED, &q, x, y, n); break;
-    case FITTED:   settle_as(FITTED, &q, x, y, n); break;
+    case PIECES:   settle_as(PIECES, &q, x, y, n); break;
+    case PIECES_TANH: settle_as(PIECES_TANH, &q, x, y, n); break;
     case HARD:     settle_as(HARD, &q, x, y, n); break;
     default:
         for (int64_t i = 0; i < n; i += PIECE) {
@@ -37,12 +38,15 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
     }
 }
 
-/* The derivative of x sigmoid(y), y as follow() has it: sigmoid(y) + x sigmoid(y) (1 - sigmoid(y)) dy/dx. */
+/* The derivative of x sigmoid(y), y = a x: sigmoid(y) + x sigmoid(y) (1 - sigmoid(y)) a; or GELU's. */
 INLINE vf slope_of(const form how, const bend *q, vf x)
 {
-    const vf near = how == FITTED ? vclamp(x, vset(-8.f), vset(8.f)) : x, s = how == FITTED ? near * near : vset(0.f);
-    const vf y = inverse(vset(1.f) + power(near * ((-q->c * s - q->b) * s - q->a)));
-    return y + near * y * (vset(1.f) - y) * vset(.693147181f) * ((vset(5.f) * q->c * s + vset(3.f) * q->b) * s + q->a);
+    if (how == PIECES) {
+        const vf s = pieces_of(gelu_slope_pieces, x);
+        return vpick(x > vset(0.f), vset(1.f) + s, -s);
+    }
+    const vf y = inverse(vset(1.f) + power(x * -q->a));
+    return y + x * y * (vset(1.f) - y) * vset(.693147181f) * q->a;
 }
 
 INLINE void quick_as(const form how, const bool slope, act f, const float *x, float *y, int64_t n)
@@ -61,10 +65,10 @@ static bool quick(act f, const float *x, float *y, int64_t n)
     switch (f.kind) {
     case ACT_SIGMOID: case ACT_SILU: case ACT_QUICK_GELU:
                          quick_as(CURVED, false, f, x, y, n); return true;
-    case ACT_GELU: case ACT_GELU_TANH:
-                         quick_as(FITTED, false, f, x, y, n); return true;
+    case ACT_GELU:       quick_as(PIECES, false, f, x, y, n); return true;
+    case ACT_GELU_TANH:  quick_as(PIECES_TANH, false, f, x, y, n); return true;
     case ACT_SILU_SLOPE: quick_as(CURVED, true, (act){ ACT_SILU, 0, 0 }, x, y, n); return true;
-    case ACT_GELU_SLOPE: quick_as(FITTED, true, (act){ ACT_GELU, 0, 0 }, x, y, n); return true;
+    case ACT_GELU_SLOPE: quick_as(PIECES, true, (act){ ACT_GELU, 0, 0 }, x, y, n); return true;
     default:             return false;
     }
 }
