@@ -9,7 +9,7 @@
 #include "ops/pool_grad.h"
 #include "packed_product.h"
 
-enum { WINDOW = 1024, GROUP = 32 };     /* places of a window; channels of a part */
+enum { WINDOW = 1024, GROUP = 64 };     /* places of a window; channels of a part */
 
 typedef struct windows {
     const tg_call *c;
@@ -50,27 +50,50 @@ static void *pixel_at(const tg_tensor *t, int64_t n, int64_t channel, int64_t y,
     return tg_at(t->data, t->dtype, n * t->stride[0] + channel * t->stride[1] + y * t->stride[2] + x * t->stride[3]);
 }
 
-static void send_back(const windows *w, float *ring, int64_t n, int64_t channel, int64_t channels, int64_t oy, int64_t ox)
+/* Places of a window, row by row: what they hold, and their sums in the ring. */
+typedef struct window { const char *from[WINDOW]; float *to[WINDOW]; int places, across; bool whole; double area; } window;
+
+static void look_at(const windows *w, float *ring, int64_t n, int64_t channel, int64_t oy, int64_t ox, window *at)
 {
-    const tg_tensor *dy = &w->c->in[0], *x = w->max ? &w->c->in[1] : dy, *dx = &w->c->out;
+    const tg_tensor *x = w->max ? &w->c->in[1] : &w->c->in[0], *dx = &w->c->out;
     const int64_t ring_of = ring_rows(w->c), width = dx->shape.dim[3];
-    const void *from[WINDOW];
-    float *to[WINDOW], d[GROUP];
     int64_t rows[2], cols[2];
-    int places = 0;
-    double area = avg_pool_area(w->pool, dx->shape.dim[2], width, oy, ox, rows, cols);
+    at->area = avg_pool_area(w->pool, dx->shape.dim[2], width, oy, ox, rows, cols);
+    at->places = 0;
+    at->across = (int)(cols[1] - cols[0]);
+    at->whole = at->across == w->pool->k;
     for (int64_t r = rows[0]; r < rows[1]; r++)
-        for (int64_t q = cols[0]; q < cols[1]; q++, places++) {
-            from[places] = pixel_at(x, n, channel, w->max ? r : 0, w->max ? q : 0);
-            to[places] = ring + (r % ring_of * width + q) * GROUP;
+        for (int64_t q = cols[0]; q < cols[1]; q++, at->places++) {
+            at->from[at->places] = pixel_at(x, n, channel, w->max ? r : 0, w->max ? q : 0);
+            at->to[at->places] = ring + (r % ring_of * width + q) * GROUP;
         }
-    if (!places)
-        return;
-    loops_gather(pixel_at(dy, n, channel, oy, ox), dy->dtype, 1, channels, d);
-    if (w->max)
-        w->v->max_back(from, x->dtype == TG_BFLOAT, to, places, d, channels);
-    else
-        w->v->mean_back(to, places, d, (float)(1 / area), channels);
+}
+
+/* All windows of a row.  Those that reach over no border to the sides are each the one before, moved on.  What the next row is first to look
+ * at is fetched. */
+static void send_back(const windows *w, float *ring, int64_t n, int64_t channel, int64_t channels, int64_t oy)
+{
+    const tg_tensor *dy = &w->c->in[0], *x = w->max ? &w->c->in[1] : dy;
+    const int64_t stride = w->pool->stride, right = w->max ? stride * x->stride[3] * tg_size(x->dtype) : 0, down = x->stride[2] * tg_size(x->dtype);
+    window at = { .whole = false };
+    float d[GROUP];
+    for (int64_t ox = 0; ox < dy->shape.dim[3]; ox++) {
+        const int64_t end = ox * stride - w->pool->pad[1] + w->pool->k;
+        if (at.whole && end <= w->c->out.shape.dim[3])
+            for (int i = 0; i < at.places; i++)
+                at.from[i] += right, at.to[i] += stride * GROUP;
+        else
+            look_at(w, ring, n, channel, oy, ox, &at);
+        if (!at.places)
+            continue;
+        for (int64_t i = 0; w->max && i < stride * stride && i / stride < at.across; i++)
+            __builtin_prefetch(at.from[at.places - 1 - i / stride] + (1 + i % stride) * down);
+        loops_gather(pixel_at(dy, n, channel, oy, ox), dy->dtype, 1, channels, d);
+        if (w->max)
+            w->v->max_back((const void *const *)at.from, x->dtype == TG_BFLOAT, at.to, at.places, d, channels);
+        else
+            w->v->mean_back(at.to, at.places, d, (float)(1 / at.area), channels);
+    }
 }
 
 /* Row r of dx is complete; its place in the ring is for another now. */
@@ -101,8 +124,7 @@ static void work(void *arg, int64_t from, int64_t to)
             const int64_t top = r * w->pool->stride - w->pool->pad[0];
             for (; done < top && done < x.dim[2]; done++)
                 leave_row(w, ring, n, first, channels, done);
-            for (int64_t q = 0; q < y.dim[3]; q++)
-                send_back(w, ring, n, first, channels, r, q);
+            send_back(w, ring, n, first, channels, r);
         }
         for (; done < x.dim[2]; done++)
             leave_row(w, ring, n, first, channels, done);

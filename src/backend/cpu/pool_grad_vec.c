@@ -12,27 +12,31 @@ INLINE void add_to(float *p, vf v, int n)
 }
 
 /* The first of equals takes dy, as does a first that is not a number. */
-INLINE void max_of(const bool narrow, const void *const *x, float *const *dx, int places, const float *dy, int64_t n)
+INLINE void max_of(const bool narrow, const void *const *x, float *const *dx, const int places, const float *dy, int64_t n)
 {
     for (int64_t j = 0; j < n; j += VW) {
         const int left = n - j < VW ? (int)(n - j) : VW;
         vf most = narrow ? vwiden((const uint16_t *)x[0] + j, left) : some((const float *)x[0] + j, left), d = some(dy + j, left);
         vi place = vseti(0);
-        for (int i = 1; i < places; i++) {
+        UNROLL for (int i = 1; i < places; i++) {
             vf v = narrow ? vwiden((const uint16_t *)x[i] + j, left) : some((const float *)x[i] + j, left);
             vi more = v > most;
             most = vpick(more, v, most);
             place = (more & vseti(i)) | (~more & place);
         }
-        for (int i = 0; i < places; i++)
+        UNROLL for (int i = 0; i < places; i++)
             add_to(dx[i] + j, (vf)((vi)d & (place == vseti(i))), left);
     }
 }
 
 static void max_back(const void *const *x, bool narrow, float *const *dx, int places, const float *dy, int64_t n)
 {
-    if (narrow)
+    if (narrow && places == 9)                          /* of networks' usual window */
+        max_of(true, x, dx, 9, dy, n);
+    else if (narrow)
         max_of(true, x, dx, places, dy, n);
+    else if (places == 9)
+        max_of(false, x, dx, 9, dy, n);
     else
         max_of(false, x, dx, places, dy, n);
 }
