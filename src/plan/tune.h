@@ -32,7 +32,7 @@ double tune_clock(void);                    /* seconds */
 int tune_measured(tune *t, double *seconds);
 
 /* Of n prepared kernels of one call the fastest, by running them in turns over made-up operands; 0, the choice by rule, unless
- * another is clearly faster.  -1: out of memory.  us[i]: the median time of each. */
+ * another is clearly faster.  -1: out of memory.  us[i]: the time of each, of the quicker quarter. */
 struct choice;
 int tune_fastest(tune *t, const tg_call *c, const struct choice *of, int n, double *us);
 

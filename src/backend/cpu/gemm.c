@@ -10,7 +10,7 @@
 #include "base/pages.h"
 
 /* Rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a task of their own. */
-enum { BLOCK_ROWS = 256, MOST_ROWS = 192, HALF = 16, WORTH = 10000000 };
+enum { BLOCK_ROWS = 256, MOST_ROWS = 208, HALF = 16, WORTH = 10000000 };
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {
