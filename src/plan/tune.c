@@ -302,6 +302,14 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Long enough for the system to give each thread a core of its own. */
+static void work_a_while(void *arg, int64_t from, int64_t to)
+{
+    (void)arg;
+    for (double until = tune_clock() + .02 * (double)(to - from); tune_clock() < until;)
+        ;
+}
+
 /* us[i] becomes what is passed by three runs of four of kernel i, if that is less: others disturb, and nobody helps. */
 static void time_all(const bench *b, const choice *of, int n, double (*took)[ROUNDS], double *us)
 {
@@ -359,7 +367,7 @@ int tune_fastest(tune *t, const tg_call *c, const choice *of, int n, double *us)
         time_all(&b, of, n, took, us);
         best = fastest(&b.call, of, n, us);
         if (best) {                                     /* a rule is not given up for one bad moment: threads that shared a core, say */
-            nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+            pool_run(c->pool, pool_threads(c->pool), 1, work_a_while, NULL);
             time_all(&b, of, n, took, us);
             best = fastest(&b.call, of, n, us);
         }
