@@ -241,11 +241,7 @@ INLINE void turn_any(const float *const *at, int64_t c, int n, char *slab, int64
 
 INLINE void pairs_any(const float *const *at, int64_t c, int n, char *slab, int64_t low, const int parts)
 {
-    for (int j = 0; j < 2; j++) {
-        float *to = (float *)(void *)slab + j * RIGHT / 2;
-        const int here = n - j * VW < VW ? n - j * VW : VW;
-        pairs_across(at, c + j * VW, here > 0 ? here : 0, to, low / (int64_t)sizeof *to, parts);
-    }
+    pairs_across(at, c, n > 0 ? n : 0, (float *)(void *)slab, low / (int64_t)sizeof(float), parts);
 }
 
 /* -- from the sums of a tile to its results --------------------------------------------------------------------------------- */
@@ -397,7 +393,8 @@ static void leave(late *l)
 /* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
 typedef struct operand {
     const char *a;
-    int64_t pitch, step, rest, b_rest, taps, slabs;
+    int64_t pitch, step, rest, taps, slabs;
+    int64_t b_rest, b_step, b_second;       /* of the right operand: to the next part, slab and vector; numbers */
     const int64_t *tap;
     const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
     int64_t ahead_step;
@@ -435,14 +432,14 @@ static void products(int64_t rounds)
 enum { A_ROUND = 4 * ROWS / 2 * VW * DEEP };             /* multiply-adds */
 
 /* Rows of a are `pitch` bytes apart. */
-INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low, const bool right)
+INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, int64_t second, const bool low, const bool right)
 {
     stay_awake();
     _tile_loadd(5, b, 64);
     _tile_loadd(4, a, pitch);
     _tile_dpbf16ps(0, 4, 5);
     if (right) {
-        _tile_loadd(5, b + RIGHT, 64);
+        _tile_loadd(5, b + second, 64);
         _tile_dpbf16ps(1, 4, 5);
     }
     if (low)
@@ -457,8 +454,8 @@ INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, const bool low
 
 /* The same of numbers in parts: products of parts i and j for i + j < parts, the others are as small as what the parts leave.  Seven tiles, so
  * that a left part is read once: of parts that is worth more than a tile. */
-INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const uint16_t *b, int64_t b_rest, const bool low, const bool right,
-                          const int parts)
+INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const uint16_t *b, int64_t b_rest, int64_t second, const bool low,
+                          const bool right, const int parts)
 {
     stay_awake();
     UNROLL for (int i = parts - 1; i >= 0; i--) {
@@ -471,7 +468,7 @@ INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const ui
             if (low)
                 _tile_dpbf16ps(2, 6, 5);
             if (right) {
-                _tile_loadd(5, b + j * b_rest + RIGHT, 64);
+                _tile_loadd(5, b + j * b_rest + second, 64);
                 _tile_dpbf16ps(1, 4, 5);
                 if (low)
                     _tile_dpbf16ps(3, 6, 5);
@@ -508,13 +505,13 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
     const char *ahead = l->ahead;
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0);
-        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * (1 + right), ahead += l->ahead_step) {
+        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += l->b_step, ahead += l->ahead_step) {
             for (int64_t i = 0; i < l->ahead_step; i += 64)
                 __builtin_prefetch(ahead + i, 0, 2);
             if (parts > 1)
-                slab_of_parts(a, l->pitch, l->rest, b, l->b_rest, low, right, parts);
+                slab_of_parts(a, l->pitch, l->rest, b, l->b_rest, l->b_second, low, right, parts);
             else
-                slab(a, l->pitch, b, low, right);
+                slab(a, l->pitch, b, l->b_second, low, right);
             if (how != NOTHING) {
                 const int end = row + per < all ? row + per : all;
                 for (; row < end; row++)
@@ -614,11 +611,11 @@ INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs,
             acc[i][j] = l->start ? vload((const float *)(const void *)((const char *)l->start + (first + i) * l->start_step) + j * VW) : vset(0.f);
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0) + first * l->pitch;
-        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += RIGHT * vecs)
+        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += l->b_step)
             for (int q = 0; q < PAIRS; q++) {
                 vi right[2];
                 UNROLL for (int j = 0; j < vecs; j++)
-                    memcpy(&right[j], b + j * RIGHT + q * 2 * VW, sizeof *right);
+                    memcpy(&right[j], b + j * l->b_second + q * 2 * VW, sizeof *right);
                 UNROLL for (int i = 0; i < STRIP; i++) {
                     vi x = two(a + i * l->pitch + 2 * q * (int64_t)sizeof *b);
                     UNROLL for (int j = 0; j < vecs; j++)
@@ -669,9 +666,10 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
 {
     late *p = room;
     const int64_t size = sizeof(uint16_t), row = DEEP * size, slabs = (t->run + DEEP - 1) / DEEP;
-    const operand l = { (const char *)t->row[0], t->tap ? t->pitch : row, t->tap ? row : LEFT * size, t->tap ? t->rest : slabs * LEFT * size, t->b_rest,
-                        t->taps, slabs, t->tap,
-                        t->ahead, t->ahead_step * DEEP, t->bias && !t->add ? t->bias + t->column : NULL, 0 };
+    const operand l = { .a = (const char *)t->row[0], .pitch = t->tap ? t->pitch : row, .step = t->tap ? row : LEFT * size,
+                        .rest = t->tap ? t->rest : slabs * LEFT * size, .taps = t->taps, .slabs = slabs, .tap = t->tap,
+                        .b_rest = t->b_rest, .b_step = vecs > 1 ? 2 * RIGHT : RIGHT, .b_second = RIGHT,
+                        .ahead = t->ahead, .ahead_step = t->ahead_step * DEEP, .start = t->bias && !t->add ? t->bias + t->column : NULL };
     multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, p);
     p->out = t->out;
     p->residual = t->residual;
@@ -686,7 +684,8 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
 INLINE void bare_any(const gemm_bare *t, const int parts)
 {
     const int64_t size = sizeof(uint16_t), step = t->step * (int64_t)sizeof(float);
-    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .b_rest = t->b_rest, .taps = 1, .slabs = t->slabs,
+    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .taps = 1, .slabs = t->slabs,
+                        .b_rest = t->b_rest, .b_step = t->b_second || t->vecs < 2 ? RIGHT : 2 * RIGHT, .b_second = t->b_second ? t->b_second : RIGHT,
                         .start = t->add ? t->y : NULL, .start_step = step };
     sums_of_some(&l, t->b, t->rows, t->vecs, parts, t->y, step);
 }

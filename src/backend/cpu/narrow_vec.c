@@ -102,11 +102,7 @@ INLINE void pairs_across(const uint16_t *const *at, int64_t c, int n, float *to)
     }
 }
 
-static void pairs(const uint16_t *const *at, int64_t c, int n, void *slab)
-{
-    for (int j = 0; j < 2; j++)
-        pairs_across(at, c + j * ACROSS, n - j * ACROSS, (float *)slab + j * PAIRS * ACROSS);
-}
+static void pairs(const uint16_t *const *at, int64_t c, int n, void *slab) { pairs_across(at, c, n, slab); }
 
 static void turn(const uint16_t *const *at, int64_t c, int n, void *slab)
 {

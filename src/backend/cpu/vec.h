@@ -39,10 +39,11 @@ typedef struct gemm_tile {
     act f;
 } gemm_tile;
 /* Products of packed operands and nothing else: slabs of up to 32 rows, and of vecs vectors of columns.  Sums of whole halves of 32 rows and
- * of whole vectors are written, rows `step` numbers apart.  a_rest, b_rest: on to each further part; bytes, numbers of 16 bits. */
+ * of whole vectors are written, rows `step` numbers apart.  a_rest, b_rest: on to each further part; bytes, numbers of 16 bits.  b_second: to
+ * the second vector's slabs, where each vector's follow one another; numbers of 16 bits; 0: slabs are of all vectors. */
 typedef struct gemm_bare {
     const void *a, *b;
-    int64_t a_rest, b_rest, slabs;
+    int64_t a_rest, b_rest, b_second, slabs;
     int rows, vecs;
     bool add;                               /* to what y holds */
     float *y;
@@ -62,8 +63,8 @@ typedef struct gemm_vec {
     /* Rows of one tap, of floats or bfloat16, row i times the numbers at by[i]. */
     void (*left_gated)(const void *const *row, bool of_bfloat, const float *const *by, int count, int64_t run, int at, void *packed);
     void (*pack_narrow)(const void *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);     /* likewise, as pack */
-    /* For products over pixels, of the 32 that begin at at[]: numbers [c, c + n), n <= 32, of each as rows of a slab of the left operand; or
-     * as two vectors of columns of the right one, zeros after n.  Further parts of them go `rest` bytes on each.  Likewise. */
+    /* For products over pixels, of the 32 that begin at at[]: numbers [c, c + n) of each, n <= 32, as rows of a slab of the left operand; or,
+     * n <= 16, as a vector of columns of the right one, zeros after n.  Further parts of them go `rest` bytes on each.  Likewise. */
     void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*split)(const float *x, int64_t n, uint16_t *y, int64_t rest);      /* the parts, `rest` bytes apart.  Likewise */
@@ -220,7 +221,7 @@ typedef struct narrow_vec {
     void (*multiply)(const uint16_t *a, const float *b, uint16_t *y, int64_t n);
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
     void (*largest)(const uint16_t *const *row, int rows, uint16_t *y, int64_t n);         /* of one row or more; not a number counts as its bits do */
-    /* As gemm_vec's, n <= 32, of numbers that are rounded already and have no rest. */
+    /* As gemm_vec's, of numbers that are rounded already and have no rest. */
     void (*turn)(const uint16_t *const *at, int64_t c, int n, void *slab);
     void (*pairs)(const uint16_t *const *at, int64_t c, int n, void *slab);
 } narrow_vec;

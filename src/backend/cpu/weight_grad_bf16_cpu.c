@@ -2,7 +2,8 @@
  *
  * dw is a product whose numbers of k are the pixels of dy: dy turned by what each tap sees of x.  Of a lot of pixels both are packed,
  * x for each tap on its own, from lists of where pixels begin, so that strides and borders are a matter of those lists; where
- * channels are few a kernel row is one tap.  Of a 1x1 kernel the narrower of dy and x is the one that is turned, which is dear.
+ * channels are few a kernel row is one tap.  Of stride 1, taps above one another see the same but for a line or more: pixels are then those of
+ * images with borders, where dy has zeros, and x is packed once for them.  Of a 1x1 kernel the narrower of dy and x is the one that is turned, which is dear.
  * A task is a range of rows of the result and a part of the pixels; parts have sums of their own, added in their order at the end,
  * so that results do not depend on threads.
  */
@@ -26,6 +27,7 @@ typedef struct state {
     conv2d_attr a;
     int64_t n, h, w, oh, ow, kh, kw, in, out;
     bool joined, swapped, direct;               /* a kernel row is a tap; x is the one that is turned; sums lie as the result does */
+    int64_t down, across, above;                /* pixels of an image and its borders; taps that share what is packed */
     int64_t taps, rows, columns, padded;        /* of the product, of a tap; columns in whole panels */
     int64_t lot, parts, part, blocks, block;    /* pixels; how many, and pixels of one; ranges of rows, and rows of one */
     size_t left_bytes, right_bytes;             /* of a thread's scratch, in this order; then edges and zeros; sums come after all threads' */
@@ -55,7 +57,23 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t pixels(const state *s) { return s->n * s->oh * s->ow; }
+static int64_t pixels(const state *s) { return s->n * s->down * s->across; }
+static int64_t beyond(const state *s) { return up((s->above - 1) * s->across, SLAB); }         /* a lot's pixels that its lowest taps see */
+
+/* Lines one after the other, of an even number of pixels, as numbers are packed in pairs; between images as many as the wider border has.  If
+ * that is worth its zeros. */
+static void plan_borders(state *s)
+{
+    enum { PART = 8 };
+    const conv2d_attr *a = &s->a;
+    const int64_t across = up(s->ow, 2), down = s->h + (a->pad[0] > a->pad[2] ? a->pad[0] : a->pad[2]);
+    s->down = s->oh, s->across = s->ow, s->above = 1;
+    if (s->joined || s->kh == 1 || a->stride[0] != 1 || a->stride[1] != 1 || a->dilation[0] != 1 || a->pad[0] < 0 || a->pad[2] < 0
+        || a->pad[0] + a->pad[2] >= s->kh || across * down - s->ow * s->oh > s->ow * s->oh / PART)
+        return;
+    s->down = down, s->across = across, s->above = s->kh;
+}
+
 
 /* Parts and lots by the shapes alone.  Packing is repeated in each range of rows, sums in each part: many rows are ranges, few are parts. */
 static void plan_tasks(state *s, int threads)
@@ -90,11 +108,12 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->rows = s->swapped ? s->in : s->out;
     s->columns = s->swapped ? s->out : s->in * (s->joined ? s->kw : 1);
     s->padded = up(s->columns, TILE);
+    plan_borders(s);
     plan_tasks(s, pool_threads(c->pool));
     s->direct = s->taps == 1 && !s->joined && !s->swapped && s->parts == 1 && s->padded == s->columns && s->rows % HALF == 0 && tg_is_dense(&c->out);
     const size_t number = (size_t)s->v->bytes;
     s->left_bytes = (size_t)(up(s->block, TILE) * s->lot) * number;
-    s->right_bytes = (size_t)(least(s->padded, COLUMNS) * s->lot) * number;
+    s->right_bytes = (size_t)(least(s->padded, COLUMNS) * (s->lot + beyond(s))) * number;
     s->thread_bytes = s->left_bytes + s->right_bytes + lines(SLAB * MOST_JOINED)
                       + lines((s->out > s->in ? s->out : s->in) + MOST_JOINED);
     prep->scratch = s->thread_bytes * (size_t)pool_threads(c->pool) + (s->direct ? 0 : s->sum_bytes * (size_t)s->parts);
@@ -122,12 +141,26 @@ static bench bench_of(const work *k)
     return b;
 }
 
+/* A pixel of dy, and the next one. */
+typedef struct spot { int64_t n, y, x; } spot;
+static spot spot_at(const state *s, int64_t i) { return (spot){ i / s->across / s->down, i / s->across % s->down, i % s->across }; }
+static void step_on(const state *s, spot *p)
+{
+    if (++p->x == s->across) {
+        p->x = 0;
+        if (++p->y == s->down)
+            p->y = 0, p->n++;
+    }
+}
+
 /* Where the pixels of a slab begin: of dy; of x, as a tap sees them. */
 static void places_of_dy(const work *k, const bench *b, int64_t from, int64_t end, const void **at)
 {
+    const state *s = k->s;
     const tg_tensor *dy = &k->c->in[0];
-    for (int64_t i = 0; i < SLAB; i++)
-        at[i] = from + i < end ? tg_at(dy->data, dy->dtype, (from + i) * k->s->out) : b->zeros;
+    spot p = spot_at(s, from);
+    for (int64_t i = 0; i < SLAB; i++, step_on(s, &p))
+        at[i] = from + i < end && p.y < s->oh && p.x < s->ow ? tg_at(dy->data, dy->dtype, ((p.n * s->oh + p.y) * s->ow + p.x) * s->out) : b->zeros;
 }
 
 /* What a kernel row sees of an image's row from column x on, where that is outside in part. */
@@ -146,27 +179,22 @@ static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end
     const state *s = k->s;
     const conv2d_attr *a = &s->a;
     const tg_tensor *in = &k->c->in[1];
-    const int64_t pixel = s->in * tg_size(in->dtype);
+    const int64_t size = s->in * tg_size(in->dtype);
     const int64_t ky = s->joined ? tap : tap / s->kw, kx = s->joined ? 0 : tap % s->kw, last = s->joined ? s->kw - 1 : 0;
-    int64_t ox = from % s->ow, oy = from / s->ow % s->oh, n = from / s->ow / s->oh;
-    for (int64_t i = 0; i < SLAB; i++) {
-        const int64_t y = oy * a->stride[0] - a->pad[0] + ky * a->dilation[0], x = ox * a->stride[1] - a->pad[1] + kx * a->dilation[1];
-        const char *row = (const char *)in->data + (n * s->h + y) * s->w * pixel;
-        if (from + i >= end || y < 0 || y >= s->h)
+    spot p = spot_at(s, from);
+    for (int64_t i = 0; i < SLAB; i++, step_on(s, &p)) {
+        const int64_t y = p.y * a->stride[0] - a->pad[0] + ky * a->dilation[0], x = p.x * a->stride[1] - a->pad[1] + kx * a->dilation[1];
+        const char *row = (const char *)in->data + (p.n * s->h + y) * s->w * size;
+        if (from + i >= end || p.n >= s->n || y < 0 || y >= s->h)
             at[i] = b->zeros;
         else if (x >= 0 && x + last < s->w)
-            at[i] = row + x * pixel;
+            at[i] = row + x * size;
         else
-            at[i] = s->joined ? edge(s, row, (size_t)pixel, x, b->edge + i * MOST_JOINED * tg_size(in->dtype)) : b->zeros;
-        if (++ox == s->ow) {
-            ox = 0;
-            if (++oy == s->oh)
-                oy = 0, n++;
-        }
+            at[i] = s->joined ? edge(s, row, (size_t)size, x, b->edge + i * MOST_JOINED * tg_size(in->dtype)) : b->zeros;
     }
 }
 
-/* Numbers [c, c + n) of a slab's pixels, as the left operand or the right one. */
+/* Numbers [c, c + n) of a slab's pixels, as the left operand or a vector of the right one. */
 static void turn(const state *s, const void *const *at, tg_dtype of, int64_t c, int n, void *slab, int64_t rest)
 {
     if (of == TG_BFLOAT)
@@ -198,19 +226,20 @@ static void pack_left(const work *k, const bench *b, int64_t first, int64_t rows
     }
 }
 
+/* Each half of a panel on its own, slab after slab. */
 static void pack_right(const work *k, const bench *b, int64_t tap, int64_t first, int64_t columns, int64_t from, int64_t end)
 {
     const state *s = k->s;
-    const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = TILE * SLAB * (int64_t)sizeof(uint16_t), panel = slabs * TILE * SLAB * s->v->bytes;
+    const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = HALF * SLAB * (int64_t)sizeof(uint16_t), half = slabs * size;
     for (int64_t t = 0; t < slabs; t++) {
         const void *at[SLAB];
         if (s->swapped)
             places_of_dy(k, b, from + t * SLAB, end, at);
         else
             places_of_x(k, b, from + t * SLAB, end, tap, at);
-        for (int64_t j = 0; j < columns; j += TILE)
-            pairs(s, at, k->c->in[!s->swapped].dtype, first + j, (int)least(TILE, columns - j), b->right + j / TILE * panel + t * size,
-                  slabs * size);
+        for (int64_t j = 0; j < up(columns, TILE); j += HALF)
+            pairs(s, at, k->c->in[!s->swapped].dtype, first + j, (int)least(HALF, columns - j),
+                  b->right + j / TILE * 2 * half * s->v->bytes / (int64_t)sizeof(uint16_t) + j / HALF % 2 * half + t * size, 2 * half);
     }
 }
 
@@ -234,23 +263,25 @@ static void task(void *arg, int64_t begin, int64_t end)
         for (int64_t from = part * s->part; from < stop; from += s->lot) {
             const int64_t to = least(from + s->lot, stop), slabs = (to - from + SLAB - 1) / SLAB, size = slabs * TILE * SLAB * s->v->bytes;
             pack_left(k, &b, first, rows, from, to);
+            const int64_t seen = slabs + beyond(s) / SLAB, half = seen * HALF * SLAB;      /* of x; numbers of half a panel */
             for (int64_t g = 0; g < s->columns; g += COLUMNS)
-                for (int64_t tap = 0; tap < s->taps; tap++) {
+                for (int64_t tap = 0; tap < s->taps / s->above; tap++) {
                     const int64_t columns = least(COLUMNS, s->columns - g);
-                    pack_right(k, &b, tap, g, columns, from, to);
-                    gemm_bare t = { .a_rest = slabs * TILE * SLAB * (int64_t)sizeof(uint16_t), .b_rest = slabs * SLAB * TILE, .slabs = slabs,
+                    pack_right(k, &b, tap, g, columns, from, s->above > 1 ? from + seen * SLAB : to);
+                    gemm_bare t = { .a_rest = slabs * TILE * SLAB * (int64_t)sizeof(uint16_t), .b_rest = 2 * half, .b_second = half, .slabs = slabs,
                                     .vecs = 2, .add = from > part * s->part, .step = pitch };
                     s->v->enter();
                     for (int64_t j = 0; j < columns; j += TILE)
-                        for (int64_t r = 0; r < rows; r += TILE) {
-                            t.a = b.left + r / TILE * size;
-                            t.b = b.right + j / TILE * size;
-                            t.y = sums + r * pitch + tap * s->padded + g + j;
-                            t.rows = (int)least(TILE, rows - r);
-                            if (r + TILE < rows)
-                                fetch(t.y + TILE * pitch, pitch, (int)least(TILE, rows - r - TILE));
-                            s->v->bare(&t);
-                        }
+                        for (int64_t ky = 0; ky < s->above; ky++)
+                            for (int64_t r = 0; r < rows; r += TILE) {
+                                t.a = b.left + r / TILE * size;
+                                t.b = b.right + (j / TILE * 2 * half * s->v->bytes + ky * s->across * HALF * (int64_t)sizeof(uint16_t));
+                                t.y = sums + r * pitch + (tap + ky * s->kw) * s->padded + g + j;
+                                t.rows = (int)least(TILE, rows - r);
+                                if (r + TILE < rows)
+                                    fetch(t.y + TILE * pitch, pitch, (int)least(TILE, rows - r - TILE));
+                                s->v->bare(&t);
+                            }
                     s->v->leave();
                 }
         }

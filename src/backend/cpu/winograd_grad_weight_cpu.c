@@ -132,8 +132,9 @@ static void multiply_slabs(void *arg, int64_t from, int64_t to)
             }
             for (int64_t j = 0; j < s->out; j += SLAB)
                 s->g->turn(of_dy, j, (int)(s->out - j < SLAB ? s->out - j : SLAB), left + j / SLAB * block + t * size, slabs * size);
-            for (int64_t j = 0; j < s->in; j += SLAB)
-                s->g->pairs(of_x, j, (int)(s->in - j < SLAB ? s->in - j : SLAB), right + j / SLAB * block + t * size, slabs * size);
+            for (int64_t j = 0; j < up(s->in, SLAB); j += SLAB / 2)           /* a vector */
+                s->g->pairs(of_x, j, (int)(s->in - j < SLAB / 2 ? s->in - j : SLAB / 2), right + j / SLAB * block + t * size + j % SLAB * size / SLAB,
+                            slabs * size);
         }
         s->g->enter();
         for (int64_t j = 0; j < s->out; j += SLAB) {
