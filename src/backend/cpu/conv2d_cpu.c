@@ -4,8 +4,9 @@
  * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
  * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
  * for them. Where there are instructions for products of bfloat16, the copy is of such numbers, also for more channels
- * if the filters are few or the stride is 1, and rows are read as they lie in it. Groups: each has its own weights; narrow ones are
- * joined, with zeros between them, until a panel is full.
+ * if the filters are few, the stride is 1 or there are groups, and rows are read as they lie in it. Groups are one product there, each panel
+ * of columns by rows of the channels that its groups read; else each has its own weights, and narrow ones are joined, with zeros between
+ * them, until a panel is full.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,20 @@
 #include "kernels.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 8, MOST_TAPS = 16, BEYOND = 31, COPY = 1 << 20 };       /* BEYOND: rows after the last that may be read
-                                                                                     of a copy; COPY: bytes of images at once */
+/* BEYOND: rows after the last that may be read of a copy; COPY: bytes of images at once; PIECE: those worth a thread's while. */
+enum { FEW_CHANNELS = 8, MOST_TAPS = 49, BEYOND = 31, COPY = 1 << 20, PIECE = 1 << 14 };
 
 typedef struct conv_state {
     product p;                  /* of one joined group */
     int joined, blocks;         /* groups to a product; products */
     bool padded;                /* the image is copied first */
-    bool direct;                /* as bfloat16, taps of a kernel row as one run filled up to whole slabs */
-    int64_t tap[MOST_TAPS];     /* then: bytes from the first to each kernel row's */
+    bool direct;                /* as bfloat16, runs filled up to whole slabs */
+    int64_t tap[MOST_TAPS];     /* then: bytes from the first to each run */
     bool shared;                /* and neighbours share their borders: lines and images of a copy follow one another as rows */
     int64_t images, plane;      /* copied at once; bytes of a part of them: the first is followed by what others there are */
+    /* Such a copy is [slices][phases down][phases across], `phase` bytes each: a slice has the `width` channels that a panel of columns reads
+     * in groups, or that wider groups do, a phase each stride-th line and pixel.  One slice: all channels, for all columns. */
+    int64_t slices, slice_columns, panel, width, phases[2], phase;
     bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;
@@ -87,7 +91,13 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-/* (o, c, kh, kw) of joined groups from `first` on as (o, kh, kw, c), zeros where groups meet. */
+/* The first channel of a slice: of the group of the slice's first column. */
+static int64_t slice_begin(const conv_state *s, const tg_call *c, int64_t slice)
+{
+    return slice * s->slice_columns / (out_channels(c) / ((const conv2d_attr *)c->attr)->groups) * group_in(c);
+}
+
+/* (o, c, kh, kw) of joined groups from `first` on, or of slices, as (o, kh, kw, c), zeros where groups meet. */
 typedef struct ordering { const conv_state *s; const tg_call *c; int first; float *to; } ordering;
 
 static void order_rows(void *arg, int64_t begin, int64_t end)
@@ -95,18 +105,19 @@ static void order_rows(void *arg, int64_t begin, int64_t end)
     const ordering *d = arg;
     const conv2d_attr *a = d->c->attr;
     const tg_tensor *w = &d->c->in[1];
-    int64_t per = out_channels(d->c) / a->groups, ci = group_in(d->c), taps = w->shape.dim[2] * w->shape.dim[3];
-    int64_t width = ci * d->s->joined, kw = w->shape.dim[3], fill = d->s->direct ? d->s->run - kw * width : 0;     /* after a kernel row */
+    int64_t per = out_channels(d->c) / a->groups, ci = group_in(d->c), kw = w->shape.dim[3], taps = w->shape.dim[2] * kw;
+    int64_t joined = taps / d->s->taps;         /* to a run, which may be filled up */
 
     for (int64_t o = begin; o < end; o++) {
         const float *from = (const float *)w->data + (d->first * per + o) * w->stride[0];
         float *row = d->to + o * d->s->p.k;
-        int64_t shift = o / per * ci;
-        if (d->s->joined > 1 || fill)
+        int64_t shift = o / per * ci - slice_begin(d->s, d->c, o / d->s->panel * d->s->panel / d->s->slice_columns);
+        if (d->s->p.k > ci * taps)
             memset(row, 0, (size_t)d->s->p.k * sizeof *row);
         for (int64_t t = 0; t < taps; t++)
             for (int64_t i = 0; i < ci; i++)
-                row[t * width + t / kw * fill + shift + i] = from[i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3]];
+                row[t / joined * d->s->run + t % joined * d->s->width + shift + i] =
+                    from[i * w->stride[1] + t / kw * w->stride[2] + t % kw * w->stride[3]];
     }
 }
 
@@ -211,18 +222,77 @@ static bool worth_direct(const tg_call *c, const gemm_vec *v)
     return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
 }
 
-static int most(int a, int b) { return a > b ? a : b; }
-
-/* Of stride 1 the border after a line is that before the next, and so of images: what is computed in vain is a row a line and a line an
+/* The border after a line is that before the next, and so of images: what is computed in vain is, of stride 1, a row a line and a line an
  * image, and nothing else. */
 bool conv2d_shares(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *w = &c->in[1];
-    return gemm_packs(c->precision) && a->groups == 1 && a->dilation[0] == 1 && a->dilation[1] == 1 && a->stride[0] == 1 && a->stride[1] == 1
-           && w->shape.dim[2] <= MOST_TAPS && w->shape.dim[3] > 1 && a->pad[0] >= 0 && a->pad[1] >= 0 && a->pad[2] >= 0
-           && a->pad[3] >= 0 && a->pad[1] + a->pad[3] < w->shape.dim[3] && a->pad[0] + a->pad[2] < w->shape.dim[2] && !any_layout(c)
-           && w->shape.dim[3] * c->in[0].shape.dim[1] % gemm_for(c->precision)->deep == 0 && c->in[0].stride[1] == 1;
+    if (!gemm_packs(c->precision) || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0 || any_layout(c) || c->in[0].stride[1] != 1)
+        return false;
+    if (a->groups > 1)
+        return w->constant && w->shape.dim[2] * w->shape.dim[3] <= MOST_TAPS;
+    return a->dilation[0] == 1 && a->dilation[1] == 1 && a->stride[0] == 1 && a->stride[1] == 1 && w->shape.dim[2] <= MOST_TAPS
+           && w->shape.dim[3] > 1 && a->pad[1] + a->pad[3] < w->shape.dim[3] && a->pad[0] + a->pad[2] < w->shape.dim[2]
+           && w->shape.dim[3] * c->in[0].shape.dim[1] % gemm_for(c->precision)->deep == 0;
+}
+
+/* Lines of a phase from an image to the next (axis 0), or pixels from a line to the next (axis 1): as many as there are results, or more, until
+ * what the last of these read beyond is border there and here. */
+static int64_t period(const tg_call *c, int axis)
+{
+    const conv2d_attr *a = c->attr;
+    const int64_t results = c->out.shape.dim[2 + axis], step = a->stride[axis], before = a->pad[axis], after = before + c->in[0].shape.dim[2 + axis];
+    const int64_t last = (results - 1) * step + (c->in[1].shape.dim[2 + axis] - 1) * a->dilation[axis];
+    int64_t n = results;
+    while (n * step <= last && (n * step < after || last - n * step >= before))
+        n++;
+    return n;
+}
+
+/* A slice for each panel of columns, or for each group where these are wider: as many channels as the widest panel reads. */
+static void plan_slices(conv_state *s, const tg_call *c)
+{
+    const int64_t n = out_channels(c), per = n / ((const conv2d_attr *)c->attr)->groups, ci = group_in(c);
+    const gemm_vec *v = gemm_for(c->precision);
+    s->panel = gemm_panel(v, s->copy_h * s->copy_w, n) * v->width;
+    s->slice_columns = per > s->panel ? per : s->panel;
+    s->slices = (n + s->slice_columns - 1) / s->slice_columns;
+    s->width = 0;
+    for (int64_t first = 0; first < n; first += s->panel) {
+        const int64_t last = first + s->panel < n ? first + s->panel - 1 : n - 1, end = (last / per + 1) * ci;
+        const int64_t width = end - slice_begin(s, c, first / s->slice_columns);
+        s->width = width > s->width ? width : s->width;
+    }
+}
+
+static void plan_shared(conv_state *s, const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const int64_t kh = c->in[1].shape.dim[2], kw = c->in[1].shape.dim[3], deep = gemm_for(c->precision)->deep, size = sizeof(uint16_t);
+    s->copy_h = period(c, 0);
+    s->copy_w = period(c, 1);
+    if (a->groups > 1)
+        plan_slices(s, c);
+    for (int i = 0; i < 2; i++) {
+        const int64_t reach = (c->in[1].shape.dim[2 + i] - 1) * a->dilation[i] + 1;
+        s->phases[i] = reach < a->stride[i] ? reach : a->stride[i];
+    }
+    s->rows_joined = a->stride[1] == 1 && a->dilation[1] == 1;
+    s->taps = s->rows_joined ? kh : kh * kw;
+    s->run = (kh * kw / s->taps * s->width + deep - 1) / deep * deep;
+    const int64_t image = s->copy_h * s->copy_w * s->width * size;
+    const int64_t below = (kh - 1) * a->dilation[0] / a->stride[0], right = (kw - 1) * a->dilation[1] / a->stride[1];
+    s->images = COPY / (image * s->slices * s->phases[0] * s->phases[1]);
+    s->images = s->images < 1 ? 1 : s->images < c->in[0].shape.dim[0] ? s->images : c->in[0].shape.dim[0];
+    s->phase = s->images * image + ((below * s->copy_w + right + BEYOND) * s->width + s->run) * size;
+    s->phase = s->phase / 64 * 64 + 64;
+    s->plane = s->slices * s->phases[0] * s->phases[1] * s->phase;
+    for (int64_t t = 0; t < s->taps; t++) {
+        const int64_t y = t * (s->rows_joined ? kw : 1) / kw * a->dilation[0], x = s->rows_joined ? 0 : t % kw * a->dilation[1];
+        s->tap[t] = (y % a->stride[0] * s->phases[1] + x % a->stride[1]) * s->phase
+                    + (y / a->stride[0] * s->copy_w + x / a->stride[1]) * s->width * size;
+    }
 }
 
 static void plan_runs(conv_state *s, const tg_call *c)
@@ -231,6 +301,9 @@ static void plan_runs(conv_state *s, const tg_call *c)
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
     int64_t kh = w->shape.dim[2], kw = w->shape.dim[3], ci = group_in(c) * s->joined;
 
+    s->width = ci;
+    s->slices = 1;
+    s->slice_columns = s->panel = out_channels(c);
     s->padded = any_layout(c);
     s->copy_h = x->shape.dim[2] + a->pad[0] + a->pad[2];
     s->copy_w = x->shape.dim[3] + a->pad[1] + a->pad[3];
@@ -244,24 +317,23 @@ static void plan_runs(conv_state *s, const tg_call *c)
     s->shared = conv2d_shares(c);
     s->direct = s->shared || worth_direct(c, gemm_for(c->precision));
     if (s->shared) {
-        s->copy_h = x->shape.dim[2] + most(a->pad[0], a->pad[2]);
-        s->copy_w = x->shape.dim[3] + most(a->pad[1], a->pad[3]);
-    }
-    if (s->direct) {
+        s->padded = true;
+        plan_shared(s, c);
+        s->row_bytes = lines(w->shape.dim[0]);
+    } else if (s->direct) {
         const int64_t deep = gemm_for(c->precision)->deep;
         s->padded = s->rows_joined = true;
         s->taps = kh;
         s->run = (kw * ci + deep - 1) / deep * deep;
         for (int64_t t = 0; t < kh; t++)
             s->tap[t] = t * a->dilation[0] * s->copy_w * ci * (int64_t)sizeof(uint16_t);
-        s->row_bytes = lines(x->shape.dim[3] * ci) + (s->shared ? lines(w->shape.dim[0]) : 0);
-        s->images = s->shared ? COPY / (s->copy_h * s->copy_w * ci * (int64_t)sizeof(uint16_t)) : 1;
-        s->images = s->images < 1 ? 1 : s->images < x->shape.dim[0] ? s->images : x->shape.dim[0];
-        s->plane = s->shared ? (s->images * s->copy_h + 2 * kh) * s->copy_w * ci + (BEYOND + kw) * ci
-                             : s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run;
+        s->row_bytes = lines(x->shape.dim[3] * ci);
+        s->plane = s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run;
         s->plane = s->plane * (int64_t)sizeof(uint16_t) / 64 * 64 + 64;
+    }
+    if (s->direct)
         s->copy_bytes = (size_t)(s->plane * gemm_for(c->precision)->bytes) / sizeof(uint16_t);
-    } else if (s->padded)
+    else if (s->padded)
         s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
 }
 
@@ -273,11 +345,12 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     int64_t per = out_channels(c) / a->groups;
-    s->joined = a->groups > 1 ? join(a->groups, per) : 1;
-    s->blocks = a->groups / s->joined;
+    const bool sliced = conv2d_shares(c);
+    s->joined = a->groups > 1 && !sliced ? join(a->groups, per) : 1;
+    s->blocks = sliced ? 1 : a->groups / s->joined;
     plan_runs(s, c);
     s->p.m = s->shared ? s->copy_h * s->copy_w : c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded ? 1 : c->out.shape.dim[0]);
-    s->p.n = per * s->joined;
+    s->p.n = sliced ? out_channels(c) : per * s->joined;
     s->p.k = s->direct ? s->taps * s->run : group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
     s->zeros = calloc((size_t)s->run, sizeof *s->zeros);
     bool ok = s->zeros || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
@@ -358,7 +431,7 @@ static struct image image_of(const conv_state *s, const tg_call *c)
 
 /* -- the padded copy ----------------------------------------------------------------------------------------------- */
 
-struct copy { const float *x; const tg_tensor *t; const conv_state *s; const int *pad; float *to; char *rooms; int64_t rows; };
+struct copy { const float *x; const tg_call *c; const conv_state *s; float *to; char *rooms; int64_t rows; };
 
 /* A line of pixels, channels innermost; those of a colour image at once. */
 static void interleave(const float *x, int64_t channel, int64_t pixel, int64_t channels, int64_t count, float *to)
@@ -380,17 +453,18 @@ static void interleave(const float *x, int64_t channel, int64_t pixel, int64_t c
 static void copy_rows(void *arg, int64_t from, int64_t to)
 {
     const struct copy *k = arg;
-    const tg_tensor *t = k->t;
+    const tg_tensor *t = &k->c->in[0];
+    const int *pad = ((const conv2d_attr *)k->c->attr)->pad;
     int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels;
 
     for (int64_t y = from; y < to; y++) {
         float *row = k->to + y * width;
-        int64_t at = y - k->pad[0];
+        int64_t at = y - pad[0];
         if (at < 0 || at >= t->shape.dim[2]) {
             memset(row, 0, (size_t)width * sizeof *row);
             continue;
         }
-        const int64_t before = k->pad[1] * channels, within = t->shape.dim[3] * channels;
+        const int64_t before = pad[1] * channels, within = t->shape.dim[3] * channels;
         const float *x = k->x + at * t->stride[2];
         memset(row, 0, (size_t)before * sizeof *row);
         memset(row + before + within, 0, (size_t)(width - before - within) * sizeof *row);
@@ -398,13 +472,14 @@ static void copy_rows(void *arg, int64_t from, int64_t to)
     }
 }
 
-/* n numbers of an image, and for as many parts what rounding leaves, a plane further on. */
-static void bring(const struct copy *k, const void *x, int64_t n, uint16_t *to)
+/* n channels of each of `count` pixels, `step` pixels apart, and for as many parts what rounding leaves, a plane further on. */
+static void bring(const struct copy *k, const void *x, int64_t n, int64_t count, int64_t step, uint16_t *to)
 {
-    if (k->t->dtype == TG_BFLOAT)
-        memcpy(to, x, (size_t)n * sizeof *to);
-    else
-        k->s->p.v->split(x, n, to, k->s->plane);
+    const tg_tensor *t = &k->c->in[0];
+    gemm_strips s = { n, count, step * t->stride[3], k->s->width, k->s->plane };
+    if (s.step == n && s.on == n)
+        s.n *= count, s.count = 1;
+    k->s->p.v->split(x, t->dtype == TG_BFLOAT, &s, to);
 }
 
 static void clear(const struct copy *k, uint16_t *to, size_t bytes)
@@ -417,76 +492,103 @@ static void clear(const struct copy *k, uint16_t *to, size_t bytes)
 static void copy_narrow(void *arg, int64_t from, int64_t to)
 {
     const struct copy *k = arg;
-    const tg_tensor *t = k->t;
-    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = k->pad[1] * channels;
+    const tg_tensor *t = &k->c->in[0];
+    const int *pad = ((const conv2d_attr *)k->c->attr)->pad;
+    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = pad[1] * channels;
     float *room = (float *)(void *)(k->rooms + (size_t)pool_worker() * k->s->row_bytes);
 
     for (int64_t y = from; y < to; y++) {
         uint16_t *row = (uint16_t *)(void *)k->to + y * width;
-        const int64_t at = y - k->pad[0];
+        const int64_t at = y - pad[0];
         const bool inside = at >= 0 && at < t->shape.dim[2];
         clear(k, row, (size_t)(inside ? before : width) * sizeof *row);
         if (!inside)
             continue;
         clear(k, row + before + within, (size_t)(width - before - within) * sizeof *row);
         const void *x = tg_at(k->x, t->dtype, at * t->stride[2]);
-        const bool dense = t->stride[1] == 1 && t->stride[3] == channels;
-        if (!dense && t->dtype != TG_BFLOAT) {
+        if (t->stride[1] == 1)
+            bring(k, x, channels, t->shape.dim[3], 1, row + before);
+        else {
             interleave(x, t->stride[1], t->stride[3], channels, t->shape.dim[3], room);
-            x = room;
+            k->s->p.v->split(room, false, &(gemm_strips){ .n = within, .count = 1, .rest = k->s->plane }, row + before);
         }
-        if (dense || t->dtype != TG_BFLOAT)
-            bring(k, x, within, row + before);
-        else
-            for (int64_t i = 0; i < t->shape.dim[3]; i++)
-                bring(k, tg_at(x, TG_BFLOAT, i * t->stride[3]), channels, row + before + i * channels);
     }
     if (to == k->rows)
         clear(k, (uint16_t *)(void *)k->to + to * width, (size_t)k->s->plane - (size_t)(to * width) * sizeof(uint16_t));
+}
+
+/* Pixels of a line's phase that lie before pixel `end` of the line, borders included. */
+static int64_t pixels_before(const struct copy *k, int64_t end, int64_t phase)
+{
+    const int64_t step = ((const conv2d_attr *)k->c->attr)->stride[1], n = end > phase ? (end - phase + step - 1) / step : 0;
+    return n < k->s->copy_w ? n : k->s->copy_w;
+}
+
+/* Line y of the image at x, or a border's: for each slice, each phase across. */
+static void copy_line(const struct copy *k, const void *x, int64_t y, uint16_t *to)
+{
+    const tg_tensor *t = &k->c->in[0];
+    const conv2d_attr *a = k->c->attr;
+    const conv_state *s = k->s;
+    const bool border = y < 0 || y >= t->shape.dim[2];
+    const size_t pixel = (size_t)s->width * sizeof *to;
+    for (int64_t i = 0; i < s->slices; i++, to += s->phases[0] * s->phases[1] * s->phase / (int64_t)sizeof *to) {
+        const int64_t channel = slice_begin(s, k->c, i), left = t->shape.dim[1] - channel, n = left < s->width ? left : s->width;
+        for (int64_t f = 0; f < s->phases[1]; f++) {
+            uint16_t *line = to + f * s->phase / (int64_t)sizeof *to;
+            const int64_t begin = pixels_before(k, a->pad[1], f), end = pixels_before(k, a->pad[1] + t->shape.dim[3], f);
+            const int64_t first = begin * a->stride[1] + f - a->pad[1];
+            if (border || n < s->width) {
+                clear(k, line, (size_t)s->copy_w * pixel);
+            } else {
+                clear(k, line, (size_t)begin * pixel);
+                clear(k, line + end * s->width, (size_t)(s->copy_w - end) * pixel);
+            }
+            if (!border && end > begin)
+                bring(k, tg_at(x, t->dtype, y * t->stride[2] + first * t->stride[3] + channel), n, end - begin, a->stride[1],
+                      line + begin * s->width);
+        }
+    }
 }
 
 /* Lines of images one after the other, of which the first ones of each are its border above, as their first pixels are that to the left. */
 static void copy_shared(void *arg, int64_t from, int64_t to)
 {
     const struct copy *k = arg;
-    const tg_tensor *t = k->t;
-    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = width - within;
-    const int64_t above = k->s->copy_h - t->shape.dim[2];
-    for (int64_t i = from; i < to; i++) {
-        uint16_t *row = (uint16_t *)(void *)k->to + i * width;
-        const int64_t n = i / k->s->copy_h, y = i % k->s->copy_h - above;
-        const void *x = tg_at(k->x, t->dtype, n * t->stride[0] + (y < 0 ? 0 : y * t->stride[2]));
-        clear(k, row, (size_t)(y < 0 ? width : before) * sizeof *row);
-        if (y >= 0 && t->stride[3] == channels)
-            bring(k, x, within, row + before);
-        else
-            for (int64_t j = 0; y >= 0 && j < t->shape.dim[3]; j++)
-                bring(k, tg_at(x, t->dtype, j * t->stride[3]), channels, row + before + j * channels);
-    }
-    if (to == k->rows)                                      /* the border below the last, and what is read beyond */
-        clear(k, (uint16_t *)(void *)k->to + to * width, (size_t)k->s->plane - (size_t)(to * width) * sizeof(uint16_t));
+    const tg_tensor *t = &k->c->in[0];
+    const conv2d_attr *a = k->c->attr;
+    const conv_state *s = k->s;
+    const int64_t width = s->copy_w * s->width, on = s->phases[1] * s->phase / (int64_t)sizeof(uint16_t), phases = s->plane / s->phase;
+    for (int64_t i = from; i < to; i++)
+        for (int64_t f = 0; f < s->phases[0]; f++)
+            copy_line(k, tg_at(k->x, t->dtype, i / s->copy_h * t->stride[0]), i % s->copy_h * a->stride[0] + f - a->pad[0],
+                      (uint16_t *)(void *)k->to + f * on + i * width);
+    for (int64_t i = 0; i < phases && to == k->rows; i++)       /* the border below the last, and what is read beyond */
+        clear(k, (uint16_t *)(void *)((char *)k->to + i * s->phase) + to * width, (size_t)s->phase - (size_t)(to * width) * sizeof(uint16_t));
 }
 
 /* Some images, then their product, whose first row is where the first tap of the first pixel lies. */
 static void run_shared(const conv_state *s, const tg_call *c, gemm *g, char *copy)
 {
-    const conv2d_attr *a = c->attr;
-    const tg_tensor *x = &c->in[0], *y = &c->out, *residual = epilogue_residual(c, &a->e);
-    const int64_t pixel = x->shape.dim[1] * (int64_t)sizeof(uint16_t), above = s->copy_h - x->shape.dim[2], left = s->copy_w - x->shape.dim[3];
+    const tg_tensor *x = &c->in[0], *y = &c->out, *residual = epilogue_residual(c, &((const conv2d_attr *)c->attr)->e);
     g->of = TG_BFLOAT;
     g->tap = s->tap;
-    g->pitch = pixel;
+    g->pitch = s->width * (int64_t)sizeof(uint16_t);
     g->rest = s->plane;
     g->beyond = true;
-    g->direct = copy + ((above - a->pad[0]) * s->copy_w + left - a->pad[1]) * pixel;
+    g->direct = copy;
+    if (s->slices > 1) {
+        g->slice_columns = s->slice_columns;
+        g->slice_bytes = s->plane / s->slices;
+    }
     g->across = s->copy_w, g->used_across = y->shape.dim[3];
     g->down = s->copy_h, g->used_down = y->shape.dim[2];
     g->waste_bytes = s->row_bytes;
     g->waste = copy + s->copy_bytes;
     for (int64_t n = 0; n < x->shape.dim[0]; n += s->images) {
         const int64_t images = x->shape.dim[0] - n < s->images ? x->shape.dim[0] - n : s->images;
-        struct copy k = { .x = tg_at(x->data, x->dtype, n * x->stride[0]), .t = x, .s = s, .to = (float *)(void *)copy, .rows = images * s->copy_h };
-        pool_run(c->pool, k.rows, 8, copy_shared, &k);
+        struct copy k = { .x = tg_at(x->data, x->dtype, n * x->stride[0]), .c = c, .s = s, .to = (float *)(void *)copy, .rows = images * s->copy_h };
+        pool_run(c->pool, k.rows, 1 + PIECE * s->images * s->copy_h / s->plane, copy_shared, &k);
         g->m = g->line_rows = images * s->copy_h * s->copy_w;
         g->out = tg_at(y->data, y->dtype, n * y->stride[0]);
         if (residual)
@@ -517,7 +619,7 @@ static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct im
     m->h = s->copy_h, m->w = s->copy_w;
     m->pad[0] = m->pad[1] = 0;
     for (int64_t n = 0; n < x->shape.dim[0]; n++) {
-        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), x, s, a->pad, copy, (char *)copy + s->copy_bytes, s->copy_h };
+        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), c, s, copy, (char *)copy + s->copy_bytes, s->copy_h };
         pool_run(c->pool, s->copy_h, 8, s->direct ? copy_narrow : copy_rows, &k);
         g->out = tg_at(c->out.data, c->out.dtype, n * c->out.stride[0]);
         if (residual)

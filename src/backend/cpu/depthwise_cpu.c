@@ -54,6 +54,15 @@ static const char *grouped_declines(const tg_call *c)
     return why ? why : lies_badly(c);
 }
 
+/* Instructions for bfloat16 multiply zeros, too, up to a slab of channels, once for each product of parts; tiles, which alone are for more
+ * than one part, make 16 such products in the time of one here, dot products 2. */
+static const char *grouped_doubts(const tg_call *c)
+{
+    const gemm_vec *v = gemm_for(c->precision);
+    const int64_t parts = v->bytes / (int)sizeof(uint16_t), zeros = v->deep / c->in[1].shape.dim[1];
+    return conv2d_shares(c) && parts * (parts + 1) / 2 * zeros <= (gemm_packs(TG_BF16X3) ? 16 : 2) ? "instructions for bfloat16 are faster" : NULL;
+}
+
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
     const conv2d_attr *a = c->attr;
@@ -309,6 +318,6 @@ const tg_kernel kernel_depthwise = {
 };
 
 const tg_kernel kernel_grouped = {
-    .op = "conv2d", .name = "cpu.grouped", .declines = grouped_declines, .prefers = prefers, .prepare = prepare, .run = run,
+    .op = "conv2d", .name = "cpu.grouped", .declines = grouped_declines, .doubts = grouped_doubts, .prefers = prefers, .prepare = prepare, .run = run,
     .release = release, .repack = true
 };

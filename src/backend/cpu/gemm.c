@@ -180,6 +180,12 @@ static const void *line_row(const gemm *g, int64_t i)
     return (const char *)g->direct + i / g->line_rows * g->line_bytes + i % g->line_rows * g->pitch;
 }
 
+/* The same of the slice that columns from `column` on are of. */
+static const void *slice_row(const gemm *g, const void *row, int64_t column)
+{
+    return (const char *)row + (g->slice_columns ? column / g->slice_columns * g->slice_bytes : 0);
+}
+
 /* Tiles of rows [from, to): within lines; by instructions for tiles full ones, else of one height.  How many. */
 static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
 {
@@ -253,7 +259,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             g->rows(g->ctx, from + start[t], here, row + start[t] * g->taps);
     }
     const int64_t deep = depth(g->v, g->of_run ? g->of_run : k), column_bytes = deep * g->v->bytes, panels = last - first;  /* of the right operand */
-    const bool resident = (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
+    /* Small enough to stay in L2 while rows pass; of slices a panel and its rows, which no other panel reads, are together in L1 instead. */
+    const bool resident = !g->slice_columns && (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
     /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile.  Of three parts nothing: there is
      * time enough for the processor's own fetching, which this would only hinder. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
@@ -277,7 +284,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             vecs = (tile.columns + g->v->width - 1) / g->v->width;
         }
         const bool turned = g->v->left && !lies(g, end - at);       /* into slabs */
-        tile.row = (const float *const *)(g->v->left ? begin + t : row + at * g->taps);
+        const void *first_row = g->v->left ? slice_row(g, begin[t], tile.column) : NULL;
+        tile.row = (const float *const *)(g->v->left ? &first_row : row + at * g->taps);
         tile.tap = turned ? NULL : g->tap;
         tile.pitch = g->pitch;
         tile.rest = g->rest;

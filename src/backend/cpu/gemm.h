@@ -29,6 +29,9 @@ typedef struct gemm {
     const int64_t *tap;
     int64_t pitch, line_rows, line_bytes, rest;             /* rest: bytes on to each further part of them, where there are any */
     bool beyond;
+    /* Each further slice_columns columns are of rows slice_bytes on; a panel's are those of its first column.  Only where `beyond`; 0: one
+     * and the same for all columns. */
+    int64_t slice_columns, slice_bytes;
     /* Of rows of an image with borders, [down][across], those of [used_down][used_across] are results; of the others, sums go to `waste`,
      * waste_bytes a thread.  m counts them all; 0: there are none. */
     int64_t across, used_across, down, used_down;

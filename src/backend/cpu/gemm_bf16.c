@@ -696,10 +696,17 @@ INLINE void bare_any(const gemm_bare *t, const int parts)
 #define DEPTHWISE depthwise_bf16_dot
 #endif
 extern const depthwise_vec DEPTHWISE;
-INLINE void split_any(const float *x, int64_t n, uint16_t *y, int64_t on, const int parts)
+INLINE void split_any(const void *x, const bool of_bfloat, const gemm_strips *s, uint16_t *y, const int parts)
 {
-    for (int64_t i = 0; i < n; i += DEEP)
-        narrow(x + i, n - i < DEEP ? (int)(n - i) : DEEP, y + i, on, parts);
+    for (int64_t k = 0; k < s->count; k++, y += s->on)
+        for (int64_t i = 0; i < s->n; i += DEEP) {
+            const int n = s->n - i < DEEP ? (int)(s->n - i) : DEEP;
+            const int64_t at = k * s->step + i;
+            if (of_bfloat)
+                put(y + i, get((const uint16_t *)x + at, n), n);
+            else
+                narrow((const float *)x + at, n, y + i, s->rest / (int64_t)sizeof *y, parts);
+        }
 }
 
 #define TABLE(name, parts) \
@@ -721,7 +728,7 @@ INLINE void split_any(const float *x, int64_t n, uint16_t *y, int64_t on, const 
     { \
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
-    static void split_##parts(const float *x, int64_t n, uint16_t *y, int64_t low) { split_any(x, n, y, low / 2, parts); } \
+    static void split_##parts(const void *x, bool of_bfloat, const gemm_strips *s, uint16_t *y) { split_any(x, of_bfloat, s, y, parts); } \
     static void turn_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { turn_any(at, c, n, slab, low, parts); } \
     static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \

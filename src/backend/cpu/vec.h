@@ -49,6 +49,8 @@ typedef struct gemm_bare {
     float *y;
     int64_t step;
 } gemm_bare;
+/* Numbers on their way to bfloat16: `count` strips of n, `step` apart there and `on` here, further parts of them `rest` bytes on each. */
+typedef struct gemm_strips { int64_t n, count, step, on, rest; } gemm_strips;
 typedef struct gemm_vec {
     int width;                              /* floats in a vector */
     int rows[TILE_VECS + 1];                /* most rows of a tile that many vectors wide; 0: no such tile */
@@ -67,7 +69,7 @@ typedef struct gemm_vec {
      * n <= 16, as a vector of columns of the right one, zeros after n.  Further parts of them go `rest` bytes on each.  Likewise. */
     void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
-    void (*split)(const float *x, int64_t n, uint16_t *y, int64_t rest);      /* the parts, `rest` bytes apart.  Likewise */
+    void (*split)(const void *x, bool of_bfloat, const gemm_strips *s, uint16_t *y);      /* of floats, or bfloat16 already.  Likewise */
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
     bool (*quick)(act f, const float *x, float *y, int64_t n);             /* to floats; false: f is as quick exactly, and nothing was done */
     void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
