@@ -4,8 +4,9 @@
  * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
  * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
  * for them. Where there are instructions for products of bfloat16, the copy is of such numbers, also for more channels
- * if the filters are few or the stride is 1, and rows are read as they lie in it.
- * Groups: each has its own weights; narrow ones are joined, with zeros between them, until a panel is full.
+ * if the filters are few or the stride is 1, and rows are read as they lie in it: of stride 1 in that of whole images,
+ * else of a band of lines, which each thread copies for itself. Groups: each has its own weights; narrow ones are
+ * joined, with zeros between them, until a panel is full.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,8 @@ static void order_rows(void *arg, int64_t begin, int64_t end)
     const conv2d_attr *a = d->c->attr;
     const tg_tensor *w = &d->c->in[1];
     int64_t per = out_channels(d->c) / a->groups, ci = group_in(d->c), taps = w->shape.dim[2] * w->shape.dim[3];
-    int64_t width = ci * d->s->joined, kw = w->shape.dim[3], fill = d->s->banded && d->s->taps > 1 ? d->s->run - kw * width : 0;     /* after a tap */
+    int64_t width = ci * d->s->joined, kw = w->shape.dim[3];
+    int64_t fill = d->s->banded && d->s->taps > 1 ? d->s->run - kw * width : 0;         /* after a kernel row */
 
     for (int64_t o = begin; o < end; o++) {
         const float *from = (const float *)w->data + (d->first * per + o) * w->stride[0];
@@ -149,7 +151,7 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *all = &c->in[1];
-    if (one_tap(c) && a->groups == 1)         /* in order as they lie */
+    if (one_tap(c) && a->groups == 1)                       /* in order as they lie */
         return product_prepare(&s->p, c, &a->e, s->taps, all->data, all->stride[1], all->stride[0], prep);
     float *w = room_alloc((size_t)(s->p.n * s->p.k) * sizeof *w);
     bool ok = w != NULL;
@@ -460,7 +462,7 @@ static void bring(const conv_state *s, tg_dtype of, const void *x, int64_t n, ui
 static void bring_line(const conv_state *s, const tg_tensor *t, const void *x, uint16_t *to, int64_t rest, float *room)
 {
     const int64_t channels = t->shape.dim[1], count = t->shape.dim[3];
-    if (t->stride[1] == 1 && t->stride[3] == channels)
+    if ((t->stride[1] == 1 || channels == 1) && t->stride[3] == channels)
         bring(s, t->dtype, x, count * channels, to, rest);
     else if (t->dtype == TG_BFLOAT)
         for (int64_t i = 0; i < count; i++)
@@ -534,15 +536,17 @@ static void copy_band(const conv_state *s, const tg_call *c, int64_t n, int64_t 
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
-    const int64_t size = sizeof(uint16_t), parts = s->p.v->bytes / size, ci = x->shape.dim[1], kh = w->shape.dim[2], ow = c->out.shape.dim[3];
-    const int64_t width = s->copy_w * ci, before = a->pad[1] * ci, within = x->shape.dim[3] * ci, tap = w->shape.dim[3] * ci, all = read_by(s, c, count);
-    const int64_t rows = one_run(c) ? count * kh : all / width, rest = one_run(c) ? s->line_bytes : s->plane;
+    const bool whole = one_run(c);
+    const int64_t size = sizeof(uint16_t), parts = s->p.v->bytes / size, ci = x->shape.dim[1], ow = c->out.shape.dim[3];
+    const int64_t width = s->copy_w * ci, before = a->pad[1] * ci, within = x->shape.dim[3] * ci, all = read_by(s, c, count);
+    const int64_t kh = w->shape.dim[2], tap = w->shape.dim[3] * ci, top = first * a->stride[0] - a->pad[0];
+    const int64_t rows = whole ? count * kh : all / width, rest = whole ? s->line_bytes : s->plane;
     char *line = room + s->plane * parts, *floats = line + s->line_bytes * parts;
 
     for (int64_t i = 0; i < rows; i++) {
-        const int64_t y = one_run(c) ? (first + i / kh) * a->stride[0] - a->pad[0] + i % kh * a->dilation[0] : first * a->stride[0] - a->pad[0] + i;
+        const int64_t y = top + (whole ? i / kh * a->stride[0] + i % kh * a->dilation[0] : i);
         const bool inside = y >= 0 && y < x->shape.dim[2];
-        char *to = one_run(c) ? line : room + i * width * size;
+        char *to = whole ? line : room + i * width * size;
         for (int64_t part = 0; part < parts; part++) {
             memset(to + part * rest, 0, (size_t)((inside ? before : width) * size));
             if (inside)
@@ -551,7 +555,7 @@ static void copy_band(const conv_state *s, const tg_call *c, int64_t n, int64_t 
         if (inside)
             bring_line(s, x, tg_at(x->data, x->dtype, n * x->stride[0] + y * x->stride[2]), (uint16_t *)(void *)to + before, rest,
                        (float *)(void *)floats);
-        for (int64_t part = 0; one_run(c) && part < parts; part++)
+        for (int64_t part = 0; whole && part < parts; part++)
             s->p.v->spread((uint16_t *)(void *)(line + part * rest), a->stride[1] * ci, tap, ow,
                            (uint16_t *)(void *)(room + part * s->plane) + i / kh * ow * kh * tap + i % kh * tap, kh * tap);
     }
@@ -561,7 +565,7 @@ static void copy_band(const conv_state *s, const tg_call *c, int64_t n, int64_t 
 
 struct bands { const conv_state *s; const tg_call *c; const gemm *g; char *rooms; };
 
-/* A thread multiplies what it copied. */
+/* A thread multiplies the bands that it copied. */
 static void copy_and_multiply(void *arg, int64_t from, int64_t to)
 {
     const struct bands *d = arg;
