@@ -35,6 +35,11 @@ INLINE vh get(const uint16_t *from, int n)
     memcpy(&v, from, (size_t)n * sizeof *from);
     return v;
 }
+INLINE void put_triples(uint16_t *to, vh a, vh b, vh c, int n)
+{
+    for (int i = 0; i < n; i++)
+        to[3 * i] = (uint16_t)a[i], to[3 * i + 1] = (uint16_t)b[i], to[3 * i + 2] = (uint16_t)c[i];
+}
 INLINE vf wide(const uint16_t *from, int n)
 {
     vi v = { 0 };
@@ -75,6 +80,19 @@ INLINE vh tops(vf a, vf b)
 }
 INLINE void put(uint16_t *to, vh v, int n) { _mm512_mask_storeu_epi16(to, (__mmask32)((UINT64_C(1) << n) - 1), (__m512i)v); }
 INLINE vh get(const uint16_t *from, int n) { return (vh)_mm512_maskz_loadu_epi16((__mmask32)((UINT64_C(1) << n) - 1), from); }
+/* n of a, b and c in turn.  Number i is that of pixel i / 3, and i * 43691 >> 17 is i / 3 for what 16 bits hold. */
+INLINE void put_triples(uint16_t *to, vh a, vh b, vh c, int n)
+{
+    const vh count = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31 };
+    UNROLL for (int i = 0; i < 3; i++) {
+        const int first = i * 32, here = 3 * n - first < 0 ? 0 : 3 * n - first < 32 ? 3 * n - first : 32;
+        const __m512i pixel = _mm512_srli_epi16(_mm512_mulhi_epu16((__m512i)(count + (int16_t)first), _mm512_set1_epi16((int16_t)43691)), 1);
+        __m512i v = _mm512_permutexvar_epi16(pixel, (__m512i)a);
+        v = _mm512_mask_permutexvar_epi16(v, (__mmask32)(UINT64_C(0x492492492492) >> 2 * i % 3), pixel, (__m512i)b);
+        v = _mm512_mask_permutexvar_epi16(v, (__mmask32)(UINT64_C(0x924924924924) >> 2 * i % 3), pixel, (__m512i)c);
+        put(to + first, (vh)v, here);
+    }
+}
 INLINE vf wide(const uint16_t *from, int n)             /* a vector of bfloat16 as floats */
 {
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), from)), 16);

@@ -4,9 +4,9 @@
  * zeros where the tap falls outside. Where the taps of one kernel row lie side by side in memory (no padding to the
  * sides) they are one longer run. Images of few channels (the first layer) are copied, padded, so that this holds
  * for them. Where there are instructions for products of bfloat16, the copy is of such numbers, also for more channels
- * if the filters are few, the stride is 1 or there are groups, and rows are read as they lie in it. Groups are one product there, each panel
- * of columns by rows of the channels that its groups read; else each has its own weights, and narrow ones are joined, with zeros between
- * them, until a panel is full.
+ * if the filters are few, the stride is 1 or there are groups, and rows are read as they lie in it: of a band of lines, which each thread
+ * copies for itself, where filters are few, else of whole images.  Groups are one product there, each panel of columns by rows of the
+ * channels that its groups read; else each has its own weights, and narrow ones are joined, with zeros between them, until a panel is full.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,18 +22,19 @@ typedef struct conv_state {
     product p;                  /* of one joined group */
     int joined, blocks;         /* groups to a product; products */
     bool padded;                /* the image is copied first */
-    bool direct;                /* as bfloat16, runs filled up to whole slabs */
-    int64_t tap[MOST_TAPS];     /* then: bytes from the first to each run */
-    bool shared;                /* and neighbours share their borders: lines and images of a copy follow one another as rows */
+    int64_t tap[MOST_TAPS];     /* as bfloat16: bytes from the first tap to those of each run, which are filled up to whole slabs */
+    bool shared;                /* so, and neighbours share their borders: lines and images of a copy follow one another as rows */
     int64_t images, plane;      /* copied at once; bytes of a part of them: the first is followed by what others there are */
     /* Such a copy is [slices][phases down][phases across], `phase` bytes each: a slice has the `width` channels that a panel of columns reads
      * in groups, or that wider groups do, a phase each stride-th line and pixel.  One slice: all channels, for all columns. */
     int64_t slices, slice_columns, panel, width, phases[2], phase;
+    bool banded;                /* so, and some lines of results at a time, by the thread that multiplies them: */
+    int64_t band, line_bytes;   /* how many; of a part of a line on its way to its place (one_run) */
     bool pointwise;             /* 1x1 of stride 1 over pixels at one distance: rows of a matrix */
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;
     int64_t copy_h, copy_w;     /* of the padded copy */
-    size_t weight_bytes, copy_bytes, row_bytes;         /* of scratch; the last of each thread: a row on its way to bfloat16 */
+    size_t weight_bytes, copy_bytes, row_bytes;         /* of scratch; the last of each thread: waste, or what a band reads */
     packed *more;               /* of groups after the first */
     float *zeros;
 } conv_state;
@@ -159,7 +160,7 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *all = &c->in[1];
-    if (one_tap(c) && a->groups == 1 && !s->direct)         /* in order as they lie */
+    if (one_tap(c) && a->groups == 1)                       /* in order as they lie */
         return product_prepare(&s->p, c, &a->e, s->taps, all->data, all->stride[1], all->stride[0], prep);
     float *w = room_alloc((size_t)(s->p.n * s->p.k) * sizeof *w);
     bool ok = w != NULL;
@@ -206,20 +207,28 @@ static int join(int64_t groups, int64_t per)
     return n;
 }
 
+/* Lines of results read no row of the image twice: then taps of all their kernel rows are brought together in one run. */
+static bool one_run(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    return a->stride[0] > (c->in[1].shape.dim[2] - 1) * a->dilation[0];
+}
+
 /* A run is filled up with zero weights: numbers of the image after it that are infinite or none come to none.
  *
  * Worth a copy: what packing each row for each tap costs, of few channels or for few filters, against what is computed in vain of tiles
  * at the ends of lines and of runs. */
-static bool worth_direct(const tg_call *c, const gemm_vec *v)
+static bool worth_bands(const tg_call *c, const gemm_vec *v)
 {
     const conv2d_attr *a = c->attr;
-    const tg_tensor *x = &c->in[0], *w = &c->in[1];
-    const int64_t run = w->shape.dim[3] * x->shape.dim[1], ow = c->out.shape.dim[3], n = w->shape.dim[0];
-    const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((ow + 15) / 16 * 16)) / (double)(run * ow) - 1;
+    const tg_tensor *w = &c->in[1];
+    const int64_t run = w->shape.dim[3] * w->shape.dim[1] * (one_run(c) ? w->shape.dim[2] : 1), n = w->shape.dim[0];
+    const int64_t line = c->out.shape.dim[3] * (one_run(c) ? c->out.shape.dim[2] : 1);
+    const double vain = (double)((run + v->deep - 1) / v->deep * v->deep * ((line + 15) / 16 * 16)) / (double)(run * line) - 1;
     if (!(any_layout(c) ? gemm_packs(c->precision) : gemm_narrow(c->precision)) || a->groups > 1 || a->dilation[1] > 1 || one_tap(c)
-        || w->shape.dim[2] > MOST_TAPS || !c->in[1].constant || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
+        || w->shape.dim[2] > MOST_TAPS || a->pad[0] < 0 || a->pad[1] < 0 || a->pad[2] < 0 || a->pad[3] < 0)
         return false;
-    return any_layout(c) ? vain < 3 && ow >= 8 : vain + .1 < 46. / (double)n;
+    return any_layout(c) ? vain < 3 && line >= 8 : vain + .1 < 46. / (double)n;
 }
 
 /* The border after a line is that before the next, and so of images: what is computed in vain is, of stride 1, a row a line and a line an
@@ -293,6 +302,42 @@ static void plan_shared(conv_state *s, const tg_call *c)
         s->tap[t] = (y % a->stride[0] * s->phases[1] + x % a->stride[1]) * s->phase
                     + (y / a->stride[0] * s->copy_w + x / a->stride[1]) * s->width * size;
     }
+    s->row_bytes = lines(c->in[1].shape.dim[0]);
+    s->copy_bytes = (size_t)(s->plane * gemm_for(c->precision)->bytes / size);
+}
+
+static int64_t divided(int64_t n, int64_t by) { return (n + by - 1) / by; }
+
+/* Numbers of the copy that so many lines of results read. */
+static int64_t read_by(const conv_state *s, const tg_call *c, int64_t count)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *w = &c->in[1];
+    const int64_t ci = w->shape.dim[1], kh = w->shape.dim[2], kw = w->shape.dim[3];
+    return one_run(c) ? count * c->out.shape.dim[3] * kh * kw * ci : ((count - 1) * a->stride[0] + (kh - 1) * a->dilation[0] + 1) * s->copy_w * ci;
+}
+
+/* As many lines as BAND has room for, or fewer, for all threads to have some; but rows enough for the weights to be worth reading. */
+static void plan_bands(conv_state *s, const tg_call *c)
+{
+    enum { BAND = 1 << 16, TASKS = 4, ROWS = 96 };
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const conv2d_attr *a = c->attr;
+    const gemm_vec *v = gemm_for(c->precision);
+    const int64_t size = sizeof(uint16_t), parts = v->bytes / size, oh = c->out.shape.dim[2], least = divided(ROWS, c->out.shape.dim[3]);
+    const int64_t ci = x->shape.dim[1], kh = w->shape.dim[2], tap = w->shape.dim[3] * ci;
+    s->taps = one_run(c) ? 1 : kh;
+    s->run = divided(one_run(c) ? kh * tap : tap, v->deep) * v->deep;
+    for (int64_t t = 0; t < s->taps; t++)
+        s->tap[t] = t * a->dilation[0] * s->copy_w * ci * size;
+    s->band = divided(oh, divided(TASKS * (int64_t)pool_threads(c->pool), x->shape.dim[0]));
+    while (s->band > 1 && read_by(s, c, s->band) * v->bytes > BAND)
+        s->band--;
+    s->band = s->band < least ? least : s->band;
+    s->band = divided(oh, divided(oh, s->band));
+    s->plane = divided((read_by(s, c, s->band) + s->run + BEYOND * (one_run(c) ? kh * tap : a->stride[1] * ci)) * size, 64) * 64;
+    s->line_bytes = one_run(c) ? divided(s->copy_w * ci * size, 64) * 64 : 0;
+    s->row_bytes = (size_t)((s->plane + s->line_bytes) * parts) + lines(x->shape.dim[3] * ci);
 }
 
 static void plan_runs(conv_state *s, const tg_call *c)
@@ -315,26 +360,14 @@ static void plan_runs(conv_state *s, const tg_call *c)
     s->pointwise = !s->padded && kh == 1 && kw == 1 && a->stride[0] == 1 && a->stride[1] == 1 && pixels.rank <= 1
                    && !a->pad[0] && !a->pad[1] && !a->pad[2] && !a->pad[3];
     s->shared = conv2d_shares(c);
-    s->direct = s->shared || worth_direct(c, gemm_for(c->precision));
-    if (s->shared) {
-        s->padded = true;
+    s->banded = !s->shared && worth_bands(c, gemm_for(c->precision));
+    s->padded = any_layout(c) && !s->banded;
+    if (s->shared)
         plan_shared(s, c);
-        s->row_bytes = lines(w->shape.dim[0]);
-    } else if (s->direct) {
-        const int64_t deep = gemm_for(c->precision)->deep;
-        s->padded = s->rows_joined = true;
-        s->taps = kh;
-        s->run = (kw * ci + deep - 1) / deep * deep;
-        for (int64_t t = 0; t < kh; t++)
-            s->tap[t] = t * a->dilation[0] * s->copy_w * ci * (int64_t)sizeof(uint16_t);
-        s->row_bytes = lines(x->shape.dim[3] * ci);
-        s->plane = s->copy_h * s->copy_w * ci + BEYOND * a->stride[1] * ci + s->run;
-        s->plane = s->plane * (int64_t)sizeof(uint16_t) / 64 * 64 + 64;
-    }
-    if (s->direct)
-        s->copy_bytes = (size_t)(s->plane * gemm_for(c->precision)->bytes) / sizeof(uint16_t);
+    else if (s->banded)
+        plan_bands(s, c);
     else if (s->padded)
-        s->copy_bytes = ((size_t)(s->copy_h * s->copy_w * ci) * sizeof(float) + 63) / 64 * 64;
+        s->copy_bytes = lines(s->copy_h * s->copy_w * ci);
 }
 
 static bool prepare(const tg_call *c, tg_prep *prep)
@@ -349,9 +382,9 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->joined = a->groups > 1 && !sliced ? join(a->groups, per) : 1;
     s->blocks = sliced ? 1 : a->groups / s->joined;
     plan_runs(s, c);
-    s->p.m = s->shared ? s->copy_h * s->copy_w : c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded ? 1 : c->out.shape.dim[0]);
+    s->p.m = s->shared ? s->copy_h * s->copy_w : c->out.shape.dim[2] * c->out.shape.dim[3] * (s->padded || s->banded ? 1 : c->out.shape.dim[0]);
     s->p.n = sliced ? out_channels(c) : per * s->joined;
-    s->p.k = s->direct ? s->taps * s->run : group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
+    s->p.k = s->shared || (s->banded && s->taps > 1) ? s->taps * s->run : group_in(c) * s->joined * w->shape.dim[2] * w->shape.dim[3];
     s->zeros = calloc((size_t)s->run, sizeof *s->zeros);
     bool ok = s->zeros || status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     if (ok && w->constant && !prep->sketch)
@@ -431,7 +464,7 @@ static struct image image_of(const conv_state *s, const tg_call *c)
 
 /* -- the padded copy ----------------------------------------------------------------------------------------------- */
 
-struct copy { const float *x; const tg_call *c; const conv_state *s; float *to; char *rooms; int64_t rows; };
+struct copy { const float *x; const tg_call *c; const conv_state *s; float *to; int64_t rows; };
 
 /* A line of pixels, channels innermost; those of a colour image at once. */
 static void interleave(const float *x, int64_t channel, int64_t pixel, int64_t channels, int64_t count, float *to)
@@ -472,49 +505,33 @@ static void copy_rows(void *arg, int64_t from, int64_t to)
     }
 }
 
-/* n channels of each of `count` pixels, `step` pixels apart, and for as many parts what rounding leaves, a plane further on. */
-static void bring(const struct copy *k, const void *x, int64_t n, int64_t count, int64_t step, uint16_t *to)
+/* n channels of each of `count` pixels, `step` numbers apart, and for as many parts what rounding leaves, `rest` bytes further on. */
+static void bring(const conv_state *s, tg_dtype of, const void *x, int64_t n, int64_t count, int64_t step, uint16_t *to, int64_t rest)
 {
-    const tg_tensor *t = &k->c->in[0];
-    gemm_strips s = { n, count, step * t->stride[3], k->s->width, k->s->plane };
-    if (s.step == n && s.on == n)
-        s.n *= count, s.count = 1;
-    k->s->p.v->split(x, t->dtype == TG_BFLOAT, &s, to);
+    gemm_strips strips = { n, count, step, s->width, rest };
+    if (step == n && s->width == n)
+        strips.n *= count, strips.count = 1;
+    s->p.v->split(x, of == TG_BFLOAT, &strips, to);
+}
+
+/* A line of pixels of few channels or for few filters, likewise; floats are put in order first, in `room`. */
+static void bring_line(const conv_state *s, const tg_tensor *t, const void *x, uint16_t *to, int64_t rest, float *room)
+{
+    const int64_t channels = t->shape.dim[1], count = t->shape.dim[3];
+    if (t->stride[1] == 1 || channels == 1)
+        bring(s, t->dtype, x, channels, count, t->stride[3], to, rest);
+    else if (channels == 3 && t->stride[3] == 1)
+        s->p.v->triples(x, t->stride[1], count, to, rest);
+    else {
+        interleave(x, t->stride[1], t->stride[3], channels, count, room);
+        bring(s, TG_F32, room, channels, count, channels, to, rest);
+    }
 }
 
 static void clear(const struct copy *k, uint16_t *to, size_t bytes)
 {
     for (size_t part = 0; part < k->s->copy_bytes; part += (size_t)k->s->plane)
         memset((char *)to + part, 0, bytes);
-}
-
-/* The same as bfloat16; what is beyond the last row is nothing, too. */
-static void copy_narrow(void *arg, int64_t from, int64_t to)
-{
-    const struct copy *k = arg;
-    const tg_tensor *t = &k->c->in[0];
-    const int *pad = ((const conv2d_attr *)k->c->attr)->pad;
-    const int64_t channels = t->shape.dim[1], width = k->s->copy_w * channels, within = t->shape.dim[3] * channels, before = pad[1] * channels;
-    float *room = (float *)(void *)(k->rooms + (size_t)pool_worker() * k->s->row_bytes);
-
-    for (int64_t y = from; y < to; y++) {
-        uint16_t *row = (uint16_t *)(void *)k->to + y * width;
-        const int64_t at = y - pad[0];
-        const bool inside = at >= 0 && at < t->shape.dim[2];
-        clear(k, row, (size_t)(inside ? before : width) * sizeof *row);
-        if (!inside)
-            continue;
-        clear(k, row + before + within, (size_t)(width - before - within) * sizeof *row);
-        const void *x = tg_at(k->x, t->dtype, at * t->stride[2]);
-        if (t->stride[1] == 1)
-            bring(k, x, channels, t->shape.dim[3], 1, row + before);
-        else {
-            interleave(x, t->stride[1], t->stride[3], channels, t->shape.dim[3], room);
-            k->s->p.v->split(room, false, &(gemm_strips){ .n = within, .count = 1, .rest = k->s->plane }, row + before);
-        }
-    }
-    if (to == k->rows)
-        clear(k, (uint16_t *)(void *)k->to + to * width, (size_t)k->s->plane - (size_t)(to * width) * sizeof(uint16_t));
 }
 
 /* Pixels of a line's phase that lie before pixel `end` of the line, borders included. */
@@ -545,8 +562,8 @@ static void copy_line(const struct copy *k, const void *x, int64_t y, uint16_t *
                 clear(k, line + end * s->width, (size_t)(s->copy_w - end) * pixel);
             }
             if (!border && end > begin)
-                bring(k, tg_at(x, t->dtype, y * t->stride[2] + first * t->stride[3] + channel), n, end - begin, a->stride[1],
-                      line + begin * s->width);
+                bring(s, t->dtype, tg_at(x, t->dtype, y * t->stride[2] + first * t->stride[3] + channel), n, end - begin,
+                      a->stride[1] * t->stride[3], line + begin * s->width, s->plane);
         }
     }
 }
@@ -597,30 +614,92 @@ static void run_shared(const conv_state *s, const tg_call *c, gemm *g, char *cop
     }
 }
 
+/* What lines [first, first + count) of results read of image n, to `room`. */
+static void copy_band(const conv_state *s, const tg_call *c, int64_t n, int64_t first, int64_t count, char *room)
+{
+    const conv2d_attr *a = c->attr;
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const bool whole = one_run(c);
+    const int64_t size = sizeof(uint16_t), parts = s->p.v->bytes / size, ci = x->shape.dim[1], ow = c->out.shape.dim[3];
+    const int64_t width = s->copy_w * ci, before = a->pad[1] * ci, within = x->shape.dim[3] * ci, all = read_by(s, c, count);
+    const int64_t kh = w->shape.dim[2], tap = w->shape.dim[3] * ci, top = first * a->stride[0] - a->pad[0];
+    const int64_t rows = whole ? count * kh : all / width, rest = whole ? s->line_bytes : s->plane;
+    char *line = room + s->plane * parts, *floats = line + s->line_bytes * parts;
+
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t y = top + (whole ? i / kh * a->stride[0] + i % kh * a->dilation[0] : i);
+        const bool inside = y >= 0 && y < x->shape.dim[2];
+        char *to = whole ? line : room + i * width * size;
+        for (int64_t part = 0; part < parts; part++) {
+            memset(to + part * rest, 0, (size_t)((inside ? before : width) * size));
+            if (inside)
+                memset(to + part * rest + (before + within) * size, 0, (size_t)((width - before - within) * size));
+        }
+        if (inside)
+            bring_line(s, x, tg_at(x->data, x->dtype, n * x->stride[0] + y * x->stride[2]), (uint16_t *)(void *)to + before, rest,
+                       (float *)(void *)floats);
+        for (int64_t part = 0; whole && part < parts; part++)
+            s->p.v->spread((uint16_t *)(void *)(line + part * rest), a->stride[1] * ci, tap, ow,
+                           (uint16_t *)(void *)(room + part * s->plane) + i / kh * ow * kh * tap + i % kh * tap, kh * tap);
+    }
+    for (int64_t part = 0; part < parts; part++)                /* what the last run is filled up with */
+        memset(room + part * s->plane + all * size, 0, (size_t)(s->run * size));
+}
+
+struct bands { const conv_state *s; const tg_call *c; const gemm *g; char *rooms; };
+
+/* A thread multiplies the bands that it copied. */
+static void copy_and_multiply(void *arg, int64_t from, int64_t to)
+{
+    const struct bands *d = arg;
+    const conv_state *s = d->s;
+    const tg_call *c = d->c;
+    const tg_tensor *y = &c->out, *residual = epilogue_residual(c, &((const conv2d_attr *)c->attr)->e);
+    const int64_t oh = y->shape.dim[2], bands = divided(oh, s->band), panel = d->g->vecs * d->g->v->width;
+    gemm g = *d->g;
+    g.direct = d->rooms + (size_t)pool_worker() * s->row_bytes;
+    char *place = g.scratch + (size_t)pool_worker() * gemm_scratch(g.v, g.vecs, s->taps, s->run, 1);
+
+    for (int64_t i = from; i < to; i++) {
+        const int64_t n = i / bands, first = i % bands * s->band, count = oh - first < s->band ? oh - first : s->band;
+        copy_band(s, c, n, first, count, d->rooms + (size_t)pool_worker() * s->row_bytes);
+        g.m = count * y->shape.dim[3];
+        g.line_rows = one_run(c) ? g.m : y->shape.dim[3];
+        g.out = tg_at(y->data, y->dtype, n * y->stride[0] + first * y->stride[2]);
+        if (residual)
+            g.residual = tg_at(residual->data, residual->dtype, n * residual->stride[0] + first * residual->stride[2]);
+        gemm_part(&g, 0, g.m, 0, divided(g.n, panel), place);
+    }
+}
+
+static void run_bands(const conv_state *s, const tg_call *c, gemm *g, char *rooms)
+{
+    const conv2d_attr *a = c->attr;
+    const int64_t size = sizeof(uint16_t), ci = c->in[0].shape.dim[1];
+    struct bands d = { s, c, g, rooms };
+    g->of = TG_BFLOAT;
+    g->tap = s->tap;
+    g->pitch = (one_run(c) ? c->in[1].shape.dim[2] * c->in[1].shape.dim[3] : a->stride[1]) * ci * size;
+    g->line_bytes = a->stride[0] * s->copy_w * ci * size;
+    g->rest = s->plane;
+    g->beyond = true;
+    pool_run(c->pool, c->out.shape.dim[0] * divided(c->out.shape.dim[2], s->band), 1, copy_and_multiply, &d);
+}
+
 /* One image after the other: its copy, then its product. */
 static void run_padded(const conv_state *s, const tg_call *c, gemm *g, struct image *m, float *copy)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *residual = epilogue_residual(c, &a->e);
 
-    if (s->direct) {
-        g->of = TG_BFLOAT;
-        g->direct = copy;
-        g->tap = s->tap;
-        g->pitch = a->stride[1] * x->shape.dim[1] * (int64_t)sizeof(uint16_t);
-        g->line_rows = c->out.shape.dim[3];
-        g->rest = s->plane;
-        g->line_bytes = a->stride[0] * s->copy_w * x->shape.dim[1] * (int64_t)sizeof(uint16_t);
-        g->beyond = true;
-    }
     m->x = (const char *)copy;
-    m->stride[2] = x->shape.dim[1] * (int64_t)(s->direct ? sizeof(uint16_t) : sizeof *copy);
+    m->stride[2] = x->shape.dim[1] * (int64_t)sizeof *copy;
     m->stride[1] = s->copy_w * m->stride[2];
     m->h = s->copy_h, m->w = s->copy_w;
     m->pad[0] = m->pad[1] = 0;
     for (int64_t n = 0; n < x->shape.dim[0]; n++) {
-        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), c, s, copy, (char *)copy + s->copy_bytes, s->copy_h };
-        pool_run(c->pool, s->copy_h, 8, s->direct ? copy_narrow : copy_rows, &k);
+        struct copy k = { tg_at(x->data, x->dtype, n * x->stride[0]), c, s, copy, s->copy_h };
+        pool_run(c->pool, s->copy_h, 8, copy_rows, &k);
         g->out = tg_at(c->out.data, c->out.dtype, n * c->out.stride[0]);
         if (residual)
             g->residual = tg_at(residual->data, residual->dtype, n * residual->stride[0]);
@@ -645,7 +724,7 @@ static void run(const tg_call *c)
     float *ordered = (float *)(void *)((char *)c->scratch + packing);
     float *copy = (float *)(void *)((char *)c->scratch + packing + s->weight_bytes);
     struct image m = image_of(s, c);
-    const bool one_image = s->padded && !s->shared;
+    const bool one_image = s->padded || s->banded;
     gemm g = { .taps = s->taps, .run = s->run, .rows = s->padded && s->rows_joined ? rows_inside : rows, .ctx = &m,
                .out_rows = pixels(&c->out, one_image) };
 
@@ -660,6 +739,10 @@ static void run(const tg_call *c)
         product_begin(&s->p, c, &a->e, ordered, sk, sn, &g);
     if (s->shared) {
         run_shared(s, c, &g, (char *)copy);
+        return;
+    }
+    if (s->banded) {
+        run_bands(s, c, &g, (char *)copy);
         return;
     }
     if (s->padded) {
@@ -695,8 +778,7 @@ static void run(const tg_call *c)
 static unsigned narrow(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
-    const conv_state *s = c->state;
-    return product_narrow(c, &a->e) & ~(s->padded && (!s->direct || any_layout(c)) ? 1u : 0);
+    return product_narrow(c, &a->e) & ~(any_layout(c) ? 1u : 0);
 }
 
 const tg_kernel kernel_conv2d = {

@@ -351,12 +351,17 @@ static gemm piece(const gemm *g, int64_t at, int64_t length)
     return part;
 }
 
+static int64_t whole_lines(const gemm *g, int64_t rows)
+{
+    return g->direct && !g->across && rows > g->line_rows ? rows / g->line_rows * g->line_rows : rows;
+}
+
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place)
 {
     const int64_t length = piece_length(g);
     for (int64_t at = 0; !at || at < g->run; at += length ? length : 1) {
         const gemm part = piece(g, at, length);
-        const int rows = block_rows(part.v, part.vecs, part.taps, part.run);
+        const int64_t rows = whole_lines(g, g->direct ? BLOCK_ROWS : block_rows(part.v, part.vecs, part.taps, part.run));
         for (int64_t i = from; i < to; i += rows)
             block(&part, i, i + rows < to ? i + rows : to, first, last, place + HEAD, false);
     }
@@ -403,8 +408,7 @@ static void run_piece(const gemm *g, pool *p)
         blocks = (g->m + d.rows - 1) / d.rows;
     } else if (blocks > 1)
         d.rows = (int)(((g->m + blocks - 1) / blocks + unit - 1) / unit * unit);
-    if (g->direct && !g->across && d.rows > g->line_rows)
-        d.rows = (int)(d.rows / g->line_rows * g->line_rows);      /* whole lines */
+    d.rows = (int)whole_lines(g, d.rows);
     blocks = (g->m + d.rows - 1) / d.rows;
     d.groups = blocks >= wanted ? 1 : (wanted + blocks - 1) / blocks;
     if (d.groups > d.panels)

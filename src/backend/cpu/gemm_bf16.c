@@ -290,23 +290,24 @@ INLINE way way_of(const form how, const late *l)
     return w;
 }
 
-INLINE void leave_row(const form how, const way *w, int i)
+INLINE void leave_row(const form how, const way *w, int i, const int vecs)
 {
-    vf v[2];
-    UNROLL for (int j = 0; j < 2; j++)
+    vf v[2] = { vset(0.f), vset(0.f) };
+    UNROLL for (int j = 0; j < vecs; j++)
         v[j] = vload(w->sum + (2 * i + j) * VW);
     if (how == ADDED) {
         const uint16_t *more = (const uint16_t *)(const void *)w->more[i] + w->column;
         v[0] += wide(more, w->columns < VW ? w->columns : VW);
-        v[1] += wide(more + VW, w->columns > VW ? w->columns - VW : 0);
+        if (vecs > 1)
+            v[1] += wide(more + VW, w->columns > VW ? w->columns - VW : 0);
     }
     if (how == WIDE && w->more)
-        UNROLL for (int j = 0; j < 2; j++)
+        UNROLL for (int j = 0; j < vecs; j++)
             v[j] += vload(w->more[i] + w->column + j * VW);
-    UNROLL for (int j = 0; j < 2; j++)
+    UNROLL for (int j = 0; j < vecs; j++)
         v[j] = how != WIDE ? follow(how, &w->q, v[j]) : w->cut ? vclamp(v[j], w->q.lo, w->q.hi) : v[j];
     if (how == WIDE)
-        UNROLL for (int j = 0; j < 2; j++)
+        UNROLL for (int j = 0; j < vecs; j++)
             vstore(w->out[i] + w->column + j * VW, v[j]);
     else
         put((uint16_t *)(void *)w->out[i] + w->column, halves(v[0], v[1]), w->columns);
@@ -365,8 +366,10 @@ static void left(late *l)
 INLINE void leave_as(const form how, const late *l)
 {
     const way w = way_of(how, l);
-    for (int i = 0; i < l->rows; i++)
-        leave_row(how, &w, i);
+    for (int i = 0; i < l->rows && l->vecs > 1; i++)
+        leave_row(how, &w, i, 2);
+    for (int i = 0; i < l->rows && l->vecs == 1; i++)
+        leave_row(how, &w, i, 1);
 }
 
 /* All that waits. */
@@ -515,7 +518,7 @@ INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool
             if (how != NOTHING) {
                 const int end = row + per < all ? row + per : all;
                 for (; row < end; row++)
-                    leave_row(how, &w, row);
+                    leave_row(how, &w, row, 2);
             }
         }
     }
@@ -709,6 +712,34 @@ INLINE void split_any(const void *x, const bool of_bfloat, const gemm_strips *s,
         }
 }
 
+INLINE void triples_any(const float *x, int64_t channel, int64_t pixels, uint16_t *y, int64_t on, const int parts)
+{
+    for (int64_t i = 0; i < pixels; i += DEEP, y += 3 * DEEP) {
+        const int here = pixels - i < DEEP ? (int)(pixels - i) : DEEP, first = here < VW ? here : VW;
+        vf a[3], b[3];
+        UNROLL for (int j = 0; j < 3; j++) {
+            a[j] = vload_n(x + j * channel + i, first);
+            b[j] = here > VW ? vload_n(x + j * channel + i + VW, here - VW) : vset(0.f);
+        }
+        UNROLL for (int part = 0; part < parts; part++) {
+            put_triples(y + part * on, halves_of(a[0], b[0], parts), halves_of(a[1], b[1], parts), halves_of(a[2], b[2], parts), here);
+            UNROLL for (int j = 0; j < 3; j++)
+                a[j] = rest_of(a[j], parts), b[j] = rest_of(b[j], parts);
+        }
+    }
+}
+
+static void spread(const uint16_t *x, int64_t step, int64_t n, int64_t runs, uint16_t *y, int64_t pitch)
+{
+    const int last = (int)((n - 1) % DEEP + 1);
+    for (int64_t i = 0; i < runs; i++, x += step, y += pitch) {
+        int64_t k = 0;
+        for (; k + DEEP < n; k += DEEP)
+            put(y + k, get(x + k, DEEP), DEEP);
+        put(y + k, get(x + k, last), last);
+    }
+}
+
 #define TABLE(name, parts) \
     static void left_##parts(const float *const *row, int count, int64_t taps, int64_t run, int64_t step, int at, void *packed) \
     { \
@@ -729,6 +760,10 @@ INLINE void split_any(const void *x, const bool of_bfloat, const gemm_strips *s,
         pack_any(b, k, n, sk, sn, panel, packed, parts); \
     } \
     static void split_##parts(const void *x, bool of_bfloat, const gemm_strips *s, uint16_t *y) { split_any(x, of_bfloat, s, y, parts); } \
+    static void triples_##parts(const float *x, int64_t channel, int64_t pixels, uint16_t *y, int64_t low) \
+    { \
+        triples_any(x, channel, pixels, y, low / 2, parts); \
+    } \
     static void turn_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { turn_any(at, c, n, slab, low, parts); } \
     static void pairs_##parts(const float *const *at, int64_t c, int n, void *slab, int64_t low) { pairs_any(at, c, n, slab, low, parts); } \
     static void tile_##parts(const gemm_tile *t, int rows, int vecs, void *room) { tile_any(t, rows, vecs, parts, room); } \
@@ -736,7 +771,7 @@ INLINE void split_any(const void *x, const bool of_bfloat, const gemm_strips *s,
     static float peak_##parts(int64_t rounds) { products(rounds); return (float)rounds * A_ROUND / (parts * (parts + 1) / 2); } \
     const gemm_vec VEC(name) = { .width = VW, .rows = { 0, ROWS, ROWS }, .any = tile_##parts, .pack = pack_##parts, .left = left_##parts, \
                                  .left_narrow = left_narrow, .left_gated = left_gated_##parts, .pack_narrow = pack_narrow, \
-                                 .turn = turn_##parts, .split = split_##parts, \
+                                 .turn = turn_##parts, .split = split_##parts, .triples = triples_##parts, .spread = spread, \
                                  .pairs = pairs_##parts, .settle = settle, .quick = quick, .round_scaled = round_scaled, .weigh = weigh, \
                                  .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
                                  .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \

@@ -70,6 +70,10 @@ typedef struct gemm_vec {
     void (*turn)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*pairs)(const float *const *at, int64_t c, int n, void *slab, int64_t rest);
     void (*split)(const void *x, bool of_bfloat, const gemm_strips *s, uint16_t *y);      /* of floats, or bfloat16 already.  Likewise */
+    /* Of pixels of three planes, `channel` numbers apart, the numbers in turn; likewise. */
+    void (*triples)(const float *x, int64_t channel, int64_t pixels, uint16_t *y, int64_t rest);
+    /* So many runs of n numbers that begin `step` apart, to places `pitch` apart.  Likewise. */
+    void (*spread)(const uint16_t *x, int64_t step, int64_t n, int64_t runs, uint16_t *y, int64_t pitch);
     void (*settle)(act f, const float *x, uint16_t *y, int64_t n);         /* f, as exactly as bfloat16 tells; likewise */
     bool (*quick)(act f, const float *x, float *y, int64_t n);             /* to floats; false: f is as quick exactly, and nothing was done */
     void (*round_scaled)(const float *x, float by, uint16_t *y, int64_t n);
