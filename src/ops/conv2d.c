@@ -126,6 +126,7 @@ static const tg_case cases[] = {
     { .in = { DIMS(1, 3, 8, 8), DIMS(5, 3, 4, 4) }, CONV({ 4, 4 }, { 0 }, { 1, 1 }, 1, { 0 }), .note = "patches" },
     { .in = { DIMS(2, 3, 13, 37), DIMS(7, 3, 3, 5), DIMS(7) }, CONV({ 2, 1 }, { 0, 2, 3, 1 }, { 2, 1 }, 1, { .bias = true }),
       .note = "few channels, rows apart" },
+    { .in = { DIMS(1, 3, 23, 40), DIMS(34, 3, 2, 3) }, CONV({ 3, 2 }, { 4, 1, 2, 0 }, { 2, 1 }, 1, { 0 }), .note = "few channels, a wide border" },
     { .in = { DIMS(3, 3, 23, 70), DIMS(34, 3, 2, 3) }, CONV({ 3, 2 }, { 2, 1, 2, 0 }, { 2, 1 }, 1, { 0 }), .note = "few channels, no row twice" },
     { .in = { DIMS(1, 4, 17, 16), DIMS(9, 4, 5, 4) }, CONV({ 7, 5 }, { 2, 0, 0, 3 }, { 1, 1 }, 1, { 0 }), .note = "few channels, pixels between" },
     { .in = { DIMS(2, 16, 9, 32), DIMS(8, 16, 3, 3), DIMS(8) }, CONV({ 2, 2 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { .bias = true }),

@@ -6,6 +6,8 @@ static const char *declines(const tg_call *c)
     const conv2d_attr *a = c->attr;
     if (c->precision == TG_BF16 && a->groups == 1)
         return "exact";
+    if (dn_wide_border(a, c->in[1].shape.dim[2], c->in[1].shape.dim[3]))
+        return "a border wider than the kernel";
     if (!tg_is_channels_last(&c->in[0]) || !tg_is_channels_last(&c->out))
         return "not channels-last";
     if (a->e.residual && !tg_is_channels_last(&c->in[2 + a->e.bias]))

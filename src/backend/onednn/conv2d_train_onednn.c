@@ -62,6 +62,9 @@ static const char *declines(const tg_call *c)
         return "not float";
     if (c->precision == TG_BF16 && a->groups == 1)
         return "exact";
+    const tg_shape w = (d->out == W ? &c->out : &c->in[d->in[1] == W])->shape;
+    if (dn_wide_border(a, w.dim[2], w.dim[3]))
+        return "a border wider than the kernel";
     if (d == &forward && (c->n_in > 2 || a->e.act))
         return "an epilogue";
     if (d == &forward && c->in[1].constant)

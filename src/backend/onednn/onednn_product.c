@@ -52,6 +52,15 @@ const char *dn_declines(const tg_call *c, const epilogue *e)
     return e->act && find_activation(e->act) < 0 ? "unknown activation" : NULL;
 }
 
+bool dn_wide_border(const conv2d_attr *a, int64_t h, int64_t w)
+{
+    const int64_t last[2] = { (h - 1) * a->dilation[0], (w - 1) * a->dilation[1] };
+    for (int i = 0; i < 4; i++)
+        if (a->pad[i] > last[i % 2])
+            return true;
+    return false;
+}
+
 static bool append_activation(dnnl_post_ops_t ops, const epilogue *e)
 {
     int i = find_activation(e->act);

@@ -12,6 +12,8 @@ typedef bool dn_describe(dnnl_primitive_desc_t *pd, dn_md x, dn_md w, dn_md bias
                          const tg_call *c);
 
 const char *dn_declines(const tg_call *c, const epilogue *e);
+/* Some results of a convolution by h x w kernels read nothing but border, which oneDNN's generated code (2.6) does not survive. */
+bool dn_wide_border(const conv2d_attr *a, int64_t h, int64_t w);
 /* bias: rank 0 is none; a residual lies like y.  Weights are reordered into the layout oneDNN chooses. */
 bool dn_prepare(const tg_call *c, const epilogue *e, dn_view x, dn_view w, dn_view bias, dn_view y,
                 dn_describe *describe, tg_prep *prep);
