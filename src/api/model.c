@@ -164,32 +164,55 @@ plan *model_sketch(timm_model *m, part what, tg_shape input)
     return make_plan(m, what, input, input.dim[0], true, &outputs);
 }
 
-/* Seconds an image takes in a plan for n images: the quickest run after the first one, of as many as there is time for. */
-static double image_seconds(timm_model *m, part what, tg_shape input, int64_t n)
+/* Seconds an image takes in a plan for n of x's images: the quickest run after the first one, of as many as there is time for.  Each run has
+ * other images, as those of a batch are. */
+static double image_seconds(timm_model *m, part what, tg_shape input, const float *x, int64_t n)
 {
     int outputs;
+    const int64_t batch = input.dim[0], image = tg_numel(input) / batch;
     input.dim[0] = n;
     plan *p = make_plan(m, what, input, n, false, &outputs);
-    float *x = p ? calloc((size_t)tg_numel(input) + 1, sizeof *x) : NULL;
     const double patience = .1, from = tune_clock();
     double seconds = INFINITY;
-    for (int i = 0; x && (i < 2 || (i < 8 && tune_clock() - from < patience)); i++) {
+    for (int64_t i = 0; p && (i < 2 || (i < 8 && tune_clock() - from < patience)); i++) {
         double start = tune_clock();
-        plan_run(p, (const float *const[]){ x });
+        plan_run(p, (const float *const[]){ x + i % (batch / n) * n * image });
         if (i)
             seconds = fmin(seconds, tune_clock() - start);
     }
-    free(x);
     plan_free(p);
     return seconds / (double)n;
 }
 
-/* Half as many and twice as many images as by rule, if that was measured to be quicker, or is now. */
-static int64_t tuned_slice(timm_model *m, part what, tg_shape input, int64_t batch, int64_t by_rule)
+/* Half as many and twice as many images as by rule, if that is quicker, twice looked at. */
+static int64_t quickest_slice(timm_model *m, part what, tg_shape input, int64_t by_rule)
+{
+    const int64_t batch = input.dim[0], numbers = tg_numel(input), of[] = { by_rule, by_rule / 2, 2 * by_rule };
+    float *x = malloc((size_t)numbers * sizeof *x);
+    double s[3] = { INFINITY, INFINITY, INFINITY };
+    int best = 0;
+    for (int64_t i = 0; x && i < numbers; i++)
+        x[i] = (float)(i % 256 - 128) * 1e-2f;
+    for (int look = 0; x && look < 2 && (!look || best); look++) {
+        for (int i = 0; i < 3; i++)
+            if (of[i] >= 1 && of[i] <= batch && (!look || !i || i == best))
+                s[i] = fmin(s[i], image_seconds(m, what, input, x, of[i]));
+        best = s[1] < s[2] ? 1 : 2;
+        best = s[best] < s[0] * TUNE_CLEARLY ? best : 0;
+    }
+    free(x);
+    return of[best];
+}
+
+/* As many images as were measured to be quickest, or are now. */
+static int64_t tuned_slice(timm_model *m, part what, tg_shape input, int64_t by_rule)
 {
     char text[TUNE_CALL], found[24];
+    const int64_t batch = input.dim[0];
+    tg_shape one = input;
     tune *t = ctx_tune(m->ctx);
-    snprintf(text, sizeof text, "images at once: %s part %d %s of %lld %s %d threads", m->cfg.architecture, (int)what, tg_str(input),
+    one.dim[0] = 1;
+    snprintf(text, sizeof text, "images at once: %s part %d %s of %lld %s %d threads", m->cfg.architecture, (int)what, tg_str(one),
              (long long)batch, plan_precisions[m->precision], pool_threads(ctx_pool(m->ctx)));
     const char *known = t ? tune_find(t, text) : NULL;
     long long n = known ? atoll(known) : 0;
@@ -197,29 +220,25 @@ static int64_t tuned_slice(timm_model *m, part what, tg_shape input, int64_t bat
         return n;
     if (!t || known || !tune_measures(t))
         return by_rule;
-    double start = tune_clock() - tune_spent(t), least = image_seconds(m, what, input, by_rule) * TUNE_CLEARLY;
-    int64_t best = by_rule, other[] = { by_rule / 2, 2 * by_rule };
-    for (int i = 0; i < 2; i++) {
-        double s = other[i] >= 1 && other[i] <= batch ? image_seconds(m, what, input, other[i]) : INFINITY;
-        if (s < least)
-            least = s, best = other[i];
-    }
+    const double before = tune_spent(t), start = tune_clock();
+    const int64_t best = quickest_slice(m, what, input, by_rule);
     snprintf(found, sizeof found, "%lld", (long long)best);
-    tune_found(t, text, found, tune_clock() - start);
+    tune_found(t, text, found, before + tune_clock() - start);
     return best;
 }
 
 int64_t model_slice(timm_model *m, part what, tg_shape input)
 {
     int64_t batch = input.dim[0];
-    input.dim[0] = 1;
-    plan *one = batch > 1 && !(m->ctx->without >> PASS_SLICES & 1) ? model_sketch(m, what, input) : NULL;
+    tg_shape image = input;
+    image.dim[0] = 1;
+    plan *one = batch > 1 && !(m->ctx->without >> PASS_SLICES & 1) ? model_sketch(m, what, image) : NULL;
     /* In bf16 maps take longer than products, and should rather stay in the cache, whatever the weights. */
     const size_t weight_bytes = m->precision == TG_BF16 ? 0 : (size_t)timm_num_params(m) * sizeof(float);
     int64_t slice = one ? slice_of(batch, plan_arena_bytes(one), weight_bytes, pool_threads(ctx_pool(m->ctx))) : batch;
     bool whole = !one;
     plan_free(one);
-    return whole || what == PART_HEAD ? slice : tuned_slice(m, what, input, batch, slice);
+    return whole || what == PART_HEAD ? slice : tuned_slice(m, what, input, slice);
 }
 
 planned *model_plan(timm_model *m, part what, tg_shape input)
