@@ -86,7 +86,7 @@ static int network(tg_graph *g, tg **out)
 
 static plan *planned(tg_graph *g, tg *const *out, int n, bool no_rewrite, const char *backend, status *st)
 {
-    plan_opts o = { .backends = tg_backends(backend), .source = { .fetch = no_fetch, .done = no_done }, .without = no_rewrite ? 1u << PASS_FUSE | 1u << PASS_EXPAND | 1u << PASS_GATE | 1u << PASS_POINTWISE | 1u << PASS_RECOMPUTE : 0 };
+    plan_opts o = { .backends = tg_backends(backend), .source = { .fetch = no_fetch, .done = no_done }, .without = no_rewrite ? 1u << PASS_FUSE | 1u << PASS_EXPAND | 1u << PASS_GATE | 1u << PASS_SHORTCUT | 1u << PASS_POINTWISE | 1u << PASS_RECOMPUTE : 0 };
     return plan_make(g, out, n, &o, st);
 }
 

@@ -14,7 +14,7 @@
 extern const gemm_vec gemm_bf16_emulated_dot, gemm_bf16x3_emulated_amx, gemm_bf16x6_emulated_amx;
 enum { SIZE = 64, MOST = 2048 };
 
-typedef struct outcome { float y[MOST]; int64_t n; int narrow, gates, gated; size_t arena; } outcome;
+typedef struct outcome { float y[MOST]; int64_t n; int narrow, gates, gated, shortcuts; size_t arena; } outcome;
 
 static outcome logits_of(const char *name, const char *precision, const char *without, int threads)
 {
@@ -36,6 +36,7 @@ static outcome logits_of(const char *name, const char *precision, const char *wi
         for (int i = plan_steps(p->plan, &step); i-- > 0;) {
             o.narrow += step[i].call.out.dtype == TG_BFLOAT;
             o.gates += step[i].call.op == &op_mul;
+            o.shortcuts += step[i].call.op == &op_conv2d_shortcut && step[i].kernel;
             o.gated += step[i].call.op == &op_conv2d && ((const conv2d_attr *)step[i].call.attr)->e.gate && step[i].kernel;
         }
     }
@@ -95,6 +96,24 @@ TEST(models_whose_gates_are_applied_to_packed_rows)
     }
     outcome exact = logits_of("mobilenetv3_small_050", "fp32", NULL, 1);
     CHECK(exact.gates == 9 && !exact.gated, "in fp32: %d gates of %d", exact.gates, exact.gated);
+}
+
+TEST(models_whose_shortcuts_are_part_of_a_product)
+{
+    static const struct { const char *precision; tg_precision p; const gemm_vec *v; double off; } by[] = {
+        { "bf16", TG_BF16, &gemm_bf16_emulated_dot, 5e-3 }, { "bf16x3", TG_BF16X3, &gemm_bf16x3_emulated_amx, 1e-5 },
+        { "bf16x6", TG_BF16X6, &gemm_bf16x6_emulated_amx, 1e-6 },
+    };
+    for (size_t i = 0; i < sizeof by / sizeof *by; i++) {
+        const char *name = "test_resnet", *precision = by[i].precision;
+        const gemm_vec *was = gemm_exchange(by[i].p, by[i].v);
+        outcome apart = logits_of(name, precision, "shortcut", 1), fused = logits_of(name, precision, NULL, 1), again = logits_of(name, precision, NULL, 2);
+        gemm_exchange(by[i].p, was);
+        CHECK(!memcmp(again.y, fused.y, sizeof again.y), "%s in %s: other numbers on two threads", name, precision);
+        CHECK(fused.shortcuts == 1 && !apart.shortcuts, "%s in %s: %d shortcuts, %d without the pass", name, precision, fused.shortcuts, apart.shortcuts);
+        CHECK(off(&fused, &apart) <= by[i].off, "%s in %s: %.3g off", name, precision, off(&fused, &apart));
+    }
+    CHECK(!logits_of("test_resnet", "fp32", NULL, 1).shortcuts, "in fp32");
 }
 
 /* Steps that apply a gate of a convolution's input, (4, c, 6, 5), as they pack its rows. */

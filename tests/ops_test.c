@@ -141,7 +141,7 @@ static void note_claim(const tg_kernel *k)
 /* Kernels that round their operands where the plan allows it and there are instructions for it; the others stay exact. */
 static bool rounds(const tg_kernel *k, tg_precision p)
 {
-    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_grad_input", "cpu.conv2d_turned",
+    static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_shortcut", "cpu.conv2d_grad_input", "cpu.conv2d_turned",
                                          "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
                                          "cpu.attention_bf16", "cpu.attention_grad_bf16" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -239,12 +239,19 @@ static double rounded_at(const setting *s, const tg_tensor *given, int i, bool g
     return (double)bfloat_to_float(float_to_bfloat((float)(tg_get(&given[i], tg_offset(&given[i], at)) * by)));
 }
 
-/* The definition on rounded operands; bias and residual stay. */
+/* Operand i is of a product; bias and residual are not. */
+static bool multiplied(const setting *s, int i)
+{
+    if (s->op == &op_conv2d_shortcut)                       /* two images, each with its weights after it */
+        return i < 2 || i >= s->n - 2;
+    return i < (!strcmp(s->op->name, "attention_grad") ? 4 : !strcmp(s->op->name, "attention") ? 3 : 2);
+}
+
+/* The definition on rounded operands. */
 static bool define_rounded(const setting *s, const tg_tensor *given, block *want)
 {
-    const int products = !strcmp(s->op->name, "attention_grad") ? 4 : !strcmp(s->op->name, "attention") ? 3 : 2;
     tg_tensor in[MOST];
-    block rounded[4] = { 0 };
+    block rounded[MOST] = { 0 };
     conv2d_attr bare = { 0 };
     if (s->op == &op_conv2d)
         bare = *(const conv2d_attr *)s->attr;
@@ -252,8 +259,10 @@ static bool define_rounded(const setting *s, const tg_tensor *given, block *want
     bare.e.gate = false;
     bool ok = make(want, s->out, DENSE);
     memcpy(in, given, sizeof in);
-    for (int i = 0; i < products; i++) {
+    for (int i = 0; i < s->n; i++) {
         int64_t at[TG_MAX_RANK] = { 0 };
+        if (!multiplied(s, i))
+            continue;
         ok = ok && make(&rounded[i], s->in[i], DENSE);
         do
             tg_put(&rounded[i].t, tg_offset(&rounded[i].t, at), rounded_at(s, given, i, gated && !i, at));
@@ -263,7 +272,7 @@ static bool define_rounded(const setting *s, const tg_tensor *given, block *want
     tg_call call = { .op = s->op, .attr = gated ? &bare : s->attr, .in = in, .n_in = s->n - gated, .out = want->t };
     if (ok)
         s->op->ref(&call);
-    for (int i = 0; i < products; i++)
+    for (int i = 0; i < s->n; i++)
         free(rounded[i].memory);
     return ok;
 }
@@ -627,8 +636,8 @@ TEST(ops_convolutions_at_random)
 
 static void check_products(tg_precision p)
 {
-    static const char *const names[] = { "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "expand_depthwise", "linear", "matmul", "attention",
-                                         "attention_grad" };
+    static const char *const names[] = { "conv2d", "conv2d_shortcut", "conv2d_grad_input", "conv2d_grad_weight", "expand_depthwise", "linear", "matmul",
+                                         "attention", "attention_grad" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         check_product(tg_find_op(names[i]), p);
 }

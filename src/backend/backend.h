@@ -10,7 +10,7 @@
 
 enum { NARROW_OPERANDS = 30 };              /* those beyond are never narrow */
 #define NARROW_RESULT (1u << 31)
-#define NARROW_ALIKE (1u << 30)             /* operands and result are of one kind */
+#define NARROW_ALIKE (1u << 30)             /* operands and result that can be narrow are of one kind */
 
 /* What prepare leaves behind. */
 typedef struct tg_prep {

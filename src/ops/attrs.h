@@ -14,6 +14,7 @@ typedef struct epilogue {
 
 typedef struct conv2d_attr { int stride[2], pad[4], dilation[2], groups; epilogue e; } conv2d_attr;   /* h, w; pad: top, left, bottom, right */
 typedef struct expand_depthwise_attr { conv2d_attr expand, depthwise; } expand_depthwise_attr;
+typedef struct conv2d_shortcut_attr { int stride[2]; epilogue e; } conv2d_shortcut_attr;        /* of the second image; bias and act */
 typedef struct linear_attr { epilogue e; } linear_attr;
 typedef struct attention_attr { bool bias; double scale; } attention_attr;
 typedef struct attention_grad_attr { attention_attr forward; bool of_bias; } attention_grad_attr;

@@ -38,7 +38,7 @@ struct plan {
 
 typedef struct value { tg_tensor t; place p; } value;              /* of a node */
 
-const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_GATE] = "gate", [PASS_POINTWISE] = "pointwise",
+const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_GATE] = "gate", [PASS_SHORTCUT] = "shortcut", [PASS_POINTWISE] = "pointwise",
                                                [PASS_DOTS] = "dots", [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
 
 bool plan_without(const char *names, unsigned *without, status *st)
@@ -50,7 +50,7 @@ bool plan_without(const char *names, unsigned *without, status *st)
         while (i < PLAN_PASSES && (strlen(plan_passes[i]) != n || strncmp(plan_passes[i], names, n)))
             i++;
         if (n && i == PLAN_PASSES)
-            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, gate, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
+            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, gate, shortcut, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
         *without |= n ? 1u << i : 0;
         names += n + (names[n] != 0);
     }
@@ -357,7 +357,7 @@ static void narrow_results(plan *p)
             const int n = p->step[i].call.n_in;
             bool any = false;
             for (int k = 0; k <= n; k++)
-                any = any || from[k].root < 0 || wide[from[k].root];
+                any = any || (narrow_can(&p->step[i], k) && (from[k].root < 0 || wide[from[k].root]));
             for (int k = 0; k <= n && any && narrow_in(&p->step[i]) & NARROW_ALIKE; k++)
                 if (from[k].root >= 0 && !wide[from[k].root])
                     more = wide[from[k].root] = true;
@@ -484,7 +484,8 @@ static void count_work(plan *p, tg **order, int count)
 static bool rewritten(plan *p, tg_graph *g, tg **outputs, int n)
 {
     static bool (*const pass[])(tg_graph *, tg **, int, const plan_opts *, status *) = {
-        [PASS_FUSE] = plan_rewrite, [PASS_EXPAND] = plan_fuse_expand, [PASS_GATE] = plan_fuse_gate, [PASS_POINTWISE] = plan_fuse_pointwise,
+        [PASS_FUSE] = plan_rewrite, [PASS_EXPAND] = plan_fuse_expand, [PASS_GATE] = plan_fuse_gate,
+        [PASS_SHORTCUT] = plan_fuse_shortcut, [PASS_POINTWISE] = plan_fuse_pointwise,
         [PASS_DOTS] = plan_fuse_dots, [PASS_RECOMPUTE] = plan_recompute,
     };
     for (unsigned i = 0; i < sizeof pass / sizeof *pass; i++)

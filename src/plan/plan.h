@@ -1,6 +1,6 @@
 /* plan.h - from a graph to a flat list of kernel calls over one arena.
  *
- * Passes: fold and fuse (rewrite.c, fuse_expand.c, fuse_gate.c, fuse_pointwise.c), what training computes twice (recompute.c), strides, kernels
+ * Passes: fold and fuse (rewrite.c, fuse_expand.c, fuse_gate.c, fuse_shortcut.c, fuse_pointwise.c), what training computes twice (recompute.c), strides, kernels
  * and bfloat16 in memory (plan.c, choose.c), constants (constants.c), memory (memory.c).
  * A plan is for one set of shapes.  It keeps what it needs of the weights; the graph may go when the plan is made.
  */
@@ -17,7 +17,7 @@ typedef struct plan_source {
 
 /* Each may be left out, and the results stay the same but for rounding. */
 typedef enum plan_pass {
-    PASS_FUSE, PASS_EXPAND, PASS_GATE, PASS_POINTWISE, PASS_DOTS, PASS_RECOMPUTE, PASS_NARROW, PASS_INPLACE, PASS_SLICES, PLAN_PASSES
+    PASS_FUSE, PASS_EXPAND, PASS_GATE, PASS_SHORTCUT, PASS_POINTWISE, PASS_DOTS, PASS_RECOMPUTE, PASS_NARROW, PASS_INPLACE, PASS_SLICES, PLAN_PASSES
 } plan_pass;
 extern const char *const plan_passes[PLAN_PASSES];           /* "fuse", ... */
 /* Bits of names with commas or blanks between, NULL: none.  False: no such name, with a status that names all. */

@@ -13,6 +13,8 @@ bool plan_replace(tg_graph *g, tg **outputs, int n, tg *(*rule)(tg *y, const pla
 bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 /* fuse_gate.c: likewise, convolutions of a map times a gate, where their kernel multiplies by it. */
 bool plan_fuse_gate(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
+/* fuse_shortcut.c: likewise, two 1x1 convolutions that are added. */
+bool plan_fuse_shortcut(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 /* fuse_pointwise.c: likewise, chains of elementwise ops as one node. */
 bool plan_fuse_pointwise(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st);
 /* fuse_dots.c: likewise, sums a channel of such a chain and the chain after it, without its result. */

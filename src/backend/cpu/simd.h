@@ -88,11 +88,12 @@ INLINE vf vload_fill(const float *p, int n, vf fill)
 INLINE vf vabs(vf a) { return (vf)((vi)a & vseti(0x7fffffff)); }
 INLINE vf vclamp(vf a, vf lo, vf hi) { return vmin(vmax(a, lo), hi); }
 
-/* To bfloat16, nearest even; no number stays none. */
+/* To bfloat16, nearest even; no number stays none, whose bits may run over. */
 INLINE vf vbfloat(vf a)
 {
-    const vi u = (vi)a;
-    vf r = (vf)((u + vseti(0x7fff) + (u >> 16 & vseti(1))) & vseti(-65536));
+    typedef uint32_t vu __attribute__((vector_size(VEC_BYTES)));
+    const vu u = (vu)a;
+    vf r = (vf)((vi)(u + 0x7fff + (u >> 16 & 1)) & vseti(-65536));
     return vpick(a == a, r, a);
 }
 
