@@ -15,6 +15,15 @@ static const conv2d_attr *conv_of(const tg *x)
     return a;
 }
 
+/* A row of the product is a pixel of near's image and its place in far's: in few pieces, all as long as the first. */
+static bool suits(const tg *near, const tg *far)
+{
+    enum { SHORT = 32, MANY = 8 };
+    const conv2d_attr *n = near->attr;
+    const int64_t piece = tg_dim(near->in[0], 1), rest = tg_dim(far->in[0], 1);
+    return n->stride[0] == 1 && n->stride[1] == 1 && piece >= SHORT && rest % piece == 0 && rest / piece <= MANY;
+}
+
 static bool by_instructions(const plan_opts *o)
 {
     for (int b = 0; o->backends[b]; b++)
@@ -33,11 +42,11 @@ static tg *fused(tg *y, const plan_opts *o)
     tg *r = a && a->e.residual && !a->e.act_first && !y->in[0]->constant ? y->in[2 + a->e.bias] : NULL;
     if (!r || r->mark != 1 || r->constant || r->in[0]->constant || !(b = conv_of(r)) || b->e.residual || b->e.act)
         return NULL;
-    const bool first = a->stride[0] == 1 && a->stride[1] == 1 && tg_dim(r->in[0], 1) % tg_dim(y->in[0], 1) == 0;
+    const bool first = suits(y, r);
+    if (!first && !suits(r, y))
+        return NULL;
     const tg *near = first ? y : r, *far = first ? r : y;
     const conv2d_attr *n = near->attr, *f = far->attr;
-    if (n->stride[0] != 1 || n->stride[1] != 1 || tg_dim(far->in[0], 1) % tg_dim(near->in[0], 1))
-        return NULL;
     tg *in[5], *bias = n->e.bias && f->e.bias ? tg_add(near->in[2], far->in[2]) : n->e.bias ? near->in[2] : f->e.bias ? far->in[2] : NULL;
     int count = 0;
     conv2d_shortcut_attr s = { { f->stride[0], f->stride[1] }, a->e };
