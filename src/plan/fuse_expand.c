@@ -13,17 +13,8 @@ static const conv2d_attr *conv_of(const tg *x)
     return a && !a->e.residual ? a : NULL;
 }
 
-/* Bytes of a map's number: kernels with instructions for bfloat16 leave such numbers. */
-static size_t number_bytes(const plan_opts *o)
-{
-    for (int b = 0; o->backends[b] && o->precision == TG_BF16; b++)
-        for (size_t i = 0; i < o->backends[b]->count; i++) {
-            const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (k->apart && k->apart(TG_BF16))
-                return sizeof(uint16_t);
-        }
-    return sizeof(float);
-}
+/* Bytes of a map's number: a plan for bfloat16 is one only where kernels leave such numbers (plan_possible). */
+static size_t number_bytes(const plan_opts *o) { return o->precision == TG_BF16 ? sizeof(uint16_t) : sizeof(float); }
 
 /* x expands, y = conv2d(x, ..) is depthwise, nobody else reads x, and an image of it is twice what a core's L2 holds. */
 static bool fits(const tg *x, const tg *y, const plan_opts *o)

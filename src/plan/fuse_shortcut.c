@@ -24,17 +24,6 @@ static bool suits(const tg *near, const tg *far)
     return n->stride[0] == 1 && n->stride[1] == 1 && piece >= SHORT && rest % piece == 0 && rest / piece <= MANY;
 }
 
-static bool by_instructions(const plan_opts *o)
-{
-    for (int b = 0; o->backends[b]; b++)
-        for (size_t i = 0; i < o->backends[b]->count; i++) {
-            const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (!strcmp(k->op, op_conv2d_shortcut.name) && k->apart && k->apart(o->precision))
-                return true;
-        }
-    return false;
-}
-
 static tg *fused(tg *y, const plan_opts *o)
 {
     (void)o;
@@ -64,5 +53,5 @@ static tg *fused(tg *y, const plan_opts *o)
 
 bool plan_fuse_shortcut(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st)
 {
-    return !by_instructions(o) || plan_replace(g, outputs, n, fused, o, st);
+    return o->precision == TG_FP32 || plan_replace(g, outputs, n, fused, o, st);
 }
