@@ -37,7 +37,8 @@ static void compare(const char *name, bool in_slices)
     timm_tensor logits = timm_forward(m, &x);
     planned *p = model_plan(m, PART_FORWARD, SHAPE(BATCH, 3, SIZE, SIZE));
     REQUIRE(p, "%s", timm_message(ctx));
-    CHECK((slices_count(p) > 1) == in_slices, "%s: %lld slices", name, (long long)slices_count(p));
+    const int64_t images = plan_stretch_tell(p->plan, 0).images;
+    CHECK((images > 0) == in_slices, "%s: %lld images at a time", name, (long long)images);
     timm_forward_intermediates(maps, &x, all);
     for (int64_t i = 0; i < BATCH; i++) {
         y.data = x.data + i * image;

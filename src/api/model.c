@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plan/tune.h"
 #include "zoo/zoo.h"
 
 /* -- building -------------------------------------------------------------------------------------------------------------- */
@@ -126,149 +125,6 @@ bool model_survey(timm_model *m)
     }
     nn_build_close(&b);
     return ok;
-}
-
-/* -- plans ----------------------------------------------------------------------------------------------------------------- */
-
-void model_drop_plans(timm_model *m)
-{
-    for (int i = 0; i < PLANS; i++) {
-        slices_close(&m->plans[i]);
-    }
-    m->last = -1;
-}
-
-static const float *fetch(void *entry, bool *temporary) { return nn_fetch(entry, temporary); }
-static void done(void *entry, const float *value, bool temporary) { nn_done(entry, value, temporary); }
-
-static plan *make_plan(timm_model *m, part what, tg_shape input, int64_t batch, bool sketch, int *outputs)
-{
-    nn_build b;
-    tg *out[256];
-    int n = 0;
-    plan *made = NULL;
-    if (model_build(m, what, input, &b, out, 256, &n)) {
-        plan_opts o = { .backends = ctx_backends(m->ctx), .pool = ctx_pool(m->ctx), .verbose = m->ctx->verbose,
-                        .source = { .fetch = fetch, .done = done }, .precision = m->precision, .slice = input.dim[0], .batch = batch,
-                        .sketch = sketch, .without = m->ctx->without, .tune = ctx_tune(m->ctx) };
-        made = plan_make(b.graph, out, n, &o, &m->ctx->st);
-    }
-    nn_build_close(&b);
-    *outputs = n;
-    return made;
-}
-
-plan *model_sketch(timm_model *m, part what, tg_shape input)
-{
-    int outputs;
-    return make_plan(m, what, input, input.dim[0], true, &outputs);
-}
-
-/* Seconds an image takes in a plan for n of x's images: the quickest run after the first one, of as many as there is time for.  Each run has
- * other images, as those of a batch are. */
-static double image_seconds(timm_model *m, part what, tg_shape input, const float *x, int64_t n)
-{
-    int outputs;
-    const int64_t batch = input.dim[0], image = tg_numel(input) / batch;
-    input.dim[0] = n;
-    plan *p = make_plan(m, what, input, n, false, &outputs);
-    const double patience = .1, from = tune_clock();
-    double seconds = INFINITY;
-    for (int64_t i = 0; p && (i < 2 || (i < 8 && tune_clock() - from < patience)); i++) {
-        double start = tune_clock();
-        plan_run(p, (const float *const[]){ x + i % (batch / n) * n * image });
-        if (i)
-            seconds = fmin(seconds, tune_clock() - start);
-    }
-    plan_free(p);
-    return seconds / (double)n;
-}
-
-/* Half as many and twice as many images as by rule, if that is quicker, twice looked at. */
-static int64_t quickest_slice(timm_model *m, part what, tg_shape input, int64_t by_rule)
-{
-    const int64_t batch = input.dim[0], numbers = tg_numel(input), of[] = { by_rule, by_rule / 2, 2 * by_rule };
-    float *x = malloc((size_t)numbers * sizeof *x);
-    double s[3] = { INFINITY, INFINITY, INFINITY };
-    int best = 0;
-    for (int64_t i = 0; x && i < numbers; i++)
-        x[i] = (float)(i % 256 - 128) * 1e-2f;
-    for (int look = 0; x && look < 2 && (!look || best); look++) {
-        for (int i = 0; i < 3; i++)
-            if (of[i] >= 1 && of[i] <= batch && (!look || !i || i == best))
-                s[i] = fmin(s[i], image_seconds(m, what, input, x, of[i]));
-        best = s[1] < s[2] ? 1 : 2;
-        best = s[best] < s[0] * TUNE_CLEARLY ? best : 0;
-    }
-    free(x);
-    return of[best];
-}
-
-/* As many images as were measured to be quickest, or are now. */
-static int64_t tuned_slice(timm_model *m, part what, tg_shape input, int64_t by_rule)
-{
-    char text[TUNE_CALL], found[24];
-    const int64_t batch = input.dim[0];
-    tg_shape one = input;
-    tune *t = ctx_tune(m->ctx);
-    one.dim[0] = 1;
-    snprintf(text, sizeof text, "images at once: %s part %d %s of %lld %s %d threads", m->cfg.architecture, (int)what, tg_str(one),
-             (long long)batch, plan_precisions[m->precision], pool_threads(ctx_pool(m->ctx)));
-    const char *known = t ? tune_find(t, text) : NULL;
-    long long n = known ? atoll(known) : 0;
-    if (n >= 1 && n <= batch)
-        return n;
-    if (!t || known || !tune_measures(t))
-        return by_rule;
-    const double before = tune_spent(t), start = tune_clock();
-    const int64_t best = quickest_slice(m, what, input, by_rule);
-    snprintf(found, sizeof found, "%lld", (long long)best);
-    tune_found(t, text, found, before + tune_clock() - start);
-    return best;
-}
-
-int64_t model_slice(timm_model *m, part what, tg_shape input)
-{
-    int64_t batch = input.dim[0];
-    tg_shape image = input;
-    image.dim[0] = 1;
-    plan *one = batch > 1 && !(m->ctx->without >> PASS_SLICES & 1) ? model_sketch(m, what, image) : NULL;
-    /* In bf16 maps take longer than products, and should rather stay in the cache, whatever the weights. */
-    const size_t weight_bytes = m->precision == TG_BF16 ? 0 : (size_t)timm_num_params(m) * sizeof(float);
-    int64_t slice = one ? slice_of(batch, plan_arena_bytes(one), weight_bytes, pool_threads(ctx_pool(m->ctx))) : batch;
-    bool whole = !one;
-    plan_free(one);
-    return whole || what == PART_HEAD ? slice : tuned_slice(m, what, input, slice);
-}
-
-planned *model_plan(timm_model *m, part what, tg_shape input)
-{
-    int at = 0;
-    for (int i = 0; i < PLANS; i++) {
-        planned *p = &m->plans[i];
-        if (p->plan && p->what == what && tg_same(p->input, input)) {
-            p->used = ++m->clock;
-            m->last = i;
-            return p;
-        }
-        if (p->used < m->plans[at].used)
-            at = i;
-    }
-    planned made = { .what = what, .input = input, .slice = model_slice(m, what, input), .used = ++m->clock };
-    const int64_t batch = input.dim[0];
-    int outputs;
-    input.dim[0] = made.slice;
-    made.plan = status_ok(&m->ctx->st) ? make_plan(m, what, input, batch, false, &outputs) : NULL;
-    ctx_tune_keep(m->ctx);
-    if (!made.plan || !slices_open(&made, outputs, &m->ctx->st)) {
-        slices_close(&made);
-        return NULL;
-    }
-    slices_close(&m->plans[at]);
-    m->plans[at] = made;
-    m->last = at;
-    plan_profile(made.plan, m->profile);
-    return &m->plans[at];
 }
 
 /* -- creating -------------------------------------------------------------------------------------------------------------- */
@@ -434,14 +290,14 @@ static planned *run(timm_model *m, part what, const timm_tensor *x)
         return NULL;
     planned *p = model_plan(m, what, shape);
     if (p)
-        slices_run(p, x->data);
+        plan_run(p->plan, (const float *const[]){ x->data });
     return p;
 }
 
 static timm_tensor first_output(timm_model *m, part what, const timm_tensor *x)
 {
     planned *p = run(m, what, x);
-    return p ? as_tensor(&p->out[0]) : (timm_tensor){ 0 };
+    return p ? as_tensor(plan_output(p->plan, 0)) : (timm_tensor){ 0 };
 }
 
 timm_tensor timm_forward(timm_model *m, const timm_tensor *image) { return first_output(m, PART_FORWARD, image); }
@@ -518,6 +374,6 @@ timm_status timm_forward_intermediates(timm_model *f, const timm_tensor *image, 
         status_fail(&f->ctx->st, TIMM_BAD_ARG, "%s was not made by timm_features", f->cfg.architecture);
     planned *p = run(f, PART_TAPS, image);
     for (int i = 0; p && i < f->n_wanted; i++)
-        maps[i] = as_tensor(&p->out[i]);
+        maps[i] = as_tensor(plan_output(p->plan, i));
     return f->ctx->st.code;
 }

@@ -19,11 +19,7 @@ typedef enum part { PART_FORWARD, PART_FEATURES, PART_HEAD, PART_PRE_LOGITS, PAR
 typedef struct planned {
     part what;
     tg_shape input;
-    plan *plan;                             /* of `slice` images (slices.c) */
-    int64_t slice;
-    tg_tensor *out;                         /* of the whole batch, dense */
-    float *gathered;                        /* where out[] lies; NULL: in the plan */
-    int outputs;
+    plan *plan;
     uint64_t used;                          /* clock of the last run: the oldest plan makes room */
 } planned;
 
@@ -67,17 +63,12 @@ bool model_survey(timm_model *m);
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
 void model_drop_plans(timm_model *m);
 planned *model_plan(timm_model *m, part what, tg_shape input);
-int64_t model_slice(timm_model *m, part what, tg_shape input);           /* images of a batch to run at once */
-/* A plan to be told of, not run: it needs no weights.  The caller frees it. */
+/* Such a plan to be told of, not run: it needs no weights.  The caller frees it. */
 plan *model_sketch(timm_model *m, part what, tg_shape input);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
-/* slices.c: how many images of a batch to run at once, when one takes so much memory, and weights so much; then the batch. */
+/* How many images of a batch to run at once, when one takes so much memory, and weights so much. */
 int64_t slice_of(int64_t batch, size_t image_bytes, size_t weight_bytes, int threads);
-bool slices_open(planned *p, int outputs, status *st);                   /* plan, slice and input are set */
-void slices_close(planned *p);
-int64_t slices_count(const planned *p);
-void slices_run(planned *p, const float *input);
 
 /* checkpoint.c.  asked: the user named a number of classes; where the file has another, the head stays as drawn. */
 bool weights_load(timm_model *m, const char *path, bool strict, bool asked);

@@ -147,14 +147,12 @@ timm_status timm_get_stats(timm_model *m, timm_model_stats *s)
     return m->ctx->st.code;
 }
 
-/* The plan that a run of the batch goes through, perhaps several times. */
 static void print_plan(FILE *f, timm_model *m, int64_t batch)
 {
-    int64_t slice = model_slice(m, whole_of(m), images_of(m, batch));
-    plan *p = status_ok(&m->ctx->st) ? model_sketch(m, whole_of(m), images_of(m, slice)) : NULL;
+    plan *p = model_sketch(m, whole_of(m), images_of(m, batch));
     if (!p)
         return;
-    fprintf(f, "%lld image%s, %lld at a time\n", (long long)batch, batch == 1 ? "" : "s", (long long)slice);
+    fprintf(f, "%lld image%s\n", (long long)batch, batch == 1 ? "" : "s");
     plan_print(f, p);
     plan_free(p);
 }
@@ -215,18 +213,15 @@ timm_step model_step(const plan *p, int i)
         return (timm_step){ 0 };
     s += i;
     timm_step r = { .op = s->call.op->name, .kernel = s->kernel ? s->kernel->name : "ref", .where = s->where,
-                    .rank = s->shape.rank, .seconds = s->seconds, .macs = s->macs, .bytes = touched(&s->call.out) };
+                    .rank = s->shape.rank, .seconds = s->seconds, .macs = s->macs * s->slices, .bytes = touched(&s->call.out) };
     for (int k = 0; k < s->call.n_in; k++)
         r.bytes += touched(&s->in[k]);
+    r.bytes *= s->slices;
     memcpy(r.dim, s->shape.dim, sizeof r.dim);
     return r;
 }
 
 timm_step timm_get_step(const timm_model *m, int i)
 {
-    const planned *p = m && m->last >= 0 ? &m->plans[m->last] : NULL;
-    timm_step s = model_step(p ? p->plan : NULL, i);
-    s.macs *= p ? slices_count(p) : 1;
-    s.bytes *= p ? slices_count(p) : 1;
-    return s;
+    return model_step(m && m->last >= 0 ? m->plans[m->last].plan : NULL, i);
 }

@@ -62,6 +62,14 @@ tg *tg_input(tg_graph *g, int number, tg_shape shape)
     return x;
 }
 
+void tg_begin(tg *x, int number)
+{
+    x->op = &op_input;
+    x->n_in = 0;
+    x->attr = NULL;
+    x->input = number;
+}
+
 tg *tg_param_leaf(tg_graph *g, void *param, tg_shape shape, bool trains)
 {
     tg *x = node(g, &op_param, 0);

@@ -150,6 +150,7 @@ tg_graph *tg_graph_new(status *st);
 void tg_graph_free(tg_graph *g);
 void tg_where(tg_graph *g, const char *scope);                     /* of the nodes made next */
 tg *tg_input(tg_graph *g, int number, tg_shape shape);
+void tg_begin(tg *x, int number);                                  /* x becomes an input: what it was computed from is not asked for */
 tg *tg_param_leaf(tg_graph *g, void *param, tg_shape shape, bool trains);
 tg *tg_constant(tg_graph *g, tg_shape shape, const float *data);   /* copied */
 tg *tg_apply(const tg_op *op, tg *const *in, int n_in, const void *attr);

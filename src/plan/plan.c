@@ -1,4 +1,4 @@
-/* plan.c - walks the rewritten graph once and writes down kernel calls; then gives every result its place in the arena. */
+/* plan.c - walks the rewritten graphs once and writes down kernel calls; then gives every result its place in the arena. */
 #include "plan_in.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +11,20 @@ enum { IS_OUTPUT = 2 };                             /* tg.mark while steps are w
 enum { ROOT_CONST = INT32_MIN };                    /* other roots: a buffer from 0 up, or -1 - number of an input */
 
 typedef struct place { int root; int64_t offset; } place;         /* offset in elements */
-typedef struct patch { tg_tensor *tensor; int input; int64_t offset; } patch;
+/* What lies elsewhere in each slice: in an input, or at base in the arena, of the whole batch or of a lot of it; offset and image, from one
+ * image to the next, in elements. */
+typedef struct patch { tg_tensor *tensor; int input; char *base; int64_t offset, image; bool whole; } patch;
+/* Its steps, its patches; images at a time, 0: all that there is, once. */
+typedef struct stretch { int first, last, patches, patches_last; int64_t images; } stretch;
 
 struct plan {
     plan_step *step;
     place **from;                                   /* from[i][k]: operand k of step i; the result follows the operands */
     int steps, room;
+    stretch *stretch;
+    int stretches;
+    int64_t lot;                                    /* images that go through all stretches before others do: the most at a time */
+    int64_t input_image;                            /* numbers of an image of input 0, where there are slices */
     constant *kept;                                 /* constants that steps use as they are */
     int n_kept, kept_room;
     buffer *buf;
@@ -93,6 +101,11 @@ static bool room_for_step(plan *p)
     return true;
 }
 
+static int64_t parts_of(int64_t all, int64_t part) { return (all + part - 1) / part; }
+
+/* Where part k begins.  Of what is no multiple of the part, the last one begins early, and some images are computed once more. */
+static int64_t part_from(int64_t all, int64_t part, int64_t k) { return k * part < all - part ? k * part : all - part; }
+
 static int64_t macs_of(const tg *x)
 {
     tg_shape in[64];
@@ -121,7 +134,8 @@ static plan_step *new_step(plan *p, const tg_op *op, const void *attr, int n_in,
     if (copy)
         memcpy(copy, attr, op->attr_size);
     s.call = (tg_call){ .op = op, .attr = copy, .in = s.in, .n_in = n_in, .out = { .shape = shape }, .precision = p->o.precision,
-                        .slice = p->o.slice, .batch = p->o.batch, .pool = p->o.pool };
+                        .slice = p->o.slice, .batch = p->o.slice ? p->o.batch : 0, .pool = p->o.pool };
+    s.slices = p->o.slice ? parts_of(p->o.batch, p->lot) * parts_of(p->lot, p->o.slice) : 1;
     p->step[p->steps] = s;
     p->from[p->steps] = from;
     return &p->step[p->steps];
@@ -298,6 +312,44 @@ static bool as_view(const tg *x, value *values)
     return true;
 }
 
+/* The buffer will hold all images, of the lot or the batch, and slices of them are computed one after the other. */
+static void gather(plan *p, int root, int64_t all)
+{
+    buffer *b = &p->buf[root];
+    if (b->image || !p->o.slice)
+        return;
+    b->image = (int64_t)(b->bytes / sizeof(float)) / p->o.slice;
+    b->bytes = b->bytes / (size_t)p->o.slice * (size_t)all;
+    b->first = all > p->lot ? 0 : p->stretch[p->stretches].first;
+}
+
+/* A buffer of its own, in any order of axes but images one after the other. */
+static bool fills_buffer(const plan *p, const value *v)
+{
+    tg_tensor ordered = { .shape = v->t.shape };
+    if (v->p.root < 0 || v->p.offset || (p->o.slice && !p->buf[v->p.root].image && p->buf[v->p.root].bytes != (size_t)tg_numel(v->t.shape) * sizeof(float)))
+        return false;
+    plan_order_strides(&ordered, &v->t);
+    for (int a = 0; a < ordered.shape.rank; a++)
+        if (ordered.shape.dim[a] > 1 && (ordered.stride[a] != v->t.stride[a] || (a && ordered.stride[0] < ordered.stride[a])))
+            return false;
+    return true;
+}
+
+/* What a stretch leaves for the next. */
+static bool leave(plan *p, value v, value *left)
+{
+    if (!fills_buffer(p, &v)) {
+        tg_tensor like = { .shape = v.t.shape };
+        tg_dense(&like);
+        if (!copy_as(p, &v, &like, "stretch", &v))
+            return false;
+    }
+    gather(p, v.p.root, p->lot);
+    *left = v;
+    return true;
+}
+
 /* The value of node x into the places of the outputs that it is: a copy, if it is no dense buffer of its own.  At once, so
  * that what it was a part of may go. */
 static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
@@ -310,12 +362,15 @@ static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
                      .p = { .root = ROOT_CONST } };
         tg_dense(&v.t);
     }
-    if (v.p.root < 0 || v.p.offset || !tg_is_dense(&v.t)) {
+    if (!tg_is_dense(&v.t) || !fills_buffer(p, &v)) {
         tg_tensor like = { .shape = v.t.shape };
         tg_dense(&like);
         if (!copy_as(p, &v, &like, "output", &v))
             return false;
     }
+    gather(p, v.p.root, p->o.batch);
+    if (p->o.slice)
+        v.t.shape.dim[0] = p->o.batch;
     tg_dense(&v.t);
     for (int i = 0; i < n; i++)
         if (outputs[i] == x) {
@@ -383,7 +438,7 @@ static bool same_memory(const tg_tensor *a, const tg_tensor *b)
 }
 
 /* The operand that dies with a step and that its result may write over, or -1: the first, or of an elementwise op any.  No other
- * operand may lie in its buffer. */
+ * operand may lie in its buffer, nor other slices. */
 static int dying_operand(const plan *p, int step)
 {
     const plan_step *s = &p->step[step];
@@ -391,7 +446,7 @@ static int dying_operand(const plan *p, int step)
     const int n = s->call.n_in, most = s->call.op->flags & TG_ELEMENTWISE ? n : 1;
     for (int k = 0; k < most && s->call.op->flags & TG_INPLACE; k++) {
         bool fits = from[k].root >= 0 && !from[k].offset && p->buf[from[k].root].last == step && same_memory(&s->in[k], &s->call.out)
-                    && p->buf[from[k].root].bytes == p->buf[from[n].root].bytes;
+                    && p->buf[from[k].root].bytes == p->buf[from[n].root].bytes && !p->buf[from[k].root].image && !p->buf[from[n].root].image;
         for (int i = 0; i < n; i++)
             fits = fits && (i == k || from[i].root != from[k].root);
         if (fits)
@@ -429,6 +484,28 @@ static void merge_in_place(plan *p)
     free(now);
 }
 
+/* What lies there is found anew for each slice. */
+static bool moves(const plan *p, int root) { return root >= 0 ? p->buf[root].image != 0 : root != ROOT_CONST; }
+
+/* Where a step's operands and its result lie; those that move are written down, and counted. */
+static int place_operands(plan *p, int step, const stretch *s, patch *out)
+{
+    tg_call *c = &p->step[step].call;
+    int n = 0;
+    for (int k = 0; k <= c->n_in; k++) {
+        const place at = p->from[step][k];
+        tg_tensor *t = k < c->n_in ? &p->step[step].in[k] : &c->out;
+        char *base = at.root >= 0 ? p->arena + p->buf[at.root].offset : NULL;
+        if (base)
+            t->data = tg_at(base, t->dtype, at.offset);
+        if (moves(p, at.root))
+            out[n++] = (patch){ .tensor = t, .base = base, .input = base ? -1 : -1 - at.root, .offset = at.offset,
+                                .image = base ? p->buf[at.root].image : s->images ? p->input_image : 0,
+                                .whole = !base || p->buf[at.root].last == p->steps };
+    }
+    return n;
+}
+
 static bool place_buffers(plan *p)
 {
     if (p->o.precision == TG_BF16 && !(p->o.without >> PASS_NARROW & 1))
@@ -441,8 +518,8 @@ static bool place_buffers(plan *p)
     for (int i = 0; i < p->steps; i++) {
         if ((size_t)p->step[i].call.scratch > scratch)
             scratch = (size_t)p->step[i].call.scratch;
-        for (int k = 0; k < p->step[i].call.n_in; k++)
-            patches += p->from[i][k].root < 0 && p->from[i][k].root != ROOT_CONST;
+        for (int k = 0; k <= p->step[i].call.n_in; k++)
+            patches += moves(p, p->from[i][k].root);
     }
     p->arena_bytes = need + (scratch + 63) / 64 * 64;
     if (p->o.sketch)
@@ -451,18 +528,16 @@ static bool place_buffers(plan *p)
     p->patch = calloc(patches + 1, sizeof *p->patch);
     if (!p->arena || !p->patch)
         return status_fail(p->st, TIMM_NO_MEMORY, "out of memory for the %zu bytes that a run needs", p->arena_bytes);
-    for (int i = 0; i < p->steps; i++) {
-        tg_call *c = &p->step[i].call;
-        for (int k = 0; k <= c->n_in; k++) {
-            place at = p->from[i][k];
-            tg_tensor *t = k < c->n_in ? &p->step[i].in[k] : &c->out;
-            if (at.root >= 0)
-                t->data = tg_at(p->arena + p->buf[at.root].offset, t->dtype, at.offset);
-            else if (at.root != ROOT_CONST)
-                p->patch[p->patches++] = (patch){ .tensor = t, .input = -1 - at.root, .offset = at.offset };
-        }
-        c->scratch = p->arena + need;
+    int n = 0;
+    for (int j = 0; j < p->stretches; j++) {
+        stretch *s = &p->stretch[j];
+        s->patches = n;
+        for (int i = s->first; i < s->last; i++)
+            n += place_operands(p, i, s, &p->patch[n]);
+        s->patches_last = n;
     }
+    for (int i = 0; i < p->steps; i++)
+        p->step[i].call.scratch = p->arena + need;
     for (int i = 0; i < p->outputs; i++)
         p->output[i].data = p->arena + p->buf[p->output_place[i].root].offset;
     return true;
@@ -472,12 +547,13 @@ static bool place_buffers(plan *p)
 
 static void count_work(plan *p, tg **order, int count)
 {
+    const int64_t one = p->o.slice ? p->o.slice : 1, all = p->o.slice ? p->o.batch : 1;
     for (int i = 0; i < count; i++) {
         const tg *x = order[i];
         if (!x->op->macs || x->constant)
             continue;
-        p->macs += macs_of(x);
-        p->activations += tg_numel(x->shape);
+        p->macs += macs_of(x) / one * all;
+        p->activations += tg_numel(x->shape) / one * all;
     }
 }
 
@@ -494,8 +570,11 @@ static bool rewritten(plan *p, tg_graph *g, tg **outputs, int n)
     return true;
 }
 
-static bool build(plan *p, tg_graph *g, tg **outputs, int n)
+/* Steps of one stretch after those before it, which left what `left` says; it says then what this one leaves. */
+static bool add_stretch(plan *p, const plan_stretch *from, tg **outputs, bool last, value *left)
 {
+    tg_graph *g = from->graph;
+    const int n = from->n_outputs;
     int count;
     tg **order = tg_order(g, outputs, n, &count);
     if (!order || !status_ok(p->st))
@@ -503,35 +582,62 @@ static bool build(plan *p, tg_graph *g, tg **outputs, int n)
     for (int i = 0; i < count; i++)
         if (order[i]->poisoned)
             return status_fail(p->st, TIMM_INTERNAL, "%s in %s is poisoned without a message", order[i]->op->name, order[i]->where);
+    p->o.slice = from->images;
     count_work(p, order, count);
     if (!rewritten(p, g, outputs, n) || !(order = tg_order(g, outputs, n, &count)))
         return false;
-    p->nodes = count;
+    p->nodes += count;
     value *values = calloc((size_t)g->count + 1, sizeof *values);
-    p->outputs = n;
-    p->output = calloc((size_t)n + 1, sizeof *p->output);
-    p->output_place = calloc((size_t)n + 1, sizeof *p->output_place);
-    p->output_ready = calloc((size_t)n + 1, sizeof *p->output_ready);
-    bool ok = (values && p->output && p->output_place && p->output_ready)
-              || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
+    bool ok = values || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan of %d nodes", g->count);
+    stretch *s = &p->stretch[p->stretches];
+    *s = (stretch){ .first = p->steps, .images = from->images };
+    const int begins = left->p.root;
     for (int i = 0; i < n; i++)
         outputs[i]->mark = IS_OUTPUT;
     for (int i = 0; i < count && ok; i++) {
         tg *x = order[i];
-        if (!x->constant && (x->op->flags & TG_LEAF)) {
+        if (!x->constant && (x->op->flags & TG_LEAF) && p->stretches) {
+            values[x->id] = *left;
+            values[x->id].t.shape = x->shape;
+        } else if (!x->constant && (x->op->flags & TG_LEAF)) {
             values[x->id] = (value){ .t = { .shape = x->shape }, .p = { .root = -1 - x->input } };
             tg_dense(&values[x->id].t);
+            p->input_image = from->images ? tg_numel(x->shape) / from->images : 0;
         } else if (!x->constant && !as_view(x, values)) {
             ok = add_step(p, x, values);
         }
         if (ok && x->mark == IS_OUTPUT)
-            ok = add_output(p, outputs, n, x, values[x->id]);
+            ok = last ? add_output(p, outputs, n, x, values[x->id]) : leave(p, values[x->id], left);
     }
-    for (int i = 0; i < n && ok; i++)
-        p->buf[p->output_place[i].root].last = p->steps;          /* one past the last step: read after the run */
-    ok = ok && place_buffers(p);
     free(values);
+    if (p->stretches && p->buf[begins].last < p->steps)
+        p->buf[begins].last = p->steps - 1;                       /* until its last slice is read */
+    s->last = p->steps;
+    p->stretches++;
     return ok;
+}
+
+static bool build(plan *p, const plan_stretch *s, int n)
+{
+    const int outputs = s[n - 1].n_outputs;
+    tg **out = malloc(((size_t)outputs + 1) * sizeof *out);
+    value left = { 0 };
+    p->outputs = outputs;
+    p->stretch = calloc((size_t)n, sizeof *p->stretch);
+    p->output = calloc((size_t)outputs + 1, sizeof *p->output);
+    p->output_place = calloc((size_t)outputs + 1, sizeof *p->output_place);
+    p->output_ready = calloc((size_t)outputs + 1, sizeof *p->output_ready);
+    bool ok = (out && p->stretch && p->output && p->output_place && p->output_ready) || status_fail(p->st, TIMM_NO_MEMORY, "out of memory for a plan");
+    for (int i = 0; i < n; i++)
+        p->lot = s[i].images > p->lot ? s[i].images : p->lot;
+    for (int i = 0; i < n && ok; i++) {
+        memcpy(out, s[i].outputs, (size_t)s[i].n_outputs * sizeof *out);
+        ok = add_stretch(p, &s[i], out, i == n - 1, &left);
+    }
+    free(out);
+    for (int i = 0; i < outputs && ok; i++)
+        p->buf[p->output_place[i].root].last = p->steps;          /* one past the last step: read after the run */
+    return ok && place_buffers(p);
 }
 
 tg_precision plan_possible(const tg_backend *const *backends, tg_precision p)
@@ -543,28 +649,28 @@ tg_precision plan_possible(const tg_backend *const *backends, tg_precision p)
     return TG_FP32;
 }
 
-plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st)
+plan *plan_make_of(const plan_stretch *s, int n, const plan_opts *o, status *st)
 {
     plan *p = calloc(1, sizeof *p);
-    tg **out = malloc(((size_t)n_outputs + 1) * sizeof *out);
-    if (!p || !out) {
-        free(p);
-        free(out);
+    if (!p) {
         status_fail(st, TIMM_NO_MEMORY, "out of memory for a plan");
         return NULL;
     }
-    memcpy(out, outputs, (size_t)n_outputs * sizeof *out);
     p->o = *o;
     p->o.precision = plan_possible(o->backends, o->precision);
     p->st = st;
     room_keep_begin();
-    bool ok = build(p, g, out, n_outputs);
+    bool ok = build(p, s, n);
     room_keep_end();
-    free(out);
     if (ok)
         return p;
     plan_free(p);
     return NULL;
+}
+
+plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st)
+{
+    return plan_make_of(&(plan_stretch){ .graph = g, .outputs = outputs, .n_outputs = n_outputs }, 1, o, st);
 }
 
 void plan_free(plan *p)
@@ -577,6 +683,7 @@ void plan_free(plan *p)
         constant_done(&p->o, &p->kept[i]);
     free(p->step);
     free(p->from);
+    free(p->stretch);
     free(p->kept);
     free(p->buf);
     free(p->patch);
@@ -594,14 +701,20 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void plan_run_part(plan *p, const float *const *inputs, int after, int until)
+/* Finds the operands of a stretch for the slice from an image on of the lot from an image on. */
+static void find_slice(plan *p, const stretch *s, const float *const *inputs, int64_t lot, int64_t slice)
 {
-    for (int i = 0; i < p->patches; i++) {
-        const float *input = inputs[p->patch[i].input];
-        p->patch[i].tensor->data = input ? (void *)(uintptr_t)(input + p->patch[i].offset) : NULL;
+    for (int i = s->patches; i < s->patches_last; i++) {
+        const patch *at = &p->patch[i];
+        const void *base = at->base ? (const void *)at->base : inputs[at->input];
+        const int64_t image = slice + (at->whole ? lot : 0);
+        at->tensor->data = base ? tg_at(base, at->tensor->dtype, at->offset + image * at->image) : NULL;
     }
-    int end = until < 0 ? p->steps : p->output_ready[until];
-    for (int i = after < 0 ? 0 : p->output_ready[after]; i < end; i++) {
+}
+
+static void run_steps(plan *p, int first, int end)
+{
+    for (int i = first; i < end; i++) {
         plan_step *s = &p->step[i];
         double t = p->profile ? now() : 0;
         if (s->kernel)
@@ -613,7 +726,23 @@ void plan_run_part(plan *p, const float *const *inputs, int after, int until)
     }
 }
 
-void plan_run(plan *p, const float *const *inputs) { plan_run_part(p, inputs, -1, -1); }
+void plan_run_part(plan *p, const float *const *inputs, int after, int until)
+{
+    find_slice(p, p->stretch, inputs, 0, 0);
+    run_steps(p, after < 0 ? 0 : p->output_ready[after], until < 0 ? p->steps : p->output_ready[until]);
+}
+
+void plan_run(plan *p, const float *const *inputs)
+{
+    if (!p->lot)
+        plan_run_part(p, inputs, -1, -1);
+    for (int64_t i = 0; p->lot && i < parts_of(p->o.batch, p->lot); i++)
+        for (const stretch *s = p->stretch; s < p->stretch + p->stretches; s++)
+            for (int64_t k = 0; k < parts_of(p->lot, s->images); k++) {
+                find_slice(p, s, inputs, part_from(p->o.batch, p->lot, i), part_from(p->lot, s->images, k));
+                run_steps(p, s->first, s->last);
+            }
+}
 
 const tg_tensor *plan_output(const plan *p, int i) { return &p->output[i]; }
 void plan_profile(plan *p, bool on) { p->profile = on; }
@@ -623,6 +752,24 @@ int64_t plan_activations(const plan *p) { return p->activations; }
 size_t plan_arena_bytes(const plan *p) { return p->arena_bytes; }
 size_t plan_state_bytes(const plan *p) { return p->state_bytes; }
 
+int plan_stretches(const plan *p) { return p->stretches; }
+
+plan_stretch_told plan_stretch_tell(const plan *p, int k)
+{
+    const stretch *s = &p->stretch[k];
+    plan_stretch_told t = { .first = s->first, .last = s->last, .images = s->images };
+    for (int i = s->first; i < s->last; i++) {
+        size_t alive = 0;
+        for (int b = 0; b < p->bufs; b++)
+            alive += p->buf[b].first <= i && i <= p->buf[b].last ? p->buf[b].bytes : 0;
+        t.bytes = alive > t.bytes ? alive : t.bytes;
+        t.seconds += p->step[i].seconds;
+        for (int n = 0; n < p->step[i].call.n_in; n++)
+            t.weight_bytes += p->step[i].in[n].constant ? (size_t)tg_numel(p->step[i].in[n].shape) * sizeof(float) : 0;
+    }
+    return t;
+}
+
 int plan_steps(const plan *p, const plan_step **steps)
 {
     *steps = p->step;
@@ -631,7 +778,10 @@ int plan_steps(const plan *p, const plan_step **steps)
 
 void plan_print(FILE *f, const plan *p)
 {
-    for (int i = 0; i < p->steps; i++) {
+    for (int i = 0, k = 0; i < p->steps; i++) {
+        for (; k < p->stretches && p->stretch[k].first == i; k++)
+            if (p->stretch[k].images)
+                fprintf(f, "%lld image%s at a time:\n", (long long)p->stretch[k].images, p->stretch[k].images == 1 ? "" : "s");
         const plan_step *s = &p->step[i];
         const place *at = &p->from[i][s->call.n_in];
         char text[256] = "";

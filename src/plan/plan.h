@@ -28,7 +28,8 @@ typedef struct plan_opts {
     struct pool *pool;
     plan_source source;
     tg_precision precision;             /* of products */
-    int64_t slice, batch;               /* as tg_call's: kernels by rule are those of the batch, whatever the slices */
+    int64_t batch;                      /* images in all, where stretches run some at a time (plan_make_of) */
+    int64_t slice;                      /* as tg_call's: kernels by rule are those of the batch, whatever the slices; the plan's own */
     unsigned without;                   /* bits of plan_pass: those left out */
     struct tune *tune;                  /* choices by measurement (tune.h); NULL: by rule */
     bool sketch;                        /* steps, work and memory only: no constant is computed or packed, and it cannot run */
@@ -42,7 +43,8 @@ typedef struct plan_step {
     const char *where;
     tg_shape shape;                     /* of the result */
     size_t state_bytes;
-    int64_t macs;
+    int64_t macs;                       /* of a slice */
+    int64_t slices;                     /* in a run */
     double seconds;                     /* summed over profiled runs */
 } plan_step;
 
@@ -55,6 +57,17 @@ bool plan_precision(const char *name, tg_precision *p, status *st);
 tg_precision plan_possible(const tg_backend *const *backends, tg_precision p);
 
 plan *plan_make(tg_graph *g, tg *const *outputs, int n_outputs, const plan_opts *o, status *st);   /* NULL: see st */
+
+/* Consecutive layers that compute some images of a batch at a time: where maps are large, few of them keep to the cache; where they are
+ * small, many use each weight that is read.  As many images as the stretch with most of them takes go through all stretches before
+ * others do.  Every value's first axis is that of the images, and what lies between two stretches is one value. */
+typedef struct plan_stretch {
+    tg_graph *graph;                    /* for `images` of them; all but the first one's begins with an input leaf, what was left */
+    tg *const *outputs;                 /* of the last: the plan's; of others: what is left for the next */
+    int n_outputs;
+    int64_t images;                     /* 0: one stretch, of all there is */
+} plan_stretch;
+plan *plan_make_of(const plan_stretch *s, int n, const plan_opts *o, status *st);
 void plan_free(plan *p);
 /* inputs[i]: dense data of input number i.  No allocation. */
 void plan_run(plan *p, const float *const *inputs);
@@ -63,6 +76,14 @@ void plan_run(plan *p, const float *const *inputs);
 void plan_run_part(plan *p, const float *const *inputs, int after, int until);
 const tg_tensor *plan_output(const plan *p, int i);        /* dense, row-major; valid until the next run */
 
+typedef struct plan_stretch_told {
+    int first, last;                    /* its steps: from first up to, not including, last */
+    int64_t images;
+    size_t bytes, weight_bytes;         /* of the arena, most at once; of constants as they come */
+    double seconds;                     /* its steps' */
+} plan_stretch_told;
+int plan_stretches(const plan *p);
+plan_stretch_told plan_stretch_tell(const plan *p, int k);
 int plan_steps(const plan *p, const plan_step **steps);
 void plan_profile(plan *p, bool on);                       /* sum the time of each step from now on */
 int plan_nodes(const plan *p);                              /* of the graph after its passes, leaves and constants included */

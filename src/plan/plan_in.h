@@ -41,7 +41,11 @@ bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canoni
 void plan_order_strides(tg_tensor *out, const tg_tensor *like);      /* dense, axes in like's order in memory */
 
 /* memory.c: offsets of buffers that live over [first, last] steps, none overlapping another alive at the same time. */
-typedef struct buffer { size_t bytes, offset; int first, last; } buffer;
+typedef struct buffer {
+    size_t bytes, offset;
+    int first, last;
+    int64_t image;              /* numbers of an image, where slices of a batch are gathered; 0: no such buffer */
+} buffer;
 size_t plan_memory(buffer *b, int n, status *st);                    /* the arena's size; SIZE_MAX: out of memory */
 
 #endif
