@@ -264,7 +264,7 @@ static void plan_slices(conv_state *s, const tg_call *c)
 {
     const int64_t n = out_channels(c), per = n / ((const conv2d_attr *)c->attr)->groups, ci = group_in(c);
     const gemm_vec *v = gemm_for(c->precision);
-    s->panel = gemm_panel(v, s->copy_h * s->copy_w, n) * v->width;
+    s->panel = gemm_panel(v, s->copy_h * s->copy_w, n, ci) * v->width;
     s->slice_columns = per > s->panel ? per : s->panel;
     s->slices = (n + s->slice_columns - 1) / s->slice_columns;
     s->width = 0;

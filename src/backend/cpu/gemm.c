@@ -5,7 +5,6 @@
  * do not depend on the number of threads.
  */
 #include "gemm.h"
-#include <stdlib.h>
 #include <string.h>
 #include "base/pages.h"
 
@@ -74,8 +73,9 @@ void gemm_rows(const void *ctx, int64_t from, int count, const void **row)
         row[i] = tg_at(r->x, r->of, (from + i) * r->stride);
 }
 
-/* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least. */
-int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
+/* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least; of one block of rows (block()) a
+ * panel and the one fetched ahead share L2 with them. */
+int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t k)
 {
     int best = 2;
     int64_t vectors = (n + v->width - 1) / v->width;
@@ -87,7 +87,7 @@ int gemm_panel(const gemm_vec *v, int64_t m, int64_t n)
     double least = 0;
     for (int vecs = 2; vecs <= 4; vecs++) {
         int rows = m < v->rows[vecs] ? (int)m : v->rows[vecs];
-        if (v->rows[vecs] < 2)
+        if (v->rows[vecs] < 2 || (vecs > 2 && !v->left && m <= MOST_ROWS && (size_t)(vecs * v->width * k) * sizeof(float) > cpu()->l2 / 4))
             continue;
         /* Loads and multiplications of one step, two of each at a time; the last panel is narrower. Loads of 64 bytes hinder: tiles
          * 8 x 3 and 6 x 4 were measured to be a tenth faster than 8 x 2. */
@@ -231,8 +231,9 @@ static void places(const gemm *g, const void *at, tg_dtype of, const rowmap *map
     }
 }
 
-/* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already. */
-static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place, bool ready)
+/* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already.  then: the panel that this
+ * thread is likely to read next; -1: none. */
+static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place, bool ready, int64_t then)
 {
     const int rows = (int)(to - from), most = g->v->rows[g->vecs];
     const int panel = g->vecs * g->v->width;
@@ -259,8 +260,10 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             g->rows(g->ctx, from + start[t], here, row + start[t] * g->taps);
     }
     const int64_t deep = depth(g->v, g->of_run ? g->of_run : k), column_bytes = deep * g->v->bytes, panels = last - first;  /* of the right operand */
+    /* Of one block of rows each panel is read once: from beyond L2, and better while the one before is used than by the first rows alone. */
+    const bool once = !g->v->left && from == 0 && to == g->m;
     /* Small enough to stay in L2 while rows pass; of slices a panel and its rows, which no other panel reads, are together in L1 instead. */
-    const bool resident = !g->slice_columns && (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
+    const bool resident = !once && !g->slice_columns && (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
     /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile.  Of three parts nothing: there is
      * time enough for the processor's own fetching, which this would only hinder. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
@@ -276,6 +279,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         g->v->begin(&tile, room);
     for (int t = 0; t < tiles && p < last;) {
         const int at = start[t], end = start[t + 1];
+        const int64_t next = p + 1 < last ? p + 1 : then;
         int vecs = g->vecs;
         tile.column = p * panel;
         tile.columns = panel;
@@ -304,12 +308,12 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         if (rows_ahead && t + 1 < tiles) {
             tile.ahead_step = rows_piece;
             tile.ahead = (const char *)row[end] + (p - first) * k * rows_piece;
-        } else if (!resident && p + 1 < last && g->v->bytes <= 4) {
+        } else if (!resident && next >= 0 && g->v->bytes <= 4) {
             tile.ahead_step = panel_piece;
-            tile.ahead += vecs * g->v->width * column_bytes + t * k * panel_piece;
-        } else if (g->v->any && t == 0 && p + 1 < last && g->v->bytes <= 4) {
+            tile.ahead += (next - p) * panel * column_bytes + t * k * panel_piece;
+        } else if (g->v->any && t == 0 && next >= 0 && g->v->bytes <= 4) {
             tile.ahead_step = panel * (int64_t)g->v->bytes;
-            tile.ahead += vecs * g->v->width * column_bytes;
+            tile.ahead += (next - p) * panel * column_bytes;
         }
         if (g->v->any)
             g->v->any(&tile, end - at, vecs, room);
@@ -363,11 +367,11 @@ void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t l
         const gemm part = piece(g, at, length);
         const int64_t rows = whole_lines(g, g->direct ? BLOCK_ROWS : block_rows(part.v, part.vecs, part.taps, part.run));
         for (int64_t i = from; i < to; i += rows)
-            block(&part, i, i + rows < to ? i + rows : to, first, last, place + HEAD, false);
+            block(&part, i, i + rows < to ? i + rows : to, first, last, place + HEAD, false, -1);
     }
 }
 
-struct deal { const gemm *g; int rows; int64_t panels, groups, per_group; };
+struct deal { const gemm *g; int rows, threads; int64_t panels, groups, per_group, tasks; };
 
 static void work(void *arg, int64_t from, int64_t to)
 {
@@ -381,7 +385,7 @@ static void work(void *arg, int64_t from, int64_t to)
         int64_t last = first + d->per_group < d->panels ? first + d->per_group : d->panels;
         bool same = g->v->left && *held(place) == row;
         *held(place) = row;
-        block(g, row, end, first, last, place + HEAD, same);
+        block(g, row, end, first, last, place + HEAD, same, i + d->threads < d->tasks ? (i + d->threads) % d->groups * d->per_group : -1);
     }
 }
 
@@ -417,7 +421,9 @@ static void run_piece(const gemm *g, pool *p)
     d.groups = (d.panels + d.per_group - 1) / d.per_group;
     for (int i = 0; i < pool_threads(p); i++)
         *held(g->scratch + (size_t)i * place_bytes(g->v, g->vecs, g->taps, g->run)) = -1;
-    pool_run(p, blocks * d.groups, 1, work, &d);
+    d.threads = pool_threads(p);
+    d.tasks = blocks * d.groups;
+    pool_run(p, d.tasks, 1, work, &d);
 }
 
 void gemm_run(const gemm *g, pool *p)
@@ -448,7 +454,7 @@ bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *
                const tg_tensor *bias, packed *out)
 {
     int64_t padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
-    *out = (packed){ .vecs = gemm_panel(v, m, n), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
+    *out = (packed){ .vecs = gemm_panel(v, m, n, k), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
     out->b = pages_alloc(out->bytes);
     if (!out->b)
         return false;

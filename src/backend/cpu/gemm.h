@@ -60,7 +60,7 @@ const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v);       /* from 
 bool gemm_packs(tg_precision p);                                       /* by instructions of their own, several times as fast */
 bool gemm_narrow(tg_precision p);                                      /* and numbers in memory may be bfloat16 */
 bool gemm_whole(tg_precision p);                                       /* and of parts that are all of a number: as exact as single precision */
-int gemm_panel(const gemm_vec *v, int64_t m, int64_t n);               /* vectors to a panel that suit m x n */
+int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t k);    /* vectors to a panel that suit m x n, sums of k products */
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* floats' room that pack fills */
 int64_t gemm_filled(const gemm_vec *v, int64_t n);                     /* n in whole vectors */
 size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int threads);    /* vecs: of gemm_panel */

@@ -41,7 +41,7 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
         prep->consumed |= bias ? 6 : 2;
         prep->state_bytes = p->w.bytes;
     } else {
-        p->w.vecs = gemm_panel(p->v, p->m, p->n);
+        p->w.vecs = gemm_panel(p->v, p->m, p->n, p->k);
         p->pack_bytes = c->in[1].constant ? 0 : ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
     }
     p->gemm_bytes = gemm_scratch(p->v, p->w.vecs, taps, p->k / taps, p->threads);
