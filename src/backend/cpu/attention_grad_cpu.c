@@ -17,7 +17,7 @@ typedef struct state {
     const outer_vec *o;
     int64_t rows, room, wide;               /* of a block: rows, numbers to a row; d in whole vectors */
     int long_vecs, short_vecs, outer_vecs;  /* vectors of a panel: of n columns, of d columns; of an outer product */
-    size_t turned, straight, block, strips, right, sums, place;             /* bytes */
+    size_t turned, straight, block, right, sums, place;             /* bytes */
 } state;
 
 const char *attention_grad_declines(const tg_call *c)
@@ -84,12 +84,11 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->turned = lines(gemm_packed(s->v, d, n));
     s->straight = lines(gemm_packed(s->v, n, d));
     s->block = lines(s->rows * s->room);
-    s->strips = lines(s->rows * n);
     s->right = lines(s->rows * s->wide);
     s->sums = s->wide == d ? 0 : lines(n * s->wide);
     size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, n, 1);
     s->place = of_long > of_short ? of_long : of_short;
-    s->f.thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
+    s->f.thread = 2 * s->turned + s->straight + 2 * s->block + s->right + 2 * s->sums + s->place;
     prep->scratch = attention_grad_scratch(c, &s->f);
     prep->state = s;
     return true;
@@ -99,7 +98,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 
 typedef struct room {                       /* a thread's scratch */
     float *keys, *values, *straight;        /* packed: k' and v' by columns of n, k by columns of d */
-    float *p, *dp, *strips, *right, *dk, *dv;
+    float *p, *dp, *right, *dk, *dv;
     char *place;
 } room;
 
@@ -111,8 +110,7 @@ static room room_of(const state *s, char *at)
     r.straight = (float *)(void *)(at += s->turned);
     r.p = (float *)(void *)(at += s->straight);
     r.dp = (float *)(void *)(at += s->block);
-    r.strips = (float *)(void *)(at += s->block);
-    r.right = (float *)(void *)(at += s->strips);
+    r.right = (float *)(void *)(at += s->block);
     r.dk = (float *)(void *)(at += s->right);
     r.dv = (float *)(void *)(at += s->sums);
     r.place = at + s->sums;
@@ -146,10 +144,9 @@ static void outer(const state *s, int64_t rows, const float *left, const float *
     }
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = s->f.n * t / tiles, height = s->f.n * (t + 1) / tiles - i;
-        s->o->left(left + i, s->room, rows, (int)height, r->strips);
         for (int64_t j = 0; j < s->wide; j += panel) {
             int64_t width = s->wide - j < panel ? s->wide - j : panel;
-            outer_tile tile = { .left = r->strips, .right = r->right + j * rows, .place = &start, .runs = 1, .run = rows,
+            outer_tile tile = { .left = left + i, .left_step = s->room, .right = r->right + j * rows, .place = &start, .runs = 1, .run = rows,
                                 .out = sums + i * sums_step + j, .step = sums_step, .add = add };
             s->o->tile[width / s->o->width][height](&tile);
         }
