@@ -182,10 +182,12 @@ static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias,
 
 static void release(void *s) { free(s); }
 
+/* Where each image has a bias of its own, its gradient is written as it comes, in single precision. */
 static unsigned narrow(const tg_call *c)
 {
+    const attention_grad_frame *f = c->state;
     const attention_grad_attr *a = c->attr;
-    return !gemm_narrow(c->precision) ? 0 : a->of_bias ? 15 : NARROW_RESULT | 15;
+    return !gemm_narrow(c->precision) ? 0 : a->of_bias && !f->bias ? 15 : NARROW_RESULT | 15;
 }
 
 const tg_kernel kernel_attention_grad_bf16 = { .op = "attention_grad", .name = "cpu.attention_grad_bf16", .declines = declines, .doubts = doubts,

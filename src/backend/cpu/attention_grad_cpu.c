@@ -9,7 +9,7 @@
 #include "attention_cpu.h"
 #include "packed_product.h"
 
-enum { NUMBERS = 40960, LOTS = 4 };         /* of a block of probabilities; images of a head fall into so many lots */
+enum { NUMBERS = 40960, LOTS = 4, PIECE = 512 };        /* of a block of probabilities; images of a head fall into so many lots; of lots' sums */
 
 typedef struct state {
     attention_grad_frame f;
@@ -230,11 +230,20 @@ static void work(void *arg, int64_t from, int64_t to)
 static void add_lots(void *arg, int64_t from, int64_t to)
 {
     const task *w = arg;
-    float *dbias = (float *)w->c->out.data + 3 * tg_numel(w->c->in[0].shape);
-    for (int64_t lot = 0; lot < w->f->lots; lot++) {
-        const float *part = (const float *)(const void *)(w->bias + (size_t)lot * w->f->bias);
-        for (int64_t i = from; i < to; i++)
-            dbias[i] = lot ? dbias[i] + part[i] : part[i];
+    const tg_tensor *y = &w->c->out;
+    float sum[PIECE];
+    for (int64_t at = from; at < to; at += PIECE) {
+        const int64_t n = to - at < PIECE ? to - at : PIECE;
+        for (int64_t lot = 0; lot < w->f->lots; lot++) {
+            const float *part = (const float *)(const void *)(w->bias + (size_t)lot * w->f->bias) + at;
+            for (int64_t i = 0; i < n; i++)
+                sum[i] = lot ? sum[i] + part[i] : part[i];
+        }
+        void *dbias = tg_at(y->data, y->dtype, 3 * tg_numel(w->c->in[0].shape) + at);
+        if (y->dtype == TG_BFLOAT)
+            gemm_for(w->c->precision)->round_scaled(sum, 1, dbias, n);
+        else
+            memcpy(dbias, sum, (size_t)n * sizeof *sum);
     }
 }
 
