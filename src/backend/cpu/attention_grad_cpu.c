@@ -9,7 +9,8 @@
 #include "attention_cpu.h"
 #include "packed_product.h"
 
-enum { NUMBERS = 40960, LOTS = 4, PIECE = 512 };        /* of a block of probabilities; images of a head fall into so many lots; of lots' sums */
+/* Of a block of probabilities; images of a head fall into so many lots; numbers side by side that heads are taken together for; of lots' sums. */
+enum { NUMBERS = 40960, LOTS = 4, RUN = 256, PIECE = 512 };
 
 typedef struct state {
     attention_grad_frame f;
@@ -198,7 +199,12 @@ static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias,
 
 /* -- lots ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct task { const tg_call *c; const attention_grad_frame *f; char *bias; } task;
+typedef struct task {
+    const tg_call *c;
+    const attention_grad_frame *f;
+    char *bias;
+    int64_t heads, groups;                  /* heads that are taken together; how many such groups */
+} task;
 
 /* Where the gradient of the bias of one head of image b goes, from `to` on. */
 static float *of_head(const tg_tensor *bias, float *to, int64_t b, int64_t h)
@@ -206,22 +212,30 @@ static float *of_head(const tg_tensor *bias, float *to, int64_t b, int64_t h)
     return to + (attention_bias_row(bias, b, h, 0) - (const float *)bias->data);
 }
 
-static void work(void *arg, int64_t from, int64_t to)
+/* Heads [first, end) of a lot's images, one image after the other, as heads' numbers lie side by side. */
+static void heads(const task *w, int64_t lot, int64_t first, int64_t end, char *mine)
 {
-    const task *w = arg;
     const tg_call *c = w->c;
     const attention_grad_frame *f = w->f;
     const bool of_bias = ((const attention_grad_attr *)c->attr)->of_bias;
-    char *mine = (char *)c->scratch + (size_t)pool_worker() * f->thread;
+    float *sums = f->bias ? (float *)(void *)(w->bias + (size_t)lot * f->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
+    for (int64_t h = first; h < end; h++)
+        for (int64_t b = 0; f->bias && b < attention_biases(c->in[4].shape); b++)
+            memset(of_head(&c->in[4], sums, b, h), 0, (size_t)(f->n * f->n) * sizeof *sums);
+    for (int64_t b = f->b * lot / f->lots; b < f->b * (lot + 1) / f->lots; b++)
+        for (int64_t h = first; h < end; h++)
+            f->head(c, b, h, mine, of_bias ? of_head(&c->in[4], sums, b, h) : NULL, f->bias > 0);
+}
+
+static void work(void *arg, int64_t from, int64_t to)
+{
+    const task *w = arg;
+    const attention_grad_frame *f = w->f;
     if (f->enter)
         f->enter();
     for (int64_t i = from; i < to; i++) {
-        int64_t h = i / f->lots, lot = i % f->lots, first = f->b * lot / f->lots, end = f->b * (lot + 1) / f->lots;
-        float *sums = f->bias ? (float *)(void *)(w->bias + (size_t)lot * f->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
-        for (int64_t b = 0; f->bias && b < attention_biases(c->in[4].shape); b++)
-            memset(of_head(&c->in[4], sums, b, h), 0, (size_t)(f->n * f->n) * sizeof *sums);
-        for (int64_t b = first; b < end; b++)
-            f->head(c, b, h, mine, of_bias ? of_head(&c->in[4], sums, b, h) : NULL, f->bias > 0);
+        const int64_t first = i % w->groups * w->heads, end = first + w->heads;
+        heads(w, i / w->groups, first, end < f->h ? end : f->h, (char *)w->c->scratch + (size_t)pool_worker() * f->thread);
     }
     if (f->leave)
         f->leave();
@@ -250,8 +264,12 @@ static void add_lots(void *arg, int64_t from, int64_t to)
 void attention_grad_run(const tg_call *c)
 {
     const attention_grad_frame *f = c->state;
-    task w = { c, f, (char *)c->scratch + f->thread * (size_t)pool_threads(c->pool) };
-    pool_run(c->pool, f->h * f->lots, 1, work, &w);
+    task w = { .c = c, .f = f, .bias = (char *)c->scratch + f->thread * (size_t)pool_threads(c->pool) };
+    const int64_t most = f->h * f->lots / (2 * pool_threads(c->pool)), run = (RUN + f->d - 1) / f->d;
+    w.heads = most < 1 ? 1 : most < run ? most : run;
+    w.groups = (f->h + w.heads - 1) / w.heads;
+    w.heads = (f->h + w.groups - 1) / w.groups;
+    pool_run(c->pool, w.groups * f->lots, 1, work, &w);
     if (f->bias)
         pool_run(c->pool, tg_numel(c->in[4].shape), 4096, add_lots, &w);
 }
