@@ -545,6 +545,13 @@ TEST(ops_products_with_odd_shapes)
             check_kernels(&s);
         gemm_exchange(s.precision, was);
     }
+    for (int i = 0; i < 2; i++) {                           /* a right operand of more than L2 holds, in groups of panels */
+        linear_attr a = { .e = { .bias = true } };
+        setting s = { .op = &op_linear, .c = &plain, .attr = &a, .n = 3, .what = "linear", .precision = i ? TG_BF16X3 : TG_FP32,
+                      .in = { SHAPE(210, 340), SHAPE(790, 340), SHAPE(790) } };
+        if (shape_of(&op_linear, &plain, &a, 3, s.in, &s.out))
+            check_kernels(&s);
+    }
     static const int64_t gated[][5] = {      /* n c h w out: blocks that span images, panels for several threads, rows in pieces */
         { 3, 40, 5, 3, 24 }, { 5, 64, 7, 7, 300 }, { 2, 2200, 4, 5, 17 }, { 1, 9, 1, 33, 5 }, { 19, 33, 2, 1, 16 },
     };

@@ -20,6 +20,15 @@ static const char *declines(const tg_call *c)
     return gemm_packs(c->precision) ? attention_declines(c) : "no instructions for it, or exact";
 }
 
+const char *attention_doubts(const tg_call *c, int64_t few_of_two, int64_t few_of_three)
+{
+    const int parts = gemm_for(c->precision)->bytes / (int)sizeof(uint16_t);
+    const int64_t keys = c->in[1].shape.dim[2];
+    return parts > 1 && keys < (parts == 2 ? few_of_two : few_of_three) ? "for few keys exact products take no longer" : NULL;
+}
+
+static const char *doubts(const tg_call *c) { return attention_doubts(c, 128, 256); }
+
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const int64_t d = c->in[0].shape.dim[3], m = c->in[1].shape.dim[2], e = c->in[2].shape.dim[3];
@@ -112,5 +121,6 @@ static void run(const tg_call *c)
 static void release(void *s) { free(s); }
 static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 7 : 0; }
 
-const tg_kernel kernel_attention_bf16 = { .op = "attention", .name = "cpu.attention_bf16", .declines = declines, .prefers = attention_prefers,
+const tg_kernel kernel_attention_bf16 = { .op = "attention", .name = "cpu.attention_bf16", .declines = declines, .doubts = doubts,
+                                          .prefers = attention_prefers,
                                           .prepare = prepare, .run = run, .release = release, .narrow = narrow };

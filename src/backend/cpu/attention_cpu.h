@@ -7,10 +7,12 @@
 
 const char *attention_declines(const tg_call *c);
 void attention_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out);
+/* By instructions for bfloat16: NULL, or that keys are too few to pay for splitting numbers into two or three parts. */
+const char *attention_doubts(const tg_call *c, int64_t few_of_two, int64_t few_of_three);
 /* What is added to row i of head h of image b. */
 const float *attention_bias_row(const tg_tensor *bias, int64_t b, int64_t h, int64_t i);
 
-/* Of the gradient: tasks are lots of images of one head, as many as the shapes say and whatever the threads; where the bias has a
+/* Of the gradient: images fall into lots, as many as the shapes say and whatever the threads, and tasks are some heads of a lot; where the bias has a
  * gradient and is one for all images, each lot sums its own, and the lots' sums are added in their order. */
 typedef struct attention_grad_frame {       /* a kernel's state begins with it */
     int64_t b, h, n, d, lots;

@@ -25,6 +25,8 @@ static const char *declines(const tg_call *c)
     return gemm_packs(c->precision) ? attention_grad_declines(c) : "no instructions for it, or exact";
 }
 
+static const char *doubts(const tg_call *c) { return attention_doubts(c, 128, 768); }
+
 static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias, bool add);
 
 static bool prepare(const tg_call *c, tg_prep *prep)
@@ -180,12 +182,14 @@ static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias,
 
 static void release(void *s) { free(s); }
 
+/* Where each image has a bias of its own, its gradient is written as it comes, in single precision. */
 static unsigned narrow(const tg_call *c)
 {
+    const attention_grad_frame *f = c->state;
     const attention_grad_attr *a = c->attr;
-    return !gemm_narrow(c->precision) ? 0 : a->of_bias ? 15 : NARROW_RESULT | 15;
+    return !gemm_narrow(c->precision) ? 0 : a->of_bias && !f->bias ? 15 : NARROW_RESULT | 15;
 }
 
-const tg_kernel kernel_attention_grad_bf16 = { .op = "attention_grad", .name = "cpu.attention_grad_bf16", .declines = declines,
+const tg_kernel kernel_attention_grad_bf16 = { .op = "attention_grad", .name = "cpu.attention_grad_bf16", .declines = declines, .doubts = doubts,
                                                .prefers = attention_grad_prefers, .prepare = prepare, .run = attention_grad_run, .release = release,
                                                .narrow = narrow };

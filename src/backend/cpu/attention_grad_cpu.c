@@ -9,7 +9,8 @@
 #include "attention_cpu.h"
 #include "packed_product.h"
 
-enum { NUMBERS = 40960, LOTS = 4 };         /* of a block of probabilities; images of a head fall into so many lots */
+/* Of a block of probabilities; images of a head fall into so many lots; numbers side by side that heads are taken together for; of lots' sums. */
+enum { NUMBERS = 40960, LOTS = 4, RUN = 256, PIECE = 512 };
 
 typedef struct state {
     attention_grad_frame f;
@@ -17,7 +18,7 @@ typedef struct state {
     const outer_vec *o;
     int64_t rows, room, wide;               /* of a block: rows, numbers to a row; d in whole vectors */
     int long_vecs, short_vecs, outer_vecs;  /* vectors of a panel: of n columns, of d columns; of an outer product */
-    size_t turned, straight, block, strips, right, sums, place;             /* bytes */
+    size_t turned, straight, block, right, sums, place;             /* bytes */
 } state;
 
 const char *attention_grad_declines(const tg_call *c)
@@ -84,12 +85,11 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->turned = lines(gemm_packed(s->v, d, n));
     s->straight = lines(gemm_packed(s->v, n, d));
     s->block = lines(s->rows * s->room);
-    s->strips = lines(s->rows * n);
     s->right = lines(s->rows * s->wide);
     s->sums = s->wide == d ? 0 : lines(n * s->wide);
     size_t of_long = gemm_scratch(s->v, s->long_vecs, 1, d, 1), of_short = gemm_scratch(s->v, s->short_vecs, 1, n, 1);
     s->place = of_long > of_short ? of_long : of_short;
-    s->f.thread = 2 * s->turned + s->straight + 2 * s->block + s->strips + s->right + 2 * s->sums + s->place;
+    s->f.thread = 2 * s->turned + s->straight + 2 * s->block + s->right + 2 * s->sums + s->place;
     prep->scratch = attention_grad_scratch(c, &s->f);
     prep->state = s;
     return true;
@@ -99,7 +99,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
 
 typedef struct room {                       /* a thread's scratch */
     float *keys, *values, *straight;        /* packed: k' and v' by columns of n, k by columns of d */
-    float *p, *dp, *strips, *right, *dk, *dv;
+    float *p, *dp, *right, *dk, *dv;
     char *place;
 } room;
 
@@ -111,8 +111,7 @@ static room room_of(const state *s, char *at)
     r.straight = (float *)(void *)(at += s->turned);
     r.p = (float *)(void *)(at += s->straight);
     r.dp = (float *)(void *)(at += s->block);
-    r.strips = (float *)(void *)(at += s->block);
-    r.right = (float *)(void *)(at += s->strips);
+    r.right = (float *)(void *)(at += s->block);
     r.dk = (float *)(void *)(at += s->right);
     r.dv = (float *)(void *)(at += s->sums);
     r.place = at + s->sums;
@@ -146,10 +145,9 @@ static void outer(const state *s, int64_t rows, const float *left, const float *
     }
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = s->f.n * t / tiles, height = s->f.n * (t + 1) / tiles - i;
-        s->o->left(left + i, s->room, rows, (int)height, r->strips);
         for (int64_t j = 0; j < s->wide; j += panel) {
             int64_t width = s->wide - j < panel ? s->wide - j : panel;
-            outer_tile tile = { .left = r->strips, .right = r->right + j * rows, .place = &start, .runs = 1, .run = rows,
+            outer_tile tile = { .left = left + i, .left_step = s->room, .right = r->right + j * rows, .place = &start, .runs = 1, .run = rows,
                                 .out = sums + i * sums_step + j, .step = sums_step, .add = add };
             s->o->tile[width / s->o->width][height](&tile);
         }
@@ -201,7 +199,12 @@ static void head(const tg_call *c, int64_t b, int64_t h, char *at, float *dbias,
 
 /* -- lots ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct task { const tg_call *c; const attention_grad_frame *f; char *bias; } task;
+typedef struct task {
+    const tg_call *c;
+    const attention_grad_frame *f;
+    char *bias;
+    int64_t heads, groups;                  /* heads that are taken together; how many such groups */
+} task;
 
 /* Where the gradient of the bias of one head of image b goes, from `to` on. */
 static float *of_head(const tg_tensor *bias, float *to, int64_t b, int64_t h)
@@ -209,22 +212,30 @@ static float *of_head(const tg_tensor *bias, float *to, int64_t b, int64_t h)
     return to + (attention_bias_row(bias, b, h, 0) - (const float *)bias->data);
 }
 
-static void work(void *arg, int64_t from, int64_t to)
+/* Heads [first, end) of a lot's images, one image after the other, as heads' numbers lie side by side. */
+static void heads(const task *w, int64_t lot, int64_t first, int64_t end, char *mine)
 {
-    const task *w = arg;
     const tg_call *c = w->c;
     const attention_grad_frame *f = w->f;
     const bool of_bias = ((const attention_grad_attr *)c->attr)->of_bias;
-    char *mine = (char *)c->scratch + (size_t)pool_worker() * f->thread;
+    float *sums = f->bias ? (float *)(void *)(w->bias + (size_t)lot * f->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
+    for (int64_t h = first; h < end; h++)
+        for (int64_t b = 0; f->bias && b < attention_biases(c->in[4].shape); b++)
+            memset(of_head(&c->in[4], sums, b, h), 0, (size_t)(f->n * f->n) * sizeof *sums);
+    for (int64_t b = f->b * lot / f->lots; b < f->b * (lot + 1) / f->lots; b++)
+        for (int64_t h = first; h < end; h++)
+            f->head(c, b, h, mine, of_bias ? of_head(&c->in[4], sums, b, h) : NULL, f->bias > 0);
+}
+
+static void work(void *arg, int64_t from, int64_t to)
+{
+    const task *w = arg;
+    const attention_grad_frame *f = w->f;
     if (f->enter)
         f->enter();
     for (int64_t i = from; i < to; i++) {
-        int64_t h = i / f->lots, lot = i % f->lots, first = f->b * lot / f->lots, end = f->b * (lot + 1) / f->lots;
-        float *sums = f->bias ? (float *)(void *)(w->bias + (size_t)lot * f->bias) : (float *)c->out.data + 3 * tg_numel(c->in[0].shape);
-        for (int64_t b = 0; f->bias && b < attention_biases(c->in[4].shape); b++)
-            memset(of_head(&c->in[4], sums, b, h), 0, (size_t)(f->n * f->n) * sizeof *sums);
-        for (int64_t b = first; b < end; b++)
-            f->head(c, b, h, mine, of_bias ? of_head(&c->in[4], sums, b, h) : NULL, f->bias > 0);
+        const int64_t first = i % w->groups * w->heads, end = first + w->heads;
+        heads(w, i / w->groups, first, end < f->h ? end : f->h, (char *)w->c->scratch + (size_t)pool_worker() * f->thread);
     }
     if (f->leave)
         f->leave();
@@ -233,19 +244,32 @@ static void work(void *arg, int64_t from, int64_t to)
 static void add_lots(void *arg, int64_t from, int64_t to)
 {
     const task *w = arg;
-    float *dbias = (float *)w->c->out.data + 3 * tg_numel(w->c->in[0].shape);
-    for (int64_t lot = 0; lot < w->f->lots; lot++) {
-        const float *part = (const float *)(const void *)(w->bias + (size_t)lot * w->f->bias);
-        for (int64_t i = from; i < to; i++)
-            dbias[i] = lot ? dbias[i] + part[i] : part[i];
+    const tg_tensor *y = &w->c->out;
+    float sum[PIECE];
+    for (int64_t at = from; at < to; at += PIECE) {
+        const int64_t n = to - at < PIECE ? to - at : PIECE;
+        for (int64_t lot = 0; lot < w->f->lots; lot++) {
+            const float *part = (const float *)(const void *)(w->bias + (size_t)lot * w->f->bias) + at;
+            for (int64_t i = 0; i < n; i++)
+                sum[i] = lot ? sum[i] + part[i] : part[i];
+        }
+        void *dbias = tg_at(y->data, y->dtype, 3 * tg_numel(w->c->in[0].shape) + at);
+        if (y->dtype == TG_BFLOAT)
+            gemm_for(w->c->precision)->round_scaled(sum, 1, dbias, n);
+        else
+            memcpy(dbias, sum, (size_t)n * sizeof *sum);
     }
 }
 
 void attention_grad_run(const tg_call *c)
 {
     const attention_grad_frame *f = c->state;
-    task w = { c, f, (char *)c->scratch + f->thread * (size_t)pool_threads(c->pool) };
-    pool_run(c->pool, f->h * f->lots, 1, work, &w);
+    task w = { .c = c, .f = f, .bias = (char *)c->scratch + f->thread * (size_t)pool_threads(c->pool) };
+    const int64_t most = f->h * f->lots / (2 * pool_threads(c->pool)), run = (RUN + f->d - 1) / f->d;
+    w.heads = most < 1 ? 1 : most < run ? most : run;
+    w.groups = (f->h + w.heads - 1) / w.heads;
+    w.heads = (f->h + w.groups - 1) / w.groups;
+    pool_run(c->pool, w.groups * f->lots, 1, work, &w);
     if (f->bias)
         pool_run(c->pool, tg_numel(c->in[4].shape), 4096, add_lots, &w);
 }

@@ -230,6 +230,7 @@ static void multiply(const lot *l, int64_t t, int64_t first)
         int64_t shift = (k * a->dilation[0] * s->phases + phase) * s->across + column;
         outer_tile tile = { .place = s->place, .runs = runs, .run = s->ow, .step = s->padded, .add = l->image || l->row };
         tile.left = l->left + (o - tile_row(s, l->tile)) * runs * s->ow;
+        tile.left_step = tile_row(s, t + 1) - o;
         tile.right = l->right + (first - l->first) * s->right + shift * width;
         tile.out = l->sums + ((l->g * s->taps + tap) * s->out + o) * s->padded + first;
         s->v->tile[width / s->v->width][tile_row(s, t + 1) - o](&tile);

@@ -176,7 +176,7 @@ static void run_pad(const tg_call *c)
     }
 }
 
-/* -- gather: whole rows of a table --------------------------------------------------------------------------------- */
+/* -- gather: whole rows of a table, and back --------------------------------------------------------------------------------- */
 
 static const char *gather_declines(const tg_call *c)
 {
@@ -184,15 +184,15 @@ static const char *gather_declines(const tg_call *c)
                                        ? "not dense" : NULL;
 }
 
+static int64_t row_at(float index, int64_t n) { return index < 0 ? 0 : index >= (float)n ? n - 1 : (int64_t)index; }
+
 static void gather_rows(void *arg, int64_t from, int64_t to)
 {
     const tg_call *c = arg;
     const float *table = c->in[0].data, *index = c->in[1].data;
     int64_t n = c->in[0].shape.dim[0], width = tg_span(c->in[0].shape, 1, c->in[0].shape.rank);
     for (int64_t i = from; i < to; i++) {
-        int64_t row = (int64_t)index[i];
-        row = row < 0 ? 0 : row >= n ? n - 1 : row;
-        memcpy((float *)c->out.data + i * width, table + row * width, (size_t)width * sizeof(float));
+        memcpy((float *)c->out.data + i * width, table + row_at(index[i], n) * width, (size_t)width * sizeof(float));
     }
 }
 
@@ -200,6 +200,58 @@ static void run_gather(const tg_call *c)
 {
     tg_call call = *c;
     pool_run(c->pool, tg_numel(c->in[1].shape), 64, gather_rows, &call);
+}
+
+static const char *gather_grad_declines(const tg_call *c)
+{
+    return !all_f32(c) ? "not float" : !tg_is_dense(&c->in[1]) ? "not dense" : NULL;
+}
+
+static size_t sums_bytes(const tg_call *c) { return lines(c->out.shape.dim[0]); }
+
+static bool prepare_gather_grad(const tg_call *c, tg_prep *prep)
+{
+    prep->scratch = sums_bytes(c) * (size_t)pool_threads(c->pool);
+    return true;
+}
+
+/* Columns of the table's gradient: each sums its numbers in their order, whoever does it, and apart, as columns share cache lines. */
+static void gather_grad_columns(void *arg, int64_t from, int64_t to)
+{
+    enum { PIECE = 64 };
+    const tg_call *c = arg;
+    const tg_tensor *dy = &c->in[0], *dx = &c->out;
+    const float *index = c->in[1].data;
+    const int axes = c->in[1].shape.rank;
+    const int64_t n = dx->shape.dim[0], rows = tg_numel(c->in[1].shape);
+    float *sums = (float *)(void *)((char *)c->scratch + (size_t)pool_worker() * sums_bytes(c));
+    const rowmap row = rowmap_of(dy, 0, axes), column = rowmap_of(dy, axes, dy->shape.rank), place = rowmap_of(dx, 1, dx->shape.rank);
+    for (int64_t j = from; j < to; j++) {
+        int64_t first, at, offset[PIECE];
+        rowmap_offsets(&column, j, 1, &first);
+        rowmap_offsets(&place, j, 1, &at);
+        memset(sums, 0, (size_t)n * sizeof *sums);
+        for (int64_t i = 0; i < rows; i += PIECE) {
+            const int here = (int)(rows - i < PIECE ? rows - i : PIECE);
+            rowmap_offsets(&row, i, here, offset);
+            for (int k = 0; k < here; k++)
+                sums[row_at(index[i + k], n)] += (float)tg_get(dy, first + offset[k]);
+        }
+        for (int64_t i = 0; i < n; i++)
+            ((float *)dx->data)[at + i * dx->stride[0]] = sums[i];
+    }
+}
+
+static void run_gather_grad(const tg_call *c)
+{
+    tg_call call = *c;
+    pool_run(c->pool, tg_span(c->out.shape, 1, c->out.shape.rank), 1, gather_grad_columns, &call);
+}
+
+static unsigned gather_grad_narrow(const tg_call *c)
+{
+    (void)c;
+    return 1;
 }
 
 static unsigned narrow(const tg_call *c)
@@ -221,3 +273,6 @@ COPY(concat, declines, NULL, narrow)
 COPY(roll, declines, NULL, narrow)
 COPY(pad, pad_declines, NULL, NULL)
 COPY(gather, gather_declines, NULL, NULL)
+
+const tg_kernel kernel_gather_grad = { .op = "gather_grad", .name = "cpu.gather_grad", .declines = gather_grad_declines,
+                                       .prepare = prepare_gather_grad, .run = run_gather_grad, .narrow = gather_grad_narrow };

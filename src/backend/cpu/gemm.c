@@ -8,8 +8,9 @@
 #include <string.h>
 #include "base/pages.h"
 
-/* Rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a task of their own. */
-enum { BLOCK_ROWS = 256, MOST_ROWS = 208, HALF = 16, WORTH = 10000000 };
+/* Rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a task of their own; columns that are worth
+ * reading rows for. */
+enum { BLOCK_ROWS = 256, MOST_ROWS = 208, HALF = 16, WORTH = 10000000, FEWEST = 384 };
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {
@@ -118,6 +119,9 @@ static int64_t pitch(const gemm_vec *v, int64_t k) { return (depth(v, k) * v->by
 
 /* What packed rows may fill of L2: of numbers in three parts more, as panels are longer, too, and to be read for fewer blocks. */
 static size_t room_for_rows(const gemm_vec *v) { return cpu()->l2 * (v->bytes > 4 ? 4 : 3) / 8; }
+
+/* What of a right operand stays in L2 while rows pass. */
+static size_t resident_bytes(void) { return cpu()->l2 * 3 / 8; }
 
 /* Few taps of a row are read where they lie, by neighbours too; packed rows have all of them to themselves. */
 static int block_rows(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
@@ -263,7 +267,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     /* Of one block of rows each panel is read once: from beyond L2, and better while the one before is used than by the first rows alone. */
     const bool once = !g->v->left && from == 0 && to == g->m;
     /* Small enough to stay in L2 while rows pass; of slices a panel and its rows, which no other panel reads, are together in L1 instead. */
-    const bool resident = !once && !g->slice_columns && (size_t)(panels * panel * column_bytes) <= cpu()->l2 * 3 / 8;
+    const bool resident = !once && !g->slice_columns && (size_t)(panels * panel * column_bytes) <= resident_bytes();
     /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile.  Of three parts nothing: there is
      * time enough for the processor's own fetching, which this would only hinder. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
@@ -398,6 +402,15 @@ static int64_t tasks(const gemm *g, int threads)
     return fit < (double)least ? least : fit > (double)most ? most : (int64_t)fit;
 }
 
+/* Groups of panels small enough for L2: rows pass each and leave long runs of results, which memory takes faster than a panel's; but wide enough
+ * to pay for reading rows once for each.  1: none such. */
+static int64_t resident_groups(const gemm *g, int64_t panels)
+{
+    const int64_t bytes = panels * g->vecs * g->v->width * depth(g->v, g->run) * g->v->bytes, most = (int64_t)resident_bytes();
+    const int64_t groups = (bytes + most - 1) / most;
+    return groups && g->n / groups >= FEWEST ? groups : 1;
+}
+
 static void run_piece(const gemm *g, pool *p)
 {
     struct deal d = { .g = g, .rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run) };
@@ -415,6 +428,8 @@ static void run_piece(const gemm *g, pool *p)
     d.rows = (int)whole_lines(g, d.rows);
     blocks = (g->m + d.rows - 1) / d.rows;
     d.groups = blocks >= wanted ? 1 : (wanted + blocks - 1) / blocks;
+    if (g->far && blocks > 1 && d.groups < resident_groups(g, d.panels))
+        d.groups = resident_groups(g, d.panels);
     if (d.groups > d.panels)
         d.groups = d.panels;
     d.per_group = (d.panels + d.groups - 1) / d.groups;

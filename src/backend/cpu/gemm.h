@@ -41,6 +41,7 @@ typedef struct gemm {
     const float *gate;
     int64_t gate_rows, gate_step;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
+    bool far;                   /* results leave the caches before they are read: in training, where weights change */
     bool add;                   /* to what out, of floats, holds; no bias then */
     void *out;
     rowmap out_rows;

@@ -84,6 +84,7 @@ static gemm product_of(const tg_call *c, int64_t i, float *room, struct gemm_row
                    .run = k,
                    .vecs = s->vecs,
                    .b = room,
+                   .far = true,
                    .rows = gemm_rows,
                    .ctx = from,
                    .out = tg_at(y->data, y->dtype, matrix(y, y, i)),

@@ -61,6 +61,7 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
     g->f = p->f;
     g->act_first = e->act_first;
     g->b = p->w.b;
+    g->far = !p->w.b;
     g->bias = p->w.bias;
     if (!g->b) {
         float *b = c->scratch;

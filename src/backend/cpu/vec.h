@@ -109,7 +109,8 @@ VEC_TABLE(peak_vec, peak_vec)
 
 /* out (rows x vecs vectors) = sum over pixels of left's numbers times right's vectors; pixels come in runs. */
 typedef struct outer_tile {
-    const float *left;                      /* packed: rows numbers a pixel */
+    const float *left;                      /* rows numbers a pixel, left_step apart from pixel to pixel: as many, if packed */
+    int64_t left_step;
     const float *right;                     /* packed: vecs vectors a pixel */
     const int64_t *place;                   /* where each run begins in right, in pixels */
     int64_t runs, run;
