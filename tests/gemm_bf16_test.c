@@ -49,7 +49,7 @@ static void product(const gemm_vec *v, const char *name, int parts, int m, int n
     x[0] = bias[0] = 1e-41f;                            /* subnormal: may count as zero */
     for (int i = 0; i < n; i++)
         full[i] = bias[i];
-    gemm g = { .v = v, .m = m, .n = n, .taps = taps, .run = run, .vecs = gemm_panel(v, m, n, taps * run), .rows = rows, .ctx = &from, .out = y,
+    gemm g = { .v = v, .m = m, .n = n, .taps = taps, .run = run, .vecs = gemm_panel(v, m, n, taps, run), .rows = rows, .ctx = &from, .out = y,
                .out_rows = { 1, { m }, { n + 2 } }, .bias = full };
     bool residual = m % 3 == 0, first = m % 2 == 0, clamp = n % 2 == 0;
     if (residual) {
@@ -150,7 +150,7 @@ TEST(bf16_instructions_keep_what_is_no_number)
         float x[3][5] = { { 1, NAN, 1, 1, 1 }, { 1, INFINITY, 1, 1, 1 }, { 1, 2, 3, 4, 5 } }, w[5] = { 1, 1, 1, 1, 1 }, y[3];
         struct gemm_rows from = { x[0], 5, TG_F32 };
         float *right = pages_alloc((size_t)gemm_packed(v, 5, 1) * sizeof *right);
-        gemm g = { .v = v, .m = 3, .n = 1, .taps = 1, .run = 5, .vecs = gemm_panel(v, 3, 1, 5), .b = right, .rows = gemm_rows, .ctx = &from,
+        gemm g = { .v = v, .m = 3, .n = 1, .taps = 1, .run = 5, .vecs = gemm_panel(v, 3, 1, 1, 5), .b = right, .rows = gemm_rows, .ctx = &from,
                    .out = y, .out_rows = { 1, { 3 }, { 1 } } };
         char *place = pages_alloc(gemm_scratch(v, g.vecs, 1, 5, 1));
         v->pack(w, 5, 1, 1, 1, g.vecs * v->width, right);
@@ -167,7 +167,7 @@ static void long_rows(const gemm_vec *v)
     enum { M = 19, N = 17, K = 2200 };
     float *x = numbers(M * K), *w = numbers(K * N), *y = numbers(2 * M * N);
     struct gemm_rows from = { x, K, TG_F32 };
-    gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N, K), .rows = gemm_rows, .ctx = &from, .out = y,
+    gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N, 1, K), .rows = gemm_rows, .ctx = &from, .out = y,
                .out_rows = { 1, { M }, { N } }, .f = { ACT_CLAMP, 0, INFINITY } };
     float *right = pages_alloc((size_t)gemm_packed(v, K, N) * sizeof *right);
     char *scratch = pages_alloc(gemm_scratch(v, g.vecs, 1, K, 3));

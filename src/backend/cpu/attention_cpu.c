@@ -71,8 +71,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     while (s->rows > 8 && s->rows * m > 65536)
         s->rows /= 2;
     s->room = (m + 15) / 16 * 16;
-    s->key_vecs = gemm_panel(s->v, s->rows, m, d);
-    s->value_vecs = gemm_panel(s->v, s->rows, e, m);
+    s->key_vecs = gemm_panel(s->v, s->rows, m, 1, d);
+    s->value_vecs = gemm_panel(s->v, s->rows, e, 1, m);
     s->keys = lines(gemm_packed(s->v, d, m));
     s->values = lines(gemm_packed(s->v, m, e));
     s->weights = lines(s->rows * s->room);

@@ -79,9 +79,9 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         s->rows = (s->rows + 1) / 2;
     s->room = (n + 15) / 16 * 16;
     s->wide = (d + s->o->width - 1) / s->o->width * s->o->width;
-    s->long_vecs = gemm_panel(s->v, s->rows, n, d);
-    s->short_vecs = gemm_panel(s->v, s->rows, d, n);
-    s->outer_vecs = gemm_panel(s->v, n > 1 ? n : 2, d, s->rows);
+    s->long_vecs = gemm_panel(s->v, s->rows, n, 1, d);
+    s->short_vecs = gemm_panel(s->v, s->rows, d, 1, n);
+    s->outer_vecs = gemm_panel(s->v, n > 1 ? n : 2, d, 1, s->rows);
     s->turned = lines(gemm_packed(s->v, d, n));
     s->straight = lines(gemm_packed(s->v, n, d));
     s->block = lines(s->rows * s->room);

@@ -23,7 +23,7 @@ static bool multiplies(const gemm_vec *v, int most, float left, float right)
     float *a = calloc((size_t)(M * K + K * N + M * N), sizeof *a), *b = a + M * K, *y = b + K * N;
     float *pack = pages_alloc((size_t)room * sizeof *pack);
     struct gemm_rows rows = { a, K, TG_F32 };
-    gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N, K), .b = pack, .rows = gemm_rows, .ctx = &rows,
+    gemm g = { .v = v, .m = M, .n = N, .taps = 1, .run = K, .vecs = gemm_panel(v, M, N, 1, K), .b = pack, .rows = gemm_rows, .ctx = &rows,
                .out = y, .out_rows = { 1, { M }, { N } } };
     char *place = pages_alloc(gemm_scratch(v, g.vecs, 1, K, 1));
     bool ok = a && pack && place;

@@ -179,7 +179,7 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
             bias.data = (float *)bias.data + i * s->p.n * bias.stride[0];
         }
         order_weights(s, c, i * s->joined, w, &sk, &sn);
-        ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->p.k, w, sk, sn, a->e.bias ? &bias : NULL, &s->more[i]);
+        ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->taps, s->p.k / s->taps, w, sk, sn, a->e.bias ? &bias : NULL, &s->more[i]);
         prep->state_bytes += s->more[i].bytes;
     }
     room_free(w);
@@ -264,7 +264,7 @@ static void plan_slices(conv_state *s, const tg_call *c)
 {
     const int64_t n = out_channels(c), per = n / ((const conv2d_attr *)c->attr)->groups, ci = group_in(c);
     const gemm_vec *v = gemm_for(c->precision);
-    s->panel = gemm_panel(v, s->copy_h * s->copy_w, n, ci) * v->width;
+    s->panel = gemm_panel(v, s->copy_h * s->copy_w, n, 1, ci) * v->width;
     s->slice_columns = per > s->panel ? per : s->panel;
     s->slices = (n + s->slice_columns - 1) / s->slice_columns;
     s->width = 0;

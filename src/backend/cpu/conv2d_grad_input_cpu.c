@@ -58,7 +58,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
     *s = (state){ .v = gemm_for(c->precision), .in = w.dim[1], .out = w.dim[0] / conv_of(c)->groups, .kh = w.dim[2], .kw = w.dim[3] };
-    s->vecs = gemm_panel(s->v, pixels < 2 ? 2 : pixels, s->in, s->out * s->kh * s->kw);
+    s->vecs = gemm_panel(s->v, pixels < 2 ? 2 : pixels, s->in, s->kh * s->kw, s->out);
     s->packed = lines(conv_of(c)->groups * gemm_packed(s->v, s->out * s->kh * s->kw, s->in));
     s->ordered = s->v->left ? lines(w.dim[0] * w.dim[1] * w.dim[2] * w.dim[3]) : 0;
     s->zeros = lines(s->out);

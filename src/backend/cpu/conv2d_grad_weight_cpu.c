@@ -112,7 +112,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->columns = s->unfold ? s->kw * s->in : s->in;
     s->padded = (s->columns + s->v->width - 1) / s->v->width * s->v->width;
     s->taps = s->unfold ? s->kh : s->kh * s->kw;
-    s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out > 1 ? s->out : 2, s->columns, s->ow);
+    s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out > 1 ? s->out : 2, s->columns, 1, s->ow);
     s->tiles = (int)((s->out + s->v->rows[s->vecs] - 1) / s->v->rows[s->vecs]);
     s->panels = (s->padded / s->v->width + s->vecs - 1) / s->vecs;
     plan_lots(s);

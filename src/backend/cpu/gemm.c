@@ -74,9 +74,22 @@ void gemm_rows(const void *ctx, int64_t from, int count, const void **row)
         row[i] = tg_at(r->x, r->of, (from + i) * r->stride);
 }
 
+static int64_t depth(const gemm_vec *v, int64_t k) { return (k + v->deep - 1) / v->deep * v->deep; }
+
+/* What packed rows may fill of L2: of numbers in three parts more, as panels are longer, too, and to be read for fewer blocks. */
+static size_t room_for_rows(const gemm_vec *v) { return cpu()->l2 * (v->bytes > 4 ? 4 : 3) / 8; }
+
+/* Of m rows of so many numbers that few fit the cache, how many numbers are multiplied at once, while sums wait in the results.  Floats are
+ * not packed, and wait for a third piece. */
+static int64_t at_once(const gemm_vec *v, int64_t m, int64_t run)
+{
+    const int64_t room = (int64_t)room_for_rows(v), most = room / MOST_ROWS / v->bytes, parts = (run + most - 1) / most;
+    return parts < (v->left ? 2 : 4) || (!v->left && m * run * v->bytes <= room) ? run : depth(v, (run + parts - 1) / parts);
+}
+
 /* One row: as wide as possible, so that enough sums are in flight.  Else the width that wastes least; of one block of rows (block()) a
  * panel and the one fetched ahead share L2 with them. */
-int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t k)
+int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t run)
 {
     int best = 2;
     int64_t vectors = (n + v->width - 1) / v->width;
@@ -85,6 +98,7 @@ int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t k)
         return vectors < best ? (int)vectors : best;
     }
     const bool wide = v->width * sizeof(float) == 64;
+    const int64_t k = taps == 1 ? at_once(v, m, run) : taps * run;
     double least = 0;
     for (int vecs = 2; vecs <= 4; vecs++) {
         int rows = m < v->rows[vecs] ? (int)m : v->rows[vecs];
@@ -107,8 +121,6 @@ int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t k)
 
 int64_t gemm_filled(const gemm_vec *v, int64_t n) { return (n + v->width - 1) / v->width * v->width; }
 
-static int64_t depth(const gemm_vec *v, int64_t k) { return (k + v->deep - 1) / v->deep * v->deep; }
-
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n)
 {
     return gemm_filled(v, n) * depth(v, k) * v->bytes / (int64_t)sizeof(float);
@@ -116,9 +128,6 @@ int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n)
 
 /* Of packed rows of k numbers; not a power of two, which would crowd the cache's sets. */
 static int64_t pitch(const gemm_vec *v, int64_t k) { return (depth(v, k) * v->bytes + 63) / 64 * 64 + 64; }
-
-/* What packed rows may fill of L2: of numbers in three parts more, as panels are longer, too, and to be read for fewer blocks. */
-static size_t room_for_rows(const gemm_vec *v) { return cpu()->l2 * (v->bytes > 4 ? 4 : 3) / 8; }
 
 /* What of a right operand stays in L2 while rows pass. */
 static size_t resident_bytes(void) { return cpu()->l2 * 3 / 8; }
@@ -260,8 +269,11 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             begin[t] = slabs;
             if (!ready)
                 pack_rows(g, from + start[t], here, row, slabs);
-        } else
+        } else {
             g->rows(g->ctx, from + start[t], here, row + start[t] * g->taps);
+            for (int i = start[t]; i < start[t + 1] && g->skip; i++)
+                row[i] = (const float *)row[i] + g->skip;
+        }
     }
     const int64_t deep = depth(g->v, g->of_run ? g->of_run : k), column_bytes = deep * g->v->bytes, panels = last - first;  /* of the right operand */
     /* Of one block of rows each panel is read once: from beyond L2, and better while the one before is used than by the first rows alone. */
@@ -306,7 +318,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
             const int64_t wide = (int64_t)vecs * g->v->width;
             tile.b += g->skip * wide / 2;                   /* two to a float */
             tile.b_rest = deep * wide;
-        }
+        } else
+            tile.b += g->skip * vecs * g->v->width;
         tile.ahead = (const char *)tile.b;
         tile.ahead_step = 0;
         if (rows_ahead && t + 1 < tiles) {
@@ -332,14 +345,10 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         g->v->end(room);
 }
 
-/* Rows of so many numbers that few fit the cache are multiplied in pieces, sums wait in the results meanwhile: how many numbers at
- * once; all of them where results are rounded, or are written over a residual that comes last. */
+/* How many numbers are multiplied at once: all of them where results are rounded, or are written over a residual that comes last. */
 static int64_t piece_length(const gemm *g)
 {
-    const int64_t most = (int64_t)room_for_rows(g->v) / MOST_ROWS / g->v->bytes, parts = (g->run + most - 1) / most;
-    if (!g->v->left || g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) || parts < 2)
-        return g->run;
-    return depth(g->v, (g->run + parts - 1) / parts);
+    return g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) ? g->run : at_once(g->v, g->m, g->run);
 }
 
 static gemm piece(const gemm *g, int64_t at, int64_t length)
@@ -465,11 +474,11 @@ void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, in
     pool_run(p, n, d.panel, pack_columns, &d);
 }
 
-bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,
+bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t run, const float *w, int64_t sk, int64_t sn,
                const tg_tensor *bias, packed *out)
 {
-    int64_t padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
-    *out = (packed){ .vecs = gemm_panel(v, m, n, k), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
+    int64_t k = taps * run, padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
+    *out = (packed){ .vecs = gemm_panel(v, m, n, taps, run), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
     out->b = pages_alloc(out->bytes);
     if (!out->b)
         return false;

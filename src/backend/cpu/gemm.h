@@ -61,7 +61,7 @@ const gemm_vec *gemm_exchange(tg_precision p, const gemm_vec *v);       /* from 
 bool gemm_packs(tg_precision p);                                       /* by instructions of their own, several times as fast */
 bool gemm_narrow(tg_precision p);                                      /* and numbers in memory may be bfloat16 */
 bool gemm_whole(tg_precision p);                                       /* and of parts that are all of a number: as exact as single precision */
-int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t k);    /* vectors to a panel that suit m x n, sums of k products */
+int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t run);     /* vectors to a panel that suit m x n */
 int64_t gemm_packed(const gemm_vec *v, int64_t k, int64_t n);          /* floats' room that pack fills */
 int64_t gemm_filled(const gemm_vec *v, int64_t n);                     /* n in whole vectors */
 size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int threads);    /* vecs: of gemm_panel */
@@ -74,7 +74,7 @@ void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, in
 
 /* Weights and bias packed into one allocation (pages_free()); element (p, j) at w[p * sk + j * sn]. */
 typedef struct packed { float *b, *bias; size_t bytes; int vecs; } packed;
-bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn,
+bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t run, const float *w, int64_t sk, int64_t sn,
                const tg_tensor *bias, packed *out);
 /* Bytes of so many floats, in whole cache lines: how kernels divide their scratch. */
 static inline size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }

@@ -42,7 +42,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a product");
     s->v = gemm_for(c->precision);
-    s->vecs = gemm_panel(s->v, m, n, k);
+    s->vecs = gemm_panel(s->v, m, n, 1, k);
     s->each = matrices(c) >= 4 * pool_threads(c->pool);
     s->pack = ((size_t)gemm_packed(s->v, k, n) * sizeof(float) + 63) / 64 * 64;
     s->place = gemm_scratch(s->v, s->vecs, 1, k, 1);

@@ -36,12 +36,12 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
     act_of(e->act, e->act_attr, &p->f);
     const tg_tensor *bias = epilogue_bias(c, e);
     if (w) {
-        if (!gemm_pack(p->v, p->m, p->n, p->k, w, sk, sn, bias, &p->w))
+        if (!gemm_pack(p->v, p->m, p->n, taps, p->k / taps, w, sk, sn, bias, &p->w))
             return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing weights");
         prep->consumed |= bias ? 6 : 2;
         prep->state_bytes = p->w.bytes;
     } else {
-        p->w.vecs = gemm_panel(p->v, p->m, p->n, p->k);
+        p->w.vecs = gemm_panel(p->v, p->m, p->n, taps, p->k / taps);
         p->pack_bytes = c->in[1].constant ? 0 : ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
     }
     p->gemm_bytes = gemm_scratch(p->v, p->w.vecs, taps, p->k / taps, p->threads);

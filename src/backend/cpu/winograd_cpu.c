@@ -177,7 +177,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->lot = s->lot < 24 ? 24 : s->lot;
     lots = (tiles + s->lot - 1) / s->lot;
     s->lot = (tiles + lots - 1) / lots;
-    s->vecs = gemm_panel(s->g, s->lot, out, in);
+    s->vecs = gemm_panel(s->g, s->lot, out, 1, in);
     s->matrix = gemm_packed(s->g, in, out) + APART;
     s->inputs = ((size_t)(WINO_SIZE * (s->lot * in + APART)) * sizeof(float) + 63) / 64 * 64;
     s->products = ((size_t)(WINO_SIZE * (s->lot * out + APART)) * sizeof(float) + 63) / 64 * 64;

@@ -81,7 +81,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->lot = s->lot < LEAST ? LEAST : s->lot;
     int64_t lots = (s->tiles + s->lot - 1) / s->lot;
     s->lot = (s->tiles + lots - 1) / lots;
-    s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out, s->in, s->lot);
+    s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out, s->in, 1, s->lot);
     s->left = lines(WINO_SIZE * (s->lot * s->out + APART));
     s->right = lines(WINO_SIZE * (s->lot * s->in + APART));
     s->sums = lines(WINO_SIZE * (s->rows * s->padded + APART));
