@@ -316,18 +316,20 @@ static bool as_view(const tg *x, value *values)
 static void gather(plan *p, int root, int64_t all)
 {
     buffer *b = &p->buf[root];
-    if (b->image || !p->o.slice)
+    if (!p->o.slice)
         return;
     b->image = (int64_t)(b->bytes / sizeof(float)) / p->o.slice;
     b->bytes = b->bytes / (size_t)p->o.slice * (size_t)all;
     b->first = all > p->lot ? 0 : p->stretch[p->stretches].first;
 }
 
-/* A buffer of its own, in any order of axes but images one after the other. */
+/* A buffer of its own, not gathered yet, in any order of axes but images one after the other. */
 static bool fills_buffer(const plan *p, const value *v)
 {
     tg_tensor ordered = { .shape = v->t.shape };
-    if (v->p.root < 0 || v->p.offset || (p->o.slice && !p->buf[v->p.root].image && p->buf[v->p.root].bytes != (size_t)tg_numel(v->t.shape) * sizeof(float)))
+    if (v->p.root < 0 || v->p.offset)
+        return false;
+    if (p->o.slice && (p->buf[v->p.root].image || p->buf[v->p.root].bytes != (size_t)tg_numel(v->t.shape) * sizeof(float)))
         return false;
     plan_order_strides(&ordered, &v->t);
     for (int a = 0; a < ordered.shape.rank; a++)
