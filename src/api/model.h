@@ -61,10 +61,11 @@ struct timm_model {
 bool model_survey(timm_model *m);
 /* Builds one part over an input of that shape; outputs in out[], *n of them (at most max). */
 bool model_build(timm_model *m, part what, tg_shape input, nn_build *b, tg **out, int max, int *n);
-void model_drop_plans(timm_model *m);
+/* plans.c: the plan of this part for this input, made anew or kept; NULL: with a status. */
 planned *model_plan(timm_model *m, part what, tg_shape input);
 /* Such a plan to be told of, not run: it needs no weights.  The caller frees it. */
 plan *model_sketch(timm_model *m, part what, tg_shape input);
+void model_drop_plans(timm_model *m);
 timm_step model_step(const plan *p, int i);              /* of a plan, as told outside (params.c) */
 
 /* How many images of a batch to run at once, when one takes so much memory, and weights so much. */

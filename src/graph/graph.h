@@ -65,7 +65,7 @@ typedef struct tg_call {
     int n_in;
     tg_tensor out;
     tg_precision precision;
-    int64_t slice, batch;       /* of so many images that are run one slice after the other; zeros: they are one */
+    int64_t slice, batch;       /* of so many images that are run one slice after the other; slice 0: they are one */
     void *state;                /* what prepare made */
     void *scratch;              /* tg_prep.scratch bytes, 64-byte aligned, only during run */
     struct pool *pool;          /* threads.h */

@@ -134,7 +134,7 @@ static plan_step *new_step(plan *p, const tg_op *op, const void *attr, int n_in,
     if (copy)
         memcpy(copy, attr, op->attr_size);
     s.call = (tg_call){ .op = op, .attr = copy, .in = s.in, .n_in = n_in, .out = { .shape = shape }, .precision = p->o.precision,
-                        .slice = p->o.slice, .batch = p->o.slice ? p->o.batch : 0, .pool = p->o.pool };
+                        .slice = p->o.slice, .batch = p->o.batch, .pool = p->o.pool };
     s.slices = p->o.slice ? parts_of(p->o.batch, p->lot) * parts_of(p->lot, p->o.slice) : 1;
     p->step[p->steps] = s;
     p->from[p->steps] = from;

@@ -2,7 +2,7 @@
  *
  * Passes: fold and fuse (rewrite.c, fuse_expand.c, fuse_gate.c, fuse_shortcut.c, fuse_pointwise.c), what training computes twice (recompute.c), strides, kernels
  * and bfloat16 in memory (plan.c, choose.c), constants (constants.c), memory (memory.c).
- * A plan is for one set of shapes.  It keeps what it needs of the weights; the graph may go when the plan is made.
+ * A plan is for one set of shapes, or of stretches of a batch for so many images each.  It keeps what it needs of the weights; the graph may go when the plan is made.
  */
 #ifndef PLAN_H
 #define PLAN_H
