@@ -571,6 +571,23 @@ TEST(ops_products_with_odd_shapes)
             check_kernels(&s);
         gemm_exchange(s.precision, was);
     }
+    static const int64_t copied[][8] = {     /* n c h w out kernel stride precision: images in two copies, and rows of taps apart */
+         { 3, 39040, 1, 2, 1, 3, 1, 0 }, { 5, 192, 7, 9, 17, 5, 2, 0 }, { 2, 96, 8, 5, 33, 5, 2, 1 }, { 3, 64, 9, 11, 7, 5, 3, 2 },
+    };
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+        const int64_t *d = copied[i];
+        const int stride = (int)d[6], pad = (int)d[5] / 2;
+        conv2d_attr a = { .stride = { stride, stride }, .pad = { pad, pad, pad, pad }, .dilation = { 1, 1 }, .groups = 1, .e = { .residual = true } };
+        setting s = { .op = &op_conv2d, .c = &plain, .attr = &a, .n = 3, .what = "copied conv2d", .precision = by[d[7]].p,
+                      .in = { SHAPE(d[0], d[1], d[2], d[3]), SHAPE(d[4], d[1], d[5], d[5]),
+                              SHAPE(d[0], d[4], (d[2] - 1) / stride + 1, (d[3] - 1) / stride + 1) } };
+        const gemm_vec *was = gemm_exchange(s.precision, by[d[7]].v);
+        const bool shaped = shape_of(&op_conv2d, &plain, &a, s.n, s.in, &s.out);
+        CHECK(shaped, "case %zu", i);
+        if (shaped)
+            check_kernels(&s);
+        gemm_exchange(s.precision, was);
+    }
     for (int64_t m = 1; m < 40; m += 6)
         for (int64_t n = 1; n < 80; n += 13)
             for (int64_t k = 1; k < 70; k += 17) {

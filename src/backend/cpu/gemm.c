@@ -42,27 +42,40 @@ rowmap rowmap_nhw(const tg_tensor *t)
     return r;
 }
 
+rowmap rowmap_hnw(const tg_tensor *t)
+{
+    rowmap r = { 0 };
+    push_axis(&r, t->shape.dim[2], t->stride[2]);
+    push_axis(&r, t->shape.dim[0], t->stride[0]);
+    push_axis(&r, t->shape.dim[3], t->stride[3]);
+    return r;
+}
+
 void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets)
 {
-    int64_t at[TG_MAX_RANK] = { 0 }, offset = 0, rest = from;
     if (r->rank <= 1) {
         for (int i = 0; i < count; i++)
             offsets[i] = r->rank ? (from + i) * r->stride[0] : 0;
         return;
     }
-    for (int i = r->rank - 1; i >= 0; i--) {
+    int64_t at[TG_MAX_RANK] = { 0 }, offset = 0, rest = from;
+    const int last = r->rank - 1;
+    for (int i = last; i >= 0; i--) {
         at[i] = rest % r->dim[i];
         rest /= r->dim[i];
         offset += at[i] * r->stride[i];
     }
-    for (int i = 0; i < count; i++) {
-        offsets[i] = offset;
-        for (int d = r->rank - 1; d >= 0; d--) {
-            offset += r->stride[d];
-            if (++at[d] < r->dim[d])
-                break;
-            offset -= at[d] * r->stride[d];
+    for (int i = 0; i < count;) {
+        const int64_t left = r->dim[last] - at[last], here = left < count - i ? left : count - i;
+        for (int64_t j = 0; j < here; j++)
+            offsets[i + j] = offset + j * r->stride[last];
+        i += (int)here;
+        at[last] += here;
+        offset += here * r->stride[last];
+        for (int d = last; d > 0 && at[d] == r->dim[d]; d--) {
+            offset += r->stride[d - 1] - at[d] * r->stride[d];
             at[d] = 0;
+            at[d - 1]++;
         }
     }
 }
@@ -199,6 +212,20 @@ static const void *slice_row(const gemm *g, const void *row, int64_t column)
     return (const char *)row + (g->slice_columns ? column / g->slice_columns * g->slice_bytes : 0);
 }
 
+/* The taps that rows [from, to) are of. */
+static gemm_span taps_of(const gemm *g, int64_t from, int64_t to)
+{
+    const gemm_span *s = g->span;
+    while (s->end * g->line_rows <= from)
+        s++;
+    int64_t first = s->first, end = first + s->count;
+    for (; s->end * g->line_rows < to; s++) {
+        first = s[1].first < first ? s[1].first : first;
+        end = s[1].first + s[1].count > end ? s[1].first + s[1].count : end;
+    }
+    return (gemm_span){ 0, first, end - first };
+}
+
 /* Tiles of rows [from, to): within lines; by instructions for tiles full ones, else of one height.  How many. */
 static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
 {
@@ -211,7 +238,7 @@ static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
         return tiles;
     }
     for (int64_t i = from; i < to; tiles++) {
-        int64_t end = g->direct ? (i / g->line_rows + 1) * g->line_rows : to;
+        int64_t end = g->direct && !g->span ? (i / g->line_rows + 1) * g->line_rows : to;
         start[tiles] = (int)(i - from);
         end = end < to ? end : to;
         i = i + most < end ? i + most : g->direct && !g->beyond && i + HALF < end && (end - i) % HALF ? i + HALF : end;
@@ -230,17 +257,16 @@ static void places(const gemm *g, const void *at, tg_dtype of, const rowmap *map
         return;
     }
     char *waste = g->waste + (size_t)pool_worker() * g->waste_bytes;
-    int64_t x = from % g->across, y = from / g->across % g->down, n = from / g->across / g->down;
+    int64_t x = from % g->across, line = from / g->across;
     for (int i = 0; i < rows;) {
         const int left = (int)(g->across - x < rows - i ? g->across - x : rows - i);
-        const int here = y >= g->used_down || x >= g->used_across ? 0 : g->used_across - x < left ? (int)(g->used_across - x) : left;
-        rowmap_offsets(map, (n * g->used_down + y) * g->used_across + x, here, offset);
+        const int here = x >= g->used_across ? 0 : g->used_across - x < left ? (int)(g->used_across - x) : left;
+        rowmap_offsets(map, line * g->used_across + x, here, offset);
         for (int j = 0; j < left; j++)
             to[i + j] = j < here ? tg_at(at, of, offset[j]) : waste;
         i += left;
         x = 0;
-        if (++y == g->down)
-            y = 0, n++;
+        line++;
     }
 }
 
@@ -331,6 +357,12 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         } else if (g->v->any && t == 0 && next >= 0 && g->v->bytes <= 4) {
             tile.ahead_step = panel * (int64_t)g->v->bytes;
             tile.ahead += (next - p) * panel * column_bytes;
+        }
+        if (g->span) {
+            const gemm_span of = taps_of(g, from + at, from + end);
+            tile.tap += of.first;
+            tile.taps = of.count;
+            tile.b += of.first * g->run * vecs * g->v->width / 2;
         }
         if (g->v->any)
             g->v->any(&tile, end - at, vecs, room);

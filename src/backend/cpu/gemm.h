@@ -9,8 +9,12 @@
 typedef struct rowmap { int rank; int64_t dim[TG_MAX_RANK], stride[TG_MAX_RANK]; } rowmap;
 rowmap rowmap_of(const tg_tensor *t, int from, int to); /* of axes [from, to), merged where they can be */
 rowmap rowmap_nhw(const tg_tensor *t);                                 /* (n, c, h, w): rows are pixels */
+rowmap rowmap_hnw(const tg_tensor *t);                                 /* the same, of a line of each image after the other */
 /* offsets[i] of rows [from, from + count). */
 void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets);
+
+/* Lines of rows from the last span's end to this one's are of these taps alone, where others would be of zeros. */
+typedef struct gemm_span { int64_t end, first, count; } gemm_span;
 
 typedef struct gemm {
     const gemm_vec *v;
@@ -29,12 +33,13 @@ typedef struct gemm {
     const int64_t *tap;
     int64_t pitch, line_rows, line_bytes, rest;             /* rest: bytes on to each further part of them, where there are any */
     bool beyond;
+    const gemm_span *span;                                  /* of lines that follow one another, up to the last; NULL: all are of all taps */
     /* Each further slice_columns columns are of rows slice_bytes on; a panel's are those of its first column.  Only where `beyond`; 0: one
      * and the same for all columns. */
     int64_t slice_columns, slice_bytes;
-    /* Of rows of an image with borders, [down][across], those of [used_down][used_across] are results; of the others, sums go to `waste`,
-     * waste_bytes a thread.  m counts them all; 0: there are none. */
-    int64_t across, used_across, down, used_down;
+    /* Of each `across` rows, a line and its border, the first used_across are results; of the others, sums go to `waste`, waste_bytes a
+     * thread.  m counts them all; 0: there are none. */
+    int64_t across, used_across;
     char *waste;
     size_t waste_bytes;
     /* Packed rows are multiplied first, row i by the numbers at gate[i / gate_rows * gate_step]; of one tap and no step.  NULL: by none. */

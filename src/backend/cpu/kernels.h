@@ -7,7 +7,7 @@
 #include "kernels.list"
 #undef KERNEL
 
-/* Whether kernel_conv2d reads the images of such a call from copies with shared borders, by tiles: conv2d_cpu.c. */
+/* Whether kernel_conv2d reads the images of such a call from copies with shared borders, by tiles: conv2d_shared.c. */
 bool conv2d_shares(const tg_call *c);
 
 #endif
