@@ -130,6 +130,44 @@ TEST(plan_passes_change_nothing_but_speed)
     tg_graph_free(g);
 }
 
+/* A product with its axes turned back, scaled, and added to a map, or to what was turned alike: two products and nothing else. */
+TEST(plan_sums_of_turned_products)
+{
+    float image[2 * 6 * 5 * 3];
+    const float *inputs[] = { image };
+    status st = { 0 };
+    for (size_t i = 0; i < sizeof image / sizeof *image; i++)
+        image[i] = (float)(random_uniform(19, i + 1) - .5);
+    tg_graph *g = tg_graph_new(&st);
+    tg *x = tg_input(g, 0, SHAPE(2, 6, 5, 3)), *out[1];
+    for (int i = 0; i < 2; i++) {
+        tg *y = tg_linear(tg_rearrange(x, "b c h w -> b h w c", NULL, 0), weights(g, SHAPE(6, 6), 11), weights(g, SHAPE(6), 12));
+        y = tg_mul(tg_rearrange(y, "b h w c -> b c h w", NULL, 0), tg_reshape(weights(g, SHAPE(6), 13), SHAPE(1, 6, 1, 1)));
+        x = i ? tg_add(y, x) : tg_add(x, y);
+    }
+    out[0] = tg_relu(x);
+    plan *plain = planned(g, out, 1, true, "ref", &st), *fast = planned(g, out, 1, false, "auto", &st);
+    REQUIRE(plain && fast, "%s", st.text);
+    plan_run(plain, inputs);
+    plan_run(fast, inputs);
+    const plan_step *steps;
+    int products = 0, sums = 0, n = plan_steps(fast, &steps);
+    for (int i = 0; i < n; i++) {
+        products += steps[i].call.op == &op_linear;
+        sums += steps[i].call.op == &op_add || steps[i].call.op == &op_mul || steps[i].call.op == &op_pointwise;
+    }
+    CHECK(products == 2 && !sums, "%d products, %d passes more of %d steps", products, sums, n);
+    const tg_tensor *want = plan_output(plain, 0), *got = plan_output(fast, 0);
+    CHECK(tg_same(want->shape, got->shape), "%s", tg_str(got->shape));
+    int64_t at[TG_MAX_RANK] = { 0 };
+    do
+        CHECK(fabs(tg_get(want, tg_offset(want, at)) - tg_get(got, tg_offset(got, at))) < 2e-6, "off");
+    while (tg_next(want->shape, at));
+    plan_free(plain);
+    plan_free(fast);
+    tg_graph_free(g);
+}
+
 /* An expansion and its depthwise convolution are one step where the map between is large, and no step where others read it. */
 TEST(plan_keeps_no_large_map_of_a_pair)
 {

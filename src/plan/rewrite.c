@@ -246,21 +246,45 @@ static tg *join_pieces(tg *y)
     return NULL;
 }
 
+static tg *rewrite(tg *y, const plan_opts *o);
+
+/* What is done to a product with its axes in another order is done to the product, if it goes into it: the order is a view. */
+static tg *sink_below_permute(tg *y, const plan_opts *o)
+{
+    for (int k = 0; k < 2; k++) {
+        tg *p = y->in[k], *other = y->in[1 - k], *x = is(p, &op_permute) && once(p) ? p->in[0] : NULL;
+        if (!x || !is_product(x) || other == p || tg_rank(other) != tg_rank(p))
+            continue;
+        const int *order = ((const permute_attr *)p->attr)->order;
+        int back[TG_MAX_RANK] = { 0 };
+        for (int i = 0; i < tg_rank(p); i++)
+            back[order[i]] = i;
+        other = tg_permute(other, back);
+        tg *whole = other->constant ? NULL : fuse_views(other);
+        tg *inner = tg_apply(y->op, (tg *[]){ x, whole ? whole : other }, 2, y->attr), *better = rewrite(inner, o);
+        if (!better)
+            continue;
+        better->mark = 1;
+        return tg_permute(better, order);
+    }
+    return NULL;
+}
+
 static tg *rewrite(tg *y, const plan_opts *o)
 {
-    (void)o;
     if (y->constant)
         return NULL;
     if (y->op->flags & TG_VIEW)
         return fuse_views(y);
     if (is(y, &op_batch_norm))
         return fold_batch_norm(y);
-    if (is(y, &op_mul))
-        return fold_scale_or_shift(y);
-    if (is(y, &op_add)) {
+    if (is(y, &op_mul) || is(y, &op_add)) {
         tg *x = fold_scale_or_shift(y);
-        x = x ? x : join_pieces(y);
-        return x ? x : fuse_residual(y);
+        if (!x && is(y, &op_add))
+            x = join_pieces(y);
+        if (!x && is(y, &op_add))
+            x = fuse_residual(y);
+        return x ? x : sink_below_permute(y, o);
     }
     return y->op->scalar && y->n_in == 1 ? fuse_activation(y) : NULL;
 }
