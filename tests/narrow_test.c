@@ -192,3 +192,41 @@ TEST(results_in_bf16_are_not_written_over_by_wider_ones)
     }
     gemm_exchange(TG_BF16, was);
 }
+
+/* Results of three layers that add to what is before them, as a product, a sum and a chain, that lie in memory as bfloat16. */
+static int narrow_sums(bool constant)
+{
+    enum { ROWS = 48, WIDE = 64 };
+    static float w[WIDE * WIDE];
+    status st = { 0 };
+    tg_graph *g = tg_graph_new(&st);
+    tg *matrix = constant ? tg_constant(g, SHAPE(WIDE, WIDE), w) : tg_input(g, 1, SHAPE(WIDE, WIDE));
+    tg *x = tg_linear(tg_input(g, 0, SHAPE(ROWS, WIDE)), matrix, NULL);
+    x = tg_add(x, tg_linear(tg_gelu(x), matrix, NULL));
+    x = tg_add(x, tg_abs(tg_linear(tg_relu(x), matrix, NULL)));
+    x = tg_add(tg_mul(tg_gelu(tg_linear(x, matrix, NULL)), tg_sigmoid(tg_linear(x, matrix, NULL))), x);
+    x = tg_linear(x, matrix, NULL);
+    pool *p = pool_open(1);
+    plan *made = plan_make(g, &x, 1, &(plan_opts){ .backends = tg_backends("cpu"), .pool = p, .precision = TG_BF16 }, &st);
+    const plan_step *step;
+    int narrow = 0, sums = 0;
+    CHECK(made, "%s", st.text);
+    for (int i = made ? plan_steps(made, &step) : 0; i-- > 0;) {
+        const tg_op *op = step[i].call.op;
+        const bool adds = op == &op_add || (op == &op_linear && ((const linear_attr *)step[i].call.attr)->e.residual) || (op == &op_pointwise && step[i].call.n_in == 3);
+        sums += adds;
+        narrow += adds && step[i].call.out.dtype == TG_BFLOAT;
+    }
+    CHECK(sums == 3, "%d sums", sums);
+    plan_free(made);
+    pool_close(p);
+    tg_graph_free(g);
+    return narrow;
+}
+
+TEST(sums_are_narrow_where_weights_are_constant)
+{
+    const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);
+    CHECK(narrow_sums(true) == 3 && narrow_sums(false) == 0, "%d of three, %d where weights change", narrow_sums(true), narrow_sums(false));
+    gemm_exchange(TG_BF16, was);
+}

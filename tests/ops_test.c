@@ -319,7 +319,8 @@ static void try_narrow(const setting *s, const tg_kernel *k, const tg_tensor *gi
         call.pool = pool_open(2);
         bool ok = !k->prepare || k->prepare(&call, &prep);
         call.state = prep.state;
-        const unsigned can = ok ? k->narrow(&call) : 0;
+        unsigned can = ok ? k->narrow(&call) : 0;
+        can |= can & NARROW_SUM ? NARROW_RESULT : 0;
         const bool alike = can & NARROW_ALIKE;
         unsigned mask = alike ? can * (part == 0) : can & (part == 1 ? ~NARROW_RESULT : part == 2 ? NARROW_RESULT | 0xaaaaaaaau : ~0u);
         memcpy(plain, given, sizeof plain);

@@ -8,9 +8,10 @@
 #include "base/threads.h"
 #include "graph/graph.h"
 
-enum { NARROW_OPERANDS = 30 };              /* those beyond are never narrow */
+enum { NARROW_OPERANDS = 29 };              /* those beyond are never narrow */
 #define NARROW_RESULT (1u << 31)
 #define NARROW_ALIKE (1u << 30)             /* operands and result that can be narrow are of one kind */
+#define NARROW_SUM (1u << 29)               /* the result, which many layers add to: not where weights change, whose gradients it would reach */
 
 /* What prepare leaves behind. */
 typedef struct tg_prep {

@@ -387,16 +387,25 @@ static bool add_output(plan *p, tg *const *outputs, int n, tg *x, value v)
 
 static unsigned narrow_in(const plan_step *s) { return s->kernel && s->kernel->narrow ? s->kernel->narrow(&s->call) : 0; }
 
-/* Operand k, or the result that follows them. */
-static bool narrow_can(const plan_step *s, int k)
+/* Operand k, or the result that follows them; result: NARROW_RESULT, and NARROW_SUM where weights are constant. */
+static bool narrow_can(const plan_step *s, int k, unsigned result)
 {
     const unsigned can = narrow_in(s);
-    return k == s->call.n_in ? can & NARROW_RESULT : k < NARROW_OPERANDS && can >> k & 1;
+    return k == s->call.n_in ? can & result : k < NARROW_OPERANDS && can >> k & 1;
+}
+
+static bool weights_change(const plan *p)
+{
+    for (int i = 0; i < p->steps; i++)
+        if ((p->step[i].call.op == &op_conv2d || p->step[i].call.op == &op_linear) && !p->step[i].call.in[1].constant)
+            return true;
+    return false;
 }
 
 /* Results that every kernel which touches them can hold as bfloat16 lie so in memory, where products round them anyway. */
 static void narrow_results(plan *p)
 {
+    const unsigned result = weights_change(p) ? NARROW_RESULT : NARROW_RESULT | NARROW_SUM;
     bool *wide = calloc((size_t)p->bufs + 1, sizeof *wide);
     if (!wide)
         return;                                                   /* only time is lost */
@@ -405,7 +414,7 @@ static void narrow_results(plan *p)
             wide[p->output_place[i].root] = true;
     for (int i = 0; i < p->steps; i++)
         for (int k = 0; k <= p->step[i].call.n_in; k++)
-            if (p->from[i][k].root >= 0 && !narrow_can(&p->step[i], k))
+            if (p->from[i][k].root >= 0 && !narrow_can(&p->step[i], k, result))
                 wide[p->from[i][k].root] = true;
     for (bool more = true; more;) {                               /* what must be alike is as wide as its widest */
         more = false;
@@ -414,7 +423,7 @@ static void narrow_results(plan *p)
             const int n = p->step[i].call.n_in;
             bool any = false;
             for (int k = 0; k <= n; k++)
-                any = any || (narrow_can(&p->step[i], k) && (from[k].root < 0 || wide[from[k].root]));
+                any = any || (narrow_can(&p->step[i], k, result) && (from[k].root < 0 || wide[from[k].root]));
             for (int k = 0; k <= n && any && narrow_in(&p->step[i]) & NARROW_ALIKE; k++)
                 if (from[k].root >= 0 && !wide[from[k].root])
                     more = wide[from[k].root] = true;

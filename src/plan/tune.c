@@ -275,7 +275,7 @@ static double once(const bench *b, const choice *of)
     memcpy(operand, c.in, (size_t)c.n_in * sizeof *operand);
     for (int k = 0; k < c.n_in; k++)
         operand[k].dtype = k < NARROW_OPERANDS && narrow >> k & 1 && !operand[k].constant ? TG_BFLOAT : TG_F32;
-    c.out.dtype = narrow & NARROW_RESULT ? TG_BFLOAT : TG_F32;
+    c.out.dtype = narrow & (NARROW_RESULT | NARROW_SUM) ? TG_BFLOAT : TG_F32;
     c.in = operand;
     c.precision = of->precision;
     c.state = of->prep.state;
@@ -290,7 +290,7 @@ static double once(const bench *b, const choice *of)
 static double wider(const tg_call *c, const choice *first, const choice *of)
 {
     const unsigned more = narrow_of(*c, first) & ~narrow_of(*c, of);
-    size_t n = more & NARROW_RESULT ? numbers(&c->out) : 0;
+    size_t n = more & (NARROW_RESULT | NARROW_SUM) ? numbers(&c->out) : 0;
     for (int k = 0; k < c->n_in && k < NARROW_OPERANDS; k++)
         n += more >> k & 1 && !c->in[k].constant ? numbers(&c->in[k]) : 0;
     return (double)(n * (sizeof(float) - sizeof(uint16_t))) / bandwidth;

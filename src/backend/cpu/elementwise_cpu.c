@@ -120,13 +120,13 @@ static void run_binary(const tg_call *c)
     loops_run(&l, c->pool, 1, binary_row, &k);
 }
 
-/* Sums stay in single precision, as they are residuals of many layers; so do operands that are repeated. */
+/* Operands that are repeated stay in single precision. */
 static unsigned narrow(const tg_call *c)
 {
     binary_kind kind = BIN_ADD;
     binary_of(c->op, &kind);
     unsigned operands = tg_same(c->in[0].shape, c->out.shape) | (unsigned)tg_same(c->in[1].shape, c->out.shape) << 1;
-    return kind == BIN_ADD || kind == BIN_SUB ? operands : NARROW_RESULT | operands;
+    return (kind == BIN_ADD || kind == BIN_SUB ? NARROW_SUM : NARROW_RESULT) | operands;
 }
 
 static unsigned narrow_map(const tg_call *c) { return gemm_narrow(TG_BF16) && c->out.shape.rank > 1 ? NARROW_RESULT | 1 : 0; }

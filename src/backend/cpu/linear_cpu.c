@@ -69,7 +69,8 @@ static void run(const tg_call *c)
 static unsigned narrow(const tg_call *c)
 {
     const epilogue *e = &((const linear_attr *)c->attr)->e;
-    return product_narrow(c, e) & (e->residual ? 1u : ~0u);
+    const unsigned can = product_narrow(c, e);
+    return e->residual && can ? (can & ~NARROW_RESULT) | NARROW_SUM : can;
 }
 
 const tg_kernel kernel_linear = { .op = "linear",

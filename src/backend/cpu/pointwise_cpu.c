@@ -66,7 +66,7 @@ static bool adds_residual(const tg_call *c)
 static unsigned narrow(const tg_call *c)
 {
     const unsigned operands = (1u << c->n_in) - 1;
-    return gemm_narrow(TG_BF16) && c->out.shape.rank > 1 && !adds_residual(c) ? NARROW_RESULT | operands : operands;
+    return gemm_narrow(TG_BF16) && c->out.shape.rank > 1 ? (adds_residual(c) ? NARROW_SUM : NARROW_RESULT) | operands : operands;
 }
 
 const tg_kernel kernel_pointwise = { .op = "pointwise", .name = "cpu.pointwise", .declines = declines, .prepare = prepare, .run = run,
