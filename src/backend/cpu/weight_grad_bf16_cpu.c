@@ -346,7 +346,14 @@ static void release(void *s) { free(s); }
 
 static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? 3 : 0; }
 
+/* Tiles would be mostly zeros. */
+static bool exact(const tg_call *c)
+{
+    const tg_shape w = c->out.shape;
+    return (c->precision == TG_BF16X3 || c->precision == TG_BF16X6) && w.dim[0] <= HALF && w.dim[1] <= HALF;
+}
+
 const tg_kernel kernel_weight_grad_bf16 = {
     .op = "conv2d_grad_weight", .name = "cpu.weight_grad_bf16", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release, .narrow = narrow,
+    .exact = exact, .release = release, .narrow = narrow,
 };
