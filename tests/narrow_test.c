@@ -230,3 +230,39 @@ TEST(sums_are_narrow_where_weights_are_constant)
     CHECK(narrow_sums(true) == 3 && narrow_sums(false) == 0, "%d of three, %d where weights change", narrow_sums(true), narrow_sums(false));
     gemm_exchange(TG_BF16, was);
 }
+
+/* A 1x1 convolution of few images, its weights an input. */
+static void one_tap(tg_precision precision, int64_t channels, float *out)
+{
+    enum { IMAGES = 2, SIDE = 5, CHANNELS = 64 };
+    static float x[IMAGES * CHANNELS * SIDE * SIDE], w[CHANNELS * CHANNELS];
+    status st = { 0 };
+    tg_graph *g = tg_graph_new(&st);
+    tg *y = tg_conv2d(tg_input(g, 0, SHAPE(IMAGES, channels, SIDE, SIDE)), tg_input(g, 1, SHAPE(channels, channels, 1, 1)), NULL, (tg_conv){ 0 });
+    pool *p = pool_open(1);
+    plan *made = plan_make(g, &y, 1, &(plan_opts){ .backends = tg_backends("cpu"), .pool = p, .precision = precision }, &st);
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)sin((double)i * .37);
+    for (size_t i = 0; i < sizeof w / sizeof *w; i++)
+        w[i] = (float)cos((double)i * .11);
+    CHECK(made, "%s", st.text);
+    if (made) {
+        plan_run(made, (const float *const[]){ x, w });
+        memcpy(out, plan_output(made, 0)->data, (size_t)(IMAGES * channels * SIDE * SIDE) * sizeof *out);
+    }
+    plan_free(made);
+    pool_close(p);
+    tg_graph_free(g);
+}
+
+TEST(products_too_small_for_parts_are_exact)
+{
+    static float exact[2 * 64 * 25], parts[2 * 64 * 25];
+    const gemm_vec *was = gemm_exchange(TG_BF16X3, &gemm_bf16x3_emulated_amx);
+    for (int64_t channels = 16; channels <= 64; channels += 48) {
+        one_tap(TG_FP32, channels, exact);
+        one_tap(TG_BF16X3, channels, parts);
+        CHECK(!memcmp(exact, parts, (size_t)(2 * channels * 25) * sizeof *parts) == (channels == 16), "%d channels", (int)channels);
+    }
+    gemm_exchange(TG_BF16X3, was);
+}

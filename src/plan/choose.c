@@ -141,10 +141,24 @@ static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *f
     return best >= 0;
 }
 
+/* What is multiplied is so little that single precision is faster, by rule; a measurement tells by itself. */
+static bool exact(const plan_opts *o, const tg_call *call)
+{
+    for (int b = 0; o->backends[b] && !o->tune; b++)
+        for (size_t i = 0; i < o->backends[b]->count; i++) {
+            const tg_kernel *k = &o->backends[b]->kernels[i];
+            if (k->exact && !strcmp(k->op, call->op->name) && k->exact(call))
+                return true;
+        }
+    return false;
+}
+
 bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canonical, const char *where, choice *c, status *st)
 {
     tg_tensor was[64], out_was = call->out;
     int n = call->n_in <= 64 ? call->n_in : 0;
+    if (exact(o, call))
+        call->precision = TG_FP32;
     memcpy(was, in, (size_t)n * sizeof *in);
     for (int b = 0; o->backends[b] && n == call->n_in; b++)
         for (size_t i = 0; i < o->backends[b]->count; i++) {

@@ -34,8 +34,8 @@ bool constant_eval(const plan_opts *o, tg *x, constant *c, status *st);
 void constant_done(const plan_opts *o, constant *c);
 
 /* choose.c: finds the best kernel for a call and prepares it.  canonical: inputs may be laid out anew, in call->in and
- * call->out; the caller compares strides and inserts copies.  call->precision becomes single where that was measured to be
- * faster than what was asked for. */
+ * call->out; the caller compares strides and inserts copies.  call->precision becomes single where that was measured, or is
+ * by rule, faster than what was asked for. */
 typedef struct choice { const tg_kernel *kernel; tg_precision precision; tg_prep prep; } choice;
 bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canonical, const char *where, choice *c, status *st);
 void plan_order_strides(tg_tensor *out, const tg_tensor *like);      /* dense, axes in like's order in memory */

@@ -427,7 +427,13 @@ static unsigned narrow(const tg_call *c)
     return product_narrow(c, &a->e) & ~(any_layout(c) ? 1u : 0);
 }
 
+static bool exact(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    return a->groups == 1 && !a->e.gate && product_exact(c->precision, tg_span(c->in[1].shape, 1, 4), c->in[1].shape.dim[0]);
+}
+
 const tg_kernel kernel_conv2d = {
     .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = gemm_packs, .release = release, .repack = true, .narrow = narrow
+    .apart = gemm_packs, .exact = exact, .release = release, .repack = true, .narrow = narrow
 };

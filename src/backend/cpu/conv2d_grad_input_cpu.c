@@ -216,7 +216,13 @@ static void release(void *s) { free(s); }
 
 static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 1 : 0; }
 
+static bool exact(const tg_call *c)
+{
+    const tg_shape w = c->in[1].shape;
+    return conv_of(c)->groups == 1 && w.dim[2] * w.dim[3] == 1 && product_exact(c->precision, w.dim[0], w.dim[1]);
+}
+
 const tg_kernel kernel_conv2d_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.conv2d_grad_input", .declines = declines, .prefers = prefers,
-    .prepare = prepare, .run = run, .release = release, .narrow = narrow,
+    .prepare = prepare, .run = run, .exact = exact, .release = release, .narrow = narrow,
 };

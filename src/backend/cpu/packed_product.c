@@ -95,6 +95,14 @@ void product_direct(gemm *g, const void *x, int64_t stride)
     g->line_rows = g->m;
 }
 
+/* By times of 50 thousand rows of 8 to 128 numbers by 16 to 192: of so few that a slab is mostly filled up, or of so few results, half of the
+ * time and more goes into the rows. */
+bool product_exact(tg_precision p, int64_t k, int64_t n)
+{
+    const int64_t free = p == TG_BF16X3 ? 24 : 40;          /* so deep, any number of results is faster in single precision */
+    return (p == TG_BF16X3 || p == TG_BF16X6) && gemm_packs(p) && (k - free) * n < free * ((k + 31) / 32 * 32);
+}
+
 unsigned product_narrow(const tg_call *c, const epilogue *e)
 {
     return gemm_narrow(c->precision) ? NARROW_RESULT | 1u | (e->residual ? 1u << (2 + e->bias) : 0) : 0;

@@ -35,6 +35,8 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
                    gemm *g);
 /* Rows at one distance are not packed, if they are of bfloat16 in whole slabs: then g->direct is set. */
 void product_direct(gemm *g, const void *x, int64_t stride);
+/* In parts of numbers (bf16x3, bf16x6) k x n weights are too few to make up for what packing the rows takes. */
+bool product_exact(tg_precision p, int64_t k, int64_t n);
 /* What of such a call may be bfloat16 in memory (tg_kernel.narrow). */
 unsigned product_narrow(const tg_call *c, const epilogue *e);
 void product_release(void *state);          /* a state that begins with a product */

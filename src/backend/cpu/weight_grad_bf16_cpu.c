@@ -114,7 +114,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     const size_t number = (size_t)s->v->bytes;
     s->left_bytes = (size_t)(up(s->block, TILE) * s->lot) * number;
     s->right_bytes = (size_t)(least(s->padded, COLUMNS) * (s->lot + beyond(s))) * number;
-    s->thread_bytes = s->left_bytes + s->right_bytes + lines(SLAB * MOST_JOINED)
+    s->thread_bytes = s->left_bytes + s->right_bytes + lines(2 * SLAB * MOST_JOINED)
                       + lines((s->out > s->in ? s->out : s->in) + MOST_JOINED);
     prep->scratch = s->thread_bytes * (size_t)pool_threads(c->pool) + (s->direct ? 0 : s->sum_bytes * (size_t)s->parts);
     prep->state = s;
@@ -136,7 +136,7 @@ static bench bench_of(const work *k)
     bench b = { .left = (char *)k->c->scratch + (size_t)pool_worker() * s->thread_bytes };
     b.right = b.left + s->left_bytes;
     b.edge = b.right + s->right_bytes;
-    b.zeros = b.edge + lines(SLAB * MOST_JOINED);
+    b.zeros = b.edge + lines(2 * SLAB * MOST_JOINED);
     memset(b.zeros, 0, lines((s->out > s->in ? s->out : s->in) + MOST_JOINED));
     return b;
 }
@@ -181,6 +181,7 @@ static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end
     const tg_tensor *in = &k->c->in[1];
     const int64_t size = s->in * tg_size(in->dtype);
     const int64_t ky = s->joined ? tap : tap / s->kw, kx = s->joined ? 0 : tap % s->kw, last = s->joined ? s->kw - 1 : 0;
+    char *edges = b->edge + from / SLAB % 2 * SLAB * MOST_JOINED * tg_size(in->dtype);             /* the slab before is still read */
     spot p = spot_at(s, from);
     for (int64_t i = 0; i < SLAB; i++, step_on(s, &p)) {
         const int64_t y = p.y * a->stride[0] - a->pad[0] + ky * a->dilation[0], x = p.x * a->stride[1] - a->pad[1] + kx * a->dilation[1];
@@ -190,7 +191,7 @@ static void places_of_x(const work *k, const bench *b, int64_t from, int64_t end
         else if (x >= 0 && x + last < s->w)
             at[i] = row + x * size;
         else
-            at[i] = s->joined ? edge(s, row, (size_t)size, x, b->edge + i * MOST_JOINED * tg_size(in->dtype)) : b->zeros;
+            at[i] = s->joined ? edge(s, row, (size_t)size, x, edges + i * MOST_JOINED * tg_size(in->dtype)) : b->zeros;
     }
 }
 
@@ -211,18 +212,53 @@ static void pairs(const state *s, const void *const *at, tg_dtype of, int64_t c,
         s->v->pairs((const float *const *)at, c, n, slab, rest);
 }
 
+static void places(const work *k, const bench *b, bool of_x, int64_t from, int64_t end, int64_t tap, const void **at)
+{
+    if (of_x)
+        places_of_x(k, b, from, end, tap, at);
+    else
+        places_of_dy(k, b, from, end, at);
+}
+
+/* The next slab's pixels, fetched in the order of memory while this one is packed, some numbers of all pixels after the other, an order
+ * that the processor does not foresee. */
+typedef struct ahead { const void *const *at; int64_t pixel, byte, from, to, each; } ahead;
+
+/* Numbers [c, c + n) of the pixels, in so many goes; at NULL: none. */
+static ahead ahead_of(const void *const *at, tg_dtype of, int64_t c, int64_t n, int64_t goes)
+{
+    const int64_t size = tg_size(of), pixel = (n * size + 63) / 64;
+    return (ahead){ .at = at, .pixel = at ? 0 : SLAB, .byte = c * size, .from = c * size, .to = (c + n) * size,
+                    .each = (SLAB * pixel + goes - 1) / goes };
+}
+
+static void fetch_some(ahead *a)
+{
+    for (int64_t i = 0; i < a->each && a->pixel < SLAB; i++) {
+        __builtin_prefetch((const char *)a->at[a->pixel] + a->byte, 0, 2);
+        a->byte += 64;
+        if (a->byte >= a->to) {
+            a->byte = a->from;
+            a->pixel++;
+        }
+    }
+}
+
 static void pack_left(const work *k, const bench *b, int64_t first, int64_t rows, int64_t from, int64_t end)
 {
     const state *s = k->s;
     const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = TILE * SLAB * (int64_t)sizeof(uint16_t), block = slabs * TILE * SLAB * s->v->bytes;
-    for (int64_t t = 0; t < slabs; t++) {
-        const void *at[SLAB];
-        if (s->swapped)
-            places_of_x(k, b, from + t * SLAB, end, 0, at);
-        else
-            places_of_dy(k, b, from + t * SLAB, end, at);
-        for (int64_t r = 0; r < rows; r += TILE)
-            turn(s, at, k->c->in[s->swapped].dtype, first + r, (int)least(TILE, rows - r), b->left + r / TILE * block + t * size, slabs * size);
+    const void *at[2][SLAB];
+    const tg_dtype of = k->c->in[s->swapped].dtype;
+    for (int64_t t = -1; t < slabs; t++) {
+        const void **here = at[t & 1], **next = at[!(t & 1)];
+        if (t + 1 < slabs)
+            places(k, b, s->swapped, from + (t + 1) * SLAB, end, 0, next);
+        ahead a = ahead_of(t + 1 < slabs ? next : NULL, of, first, rows, (rows + TILE - 1) / TILE);
+        for (int64_t r = 0; r < rows && t >= 0; r += TILE) {
+            fetch_some(&a);
+            turn(s, here, of, first + r, (int)least(TILE, rows - r), b->left + r / TILE * block + t * size, slabs * size);
+        }
     }
 }
 
@@ -231,15 +267,18 @@ static void pack_right(const work *k, const bench *b, int64_t tap, int64_t first
 {
     const state *s = k->s;
     const int64_t slabs = (end - from + SLAB - 1) / SLAB, size = HALF * SLAB * (int64_t)sizeof(uint16_t), half = slabs * size;
-    for (int64_t t = 0; t < slabs; t++) {
-        const void *at[SLAB];
-        if (s->swapped)
-            places_of_dy(k, b, from + t * SLAB, end, at);
-        else
-            places_of_x(k, b, from + t * SLAB, end, tap, at);
-        for (int64_t j = 0; j < up(columns, TILE); j += HALF)
-            pairs(s, at, k->c->in[!s->swapped].dtype, first + j, (int)least(HALF, columns - j),
+    const void *at[2][SLAB];
+    const tg_dtype of = k->c->in[!s->swapped].dtype;
+    for (int64_t t = -1; t < slabs; t++) {
+        const void **here = at[t & 1], **next = at[!(t & 1)];
+        if (t + 1 < slabs)
+            places(k, b, !s->swapped, from + (t + 1) * SLAB, end, tap, next);
+        ahead a = ahead_of(t + 1 < slabs ? next : NULL, of, first, columns, up(columns, TILE) / HALF);
+        for (int64_t j = 0; j < up(columns, TILE) && t >= 0; j += HALF) {
+            fetch_some(&a);
+            pairs(s, here, of, first + j, (int)least(HALF, columns - j),
                   b->right + j / TILE * 2 * half * s->v->bytes / (int64_t)sizeof(uint16_t) + j / HALF % 2 * half + t * size, 2 * half);
+        }
     }
 }
 
@@ -346,7 +385,14 @@ static void release(void *s) { free(s); }
 
 static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? 3 : 0; }
 
+/* Tiles would be mostly zeros. */
+static bool exact(const tg_call *c)
+{
+    const tg_shape w = c->out.shape;
+    return (c->precision == TG_BF16X3 || c->precision == TG_BF16X6) && w.dim[0] <= HALF && w.dim[1] <= HALF;
+}
+
 const tg_kernel kernel_weight_grad_bf16 = {
     .op = "conv2d_grad_weight", .name = "cpu.weight_grad_bf16", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .release = release, .narrow = narrow,
+    .exact = exact, .release = release, .narrow = narrow,
 };
