@@ -33,23 +33,16 @@ rowmap rowmap_of(const tg_tensor *t, int from, int to)
     return r;
 }
 
-rowmap rowmap_nhw(const tg_tensor *t)
+static rowmap rowmap_in_order(const tg_tensor *t, const int *axis)
 {
     rowmap r = { 0 };
-    push_axis(&r, t->shape.dim[0], t->stride[0]);
-    push_axis(&r, t->shape.dim[2], t->stride[2]);
-    push_axis(&r, t->shape.dim[3], t->stride[3]);
+    for (int i = 0; i < 3; i++)
+        push_axis(&r, t->shape.dim[axis[i]], t->stride[axis[i]]);
     return r;
 }
 
-rowmap rowmap_hnw(const tg_tensor *t)
-{
-    rowmap r = { 0 };
-    push_axis(&r, t->shape.dim[2], t->stride[2]);
-    push_axis(&r, t->shape.dim[0], t->stride[0]);
-    push_axis(&r, t->shape.dim[3], t->stride[3]);
-    return r;
-}
+rowmap rowmap_nhw(const tg_tensor *t) { return rowmap_in_order(t, (const int[]){ 0, 2, 3 }); }
+rowmap rowmap_hnw(const tg_tensor *t) { return rowmap_in_order(t, (const int[]){ 2, 0, 3 }); }
 
 void rowmap_offsets(const rowmap *r, int64_t from, int count, int64_t *offsets)
 {
