@@ -1,5 +1,4 @@
 /* conv2d_bands.c - convolutions of few channels or with few filters: each thread copies the bands of lines, as bfloat16, that it multiplies. */
-#include <stdlib.h>
 #include <string.h>
 #include "conv2d_copies.h"
 
