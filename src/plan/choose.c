@@ -26,16 +26,6 @@ void plan_order_strides(tg_tensor *out, const tg_tensor *like)
         out->stride[axis[i]] = step;
 }
 
-const char *const plan_precisions[TG_PRECISIONS] = { [TG_FP32] = "fp32", [TG_BF16X6] = "bf16x6", [TG_BF16X3] = "bf16x3", [TG_BF16] = "bf16" };
-
-bool plan_precision(const char *name, tg_precision *p, status *st)
-{
-    for (int i = 0; i < TG_PRECISIONS; i++)
-        if (!strcmp(name && *name ? name : plan_precisions[TG_FP32], plan_precisions[i]))
-            return *p = (tg_precision)i, true;
-    return status_fail(st, TIMM_BAD_ARG, "no precision is called '%s'; there are fp32, bf16x6, bf16x3, bf16", name);
-}
-
 static bool prepare(const plan_opts *o, const tg_kernel *k, const tg_call *call, choice *c, status *st)
 {
     c->kernel = k;

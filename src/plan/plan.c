@@ -46,25 +46,6 @@ struct plan {
 
 typedef struct value { tg_tensor t; place p; } value;              /* of a node */
 
-const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_GATE] = "gate", [PASS_SHORTCUT] = "shortcut", [PASS_POINTWISE] = "pointwise",
-                                               [PASS_DOTS] = "dots", [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
-
-bool plan_without(const char *names, unsigned *without, status *st)
-{
-    *without = 0;
-    while (names && *names) {
-        size_t n = strcspn(names, ", ");
-        int i = 0;
-        while (i < PLAN_PASSES && (strlen(plan_passes[i]) != n || strncmp(plan_passes[i], names, n)))
-            i++;
-        if (n && i == PLAN_PASSES)
-            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, gate, shortcut, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
-        *without |= n ? 1u << i : 0;
-        names += n + (names[n] != 0);
-    }
-    return true;
-}
-
 static bool grown(void **array, int count, int *room, size_t size, status *st)
 {
     if (count < *room)
