@@ -137,6 +137,7 @@ void conv2d_run_bands(const conv_state *s, const tg_call *c, gemm *g, char *room
     const int64_t size = sizeof(uint16_t), ci = c->in[0].shape.dim[1];
     struct bands d = { s, c, g, rooms };
     g->of = TG_BFLOAT;
+    g->used = c->in[1].shape.dim[3] * ci * (one_run(c) ? c->in[1].shape.dim[2] : 1);
     g->tap = s->tap;
     g->pitch = (one_run(c) ? c->in[1].shape.dim[2] * c->in[1].shape.dim[3] : a->stride[1]) * ci * size;
     g->line_bytes = a->stride[0] * s->copy_w * ci * size;

@@ -8,9 +8,9 @@
 #include <string.h>
 #include "base/pages.h"
 
-/* Rows at once, and of them packed ones or ones of floats; of half a tile; multiply-adds that are worth a task of their own; columns that are worth
- * reading rows for. */
-enum { BLOCK_ROWS = 256, MOST_ROWS = 208, HALF = 16, WORTH = 10000000, FEWEST = 384 };
+/* Rows at once, and of them packed ones or ones of floats; a piece of work's are a multiple of; multiply-adds that are worth a task of their own;
+ * columns that are worth reading rows for. */
+enum { BLOCK_ROWS = 256, MOST_ROWS = 208, UNIT = 16, WORTH = 10000000, FEWEST = 384 };
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {
@@ -193,7 +193,7 @@ static void pack_rows(const gemm *g, int64_t from, int rows, const void **row, c
 }
 
 /* A tile of so many rows is read as it lies: not where that would go beyond the last one's line. */
-static bool lies(const gemm *g, int rows) { return g->direct && (g->beyond || rows % HALF == 0); }
+static bool lies(const gemm *g, int rows) { return g->direct && (g->beyond || rows % g->v->half == 0); }
 static const void *line_row(const gemm *g, int64_t i)
 {
     return (const char *)g->direct + i / g->line_rows * g->line_bytes + i % g->line_rows * g->pitch;
@@ -223,6 +223,7 @@ static gemm_span taps_of(const gemm *g, int64_t from, int64_t to)
 static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
 {
     int tiles = 0;
+    const int half = g->v->half;
     if (!g->v->any) {
         const int rows = (int)(to - from);
         tiles = (rows + most - 1) / most;
@@ -234,7 +235,7 @@ static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
         int64_t end = g->direct && !g->span ? (i / g->line_rows + 1) * g->line_rows : to;
         start[tiles] = (int)(i - from);
         end = end < to ? end : to;
-        i = i + most < end ? i + most : g->direct && !g->beyond && i + HALF < end && (end - i) % HALF ? i + HALF : end;
+        i = i + most < end ? i + most : g->direct && !g->beyond && i + half < end && (end - i) % half ? i + half : end;
     }
     start[tiles] = (int)(to - from);
     return tiles;
@@ -330,6 +331,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         tile.rest = g->rest;
         tile.taps = turned ? 1 : g->taps;
         tile.run = turned ? k : g->run;
+        tile.used = !turned && g->used ? g->used : tile.run;
         tile.out = (float *const *)(out + at);
         tile.residual = g->residual ? (const float *const *)(residual + at) : NULL;
         tile.b = g->b + tile.column * column_bytes / (int64_t)sizeof(float);
@@ -448,7 +450,7 @@ static int64_t resident_groups(const gemm *g, int64_t panels)
 static void run_piece(const gemm *g, pool *p)
 {
     struct deal d = { .g = g, .rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run) };
-    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs], unit = g->v->any ? HALF : most;
+    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs], unit = g->v->any ? UNIT : most;
     const int64_t wanted = tasks(g, pool_threads(p));
 
     d.panels = (g->n + panel - 1) / panel;

@@ -19,6 +19,7 @@ typedef struct gemm_span { int64_t end, first, count; } gemm_span;
 typedef struct gemm {
     const gemm_vec *v;
     int64_t m, n, taps, run;    /* k = taps * run */
+    int64_t used;               /* of a run's numbers the first ones, the others are multiplied by zeros; 0: all */
     int64_t skip, of_run;       /* of a run of of_run numbers those from skip on are multiplied; 0, 0: all of run */
     int vecs;                   /* width of a panel in vectors: gemm_panel */
     const float *b, *bias;      /* packed; bias filled up to whole vectors, or NULL */
@@ -27,7 +28,7 @@ typedef struct gemm {
     /* Where tap t of row from + i lies: row[t * count + i]. */
     void (*rows)(const void *ctx, int64_t from, int count, const void **row);
     const void *ctx;
-    /* Rows of bfloat16 that are read as they lie (run is a multiple of v->deep): in lines of line_rows, line_bytes apart, rows `pitch`
+    /* Rows of bfloat16 that are read as they lie (run is a multiple of v->grain): in lines of line_rows, line_bytes apart, rows `pitch`
      * bytes apart and tap t `tap[t]` bytes on.  NULL: packed.  beyond: what lies after a line may be read, 31 rows of it. */
     const void *direct;
     const int64_t *tap;

@@ -1,8 +1,9 @@
 /* gemm_bf16.c - products of bfloat16 numbers by instructions for them: tiles (AMX) or pairs in vectors (AVX512-BF16).
  *
  * Compiled once for each (VEC_ISA: amx, dot; see CMakeLists.txt), and for tests once more over instructions written in C.
- * Both take operands packed alike, in slabs of 32 numbers of k, filled up with zeros:
- *   left, of up to 32 rows: [part][slab][row][32]; right, of one or two vectors: [part][slab][vector][16 pairs][16 columns][2]
+ * Operands are packed in slabs of 32 numbers of k, filled up with zeros:
+ *   left, of up to 32 rows: [part][slab][row][32]; right, of one or two vectors: [part][slab][vector][16 pairs][16 columns][2]; for pairs in
+ *   vectors [slab][16 pairs][vector][16 columns][2]
  * Rows, residuals and results may be of bfloat16 in memory already.  The parts are the number rounded, and for bf16x3 what is left of
  * it, rounded: hi hi + hi lo + lo hi is then as exact as single precision for most networks.  For bf16x6 they are three, cut, which is all of
  * it; what six products leave out is about 2^-24 of theirs (2^-21 at most).  Sums are in single precision; a tile's wait in a room of
@@ -152,6 +153,11 @@ static void gather(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn,
             to[p * VW + j] = b[p * sk + j * sn];
 }
 
+/* Where in a panel vector j's part of a slab begins, and how far its pairs are apart, in floats.  Tiles read a vector's pairs in one go;
+ * dot products both vectors' of one pair, which so lie in the order in which they are read. */
+INLINE int64_t right_at(int64_t slab, int64_t j, int64_t vecs) { return slab * vecs * RIGHT / 2 + j * (BF16_TILES ? RIGHT / 2 : VW); }
+INLINE int64_t right_pair(int64_t vecs) { return BF16_TILES ? VW : vecs * VW; }
+
 /* Pairs of a number of x and one of y, the parts `on` floats apart. */
 INLINE void pairs_of_parts(vf x, vf y, float *to, int64_t on, const int parts)
 {
@@ -168,7 +174,7 @@ INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t s
     for (int64_t j = 0; j < n; j += panel) {
         int64_t columns = n - j < panel ? n - j : panel, vecs = (columns + VW - 1) / VW;
         for (int64_t i = 0; i < slabs * vecs; i++) {
-            float block[DEEP * VW], *to = packed + j * slabs * DEEP * parts / 2 + i * RIGHT / 2;
+            float block[DEEP * VW], *to = packed + j * slabs * DEEP * parts / 2 + right_at(i / vecs, i % vecs, vecs);
             int64_t p = i / vecs * DEEP, c = j + i % vecs * VW, step = sk;
             int deep = k - p < DEEP ? (int)(k - p) : DEEP, wide = n - c < VW ? (int)(n - c) : VW;
             const float *from = b + p * sk + c * sn;
@@ -179,30 +185,32 @@ INLINE void pack_any(const float *b, int64_t k, int64_t n, int64_t sk, int64_t s
             for (int q = 0; q < PAIRS; q++) {
                 vf x = 2 * q < deep ? vload_n(from + 2 * q * step, wide) : vset(0.f);
                 vf y = 2 * q + 1 < deep ? vload_n(from + (2 * q + 1) * step, wide) : vset(0.f);
-                pairs_of_parts(x, y, to + q * VW, slabs * vecs * RIGHT / 2, parts);
+                pairs_of_parts(x, y, to + q * right_pair(vecs), slabs * vecs * RIGHT / 2, parts);
             }
         }
     }
 }
 
-/* Pairs of up to VW columns, of which a slab's first `deep` numbers are there, into [16 pairs][16 columns][2]. */
-static void pairs_of(const uint16_t *b, int deep, int across, int64_t sk, int64_t sn, float *to)
+/* Pairs of up to VW columns, of which a slab's first `deep` numbers are there, into [16 pairs][16 columns][2], pairs `step` floats
+ * apart. */
+static void pairs_of(const uint16_t *b, int deep, int across, int64_t sk, int64_t sn, float *to, int64_t step)
 {
     if (sn == 1)
         for (int q = 0; q < PAIRS; q++) {
             vi x = 2 * q < deep ? (vi)wide(b + 2 * q * sk, across) : vseti(0), y = 2 * q + 1 < deep ? (vi)wide(b + (2 * q + 1) * sk, across) : vseti(0);
-            vstore(to + q * VW, (vf)((x >> 16 & vseti(0xffff)) | y));
+            vstore(to + q * step, (vf)((x >> 16 & vseti(0xffff)) | y));
         }
     else if (sk == 1 && sn % 2 == 0 && deep == DEEP && across == VW)         /* pairs lie side by side: as numbers of 32 bits */
         for (int q = 0; q < PAIRS; q += BLOCK)
             for (int j = 0; j < VW; j += BLOCK)
-                vtranspose((const float *)(const void *)(b + 2 * q + j * sn), sn / 2, to + q * VW + j, VW);
+                vtranspose((const float *)(const void *)(b + 2 * q + j * sn), sn / 2, to + q * step + j, step);
     else {
         uint16_t pair[PAIRS][VW][2] = { 0 };
         for (int p = 0; p < deep; p++)
             for (int j = 0; j < across; j++)
                 pair[p / 2][j][p % 2] = b[p * sk + j * sn];
-        memcpy(to, pair, sizeof pair);
+        for (int q = 0; q < PAIRS; q++)
+            memcpy(to + q * step, pair[q], sizeof pair[q]);
     }
 }
 
@@ -215,7 +223,7 @@ static void pack_narrow(const void *from, int64_t k, int64_t n, int64_t sk, int6
         for (int64_t i = 0; i < slabs * vecs; i++) {
             int64_t p = i / vecs * DEEP, c = j + i % vecs * VW;
             pairs_of(b + p * sk + c * sn, k - p < DEEP ? (int)(k - p) : DEEP, n - c < VW ? (int)(n - c) : VW, sk, sn,
-                     packed + j * slabs * DEEP / 2 + i * RIGHT / 2);
+                     packed + j * slabs * DEEP / 2 + right_at(i / vecs, i % vecs, vecs), right_pair(vecs));
         }
     }
 }
@@ -391,13 +399,26 @@ static void leave(late *l)
     left(l);
 }
 
+/* Of the tile t the sums of so many rows are there, and wait. */
+static void await(late *p, const gemm_tile *t, int first, int rows, int vecs)
+{
+    p->out = t->out + first;
+    p->residual = t->residual ? t->residual + first : NULL;
+    p->column = t->column;
+    p->columns = t->columns;
+    p->rows = rows;
+    p->vecs = vecs;
+    p->how = p->usual == WIDE && t->columns != 2 * VW ? OTHER : p->usual;
+    p->turn = !p->turn;
+}
+
 /* -- up to 32 x 2 vectors of sums: sum[ROWS][2 VW] ---------------------------------------------------------------------- */
 
 /* Rows of a tile: packed, or as they lie; distances in bytes, slabs of a tap. */
 typedef struct operand {
     const char *a;
-    int64_t pitch, step, rest, taps, slabs;
-    int64_t b_rest, b_step, b_second;       /* of the right operand: to the next part, slab and vector; numbers */
+    int64_t pitch, step, rest, taps, slabs, pairs;      /* pairs: of numbers of a tap; slabs are filled up with zeros */
+    int64_t b_rest, b_step, b_second, b_pair;       /* of the right operand: to the next part, slab, vector and pair; numbers */
     const int64_t *tap;
     const char *ahead;                      /* fetched meanwhile, so many bytes a slab */
     int64_t ahead_step;
@@ -432,7 +453,7 @@ static void products(int64_t rounds)
     }
     unconfigure();
 }
-enum { A_ROUND = 4 * ROWS / 2 * VW * DEEP };             /* multiply-adds */
+enum { A_ROUND = 4 * ROWS / 2 * VW * DEEP, GRAIN = DEEP, HALF = ROWS / 2, GAIN = 12 };        /* A_ROUND: multiply-adds */
 
 /* Rows of a are `pitch` bytes apart. */
 INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, int64_t second, const bool low, const bool right)
@@ -545,7 +566,7 @@ INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs
         sums(l, b, false, false, parts, NOTHING, NULL, to, step);
 }
 
-INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
+INLINE void multiply(const operand *l, const uint16_t *b, const gemm_tile *t, int rows, int vecs, const int parts, late *p)
 {
     const bool whole = rows > ROWS / 2 && vecs > 1;
     float *to = p->sum[p->turn];
@@ -554,6 +575,7 @@ INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, co
         leave(p);
     if (!whole) {
         sums_of_some(l, b, rows, vecs, parts, to, step);
+        await(p, t, 0, rows, vecs);
         return;
     }
     switch (parts > 1 && p->how != NOTHING ? WIDE : p->how) {
@@ -569,11 +591,12 @@ INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, co
     case HARD:     sums(l, b, true, true, 1, HARD, p, to, step); break;
     }
     left(p);
+    await(p, t, 0, rows, vecs);
 }
 
 #else
 
-enum { STRIP = 8, A_ROUND = 2 * STRIP * DEEP };          /* rows; multiply-adds of a round of products */
+enum { STRIP = 8, A_ROUND = 2 * STRIP * DEEP, GRAIN = 2, HALF = 1, GAIN = 2 };          /* STRIP: rows; A_ROUND: multiply-adds of a round of products */
 static void configure(void) {}
 static void unconfigure(void) {}
 
@@ -605,46 +628,78 @@ INLINE vi two(const char *p)
     return vseti(x);
 }
 
-/* STRIP rows; those beyond the last are computed of what lies there, and not looked at. */
-INLINE void sums(const operand *l, int first, const uint16_t *b, const int vecs, float *to, int64_t step)
+/* n pairs of a slab, with the columns of b. */
+INLINE void some_pairs(vf acc[STRIP][2], const char *a, int64_t pitch, const uint16_t *b, int64_t second, int64_t pair, int n, const int rows,
+                       const int vecs)
+{
+    for (int q = 0; q < n; q++, a += 2 * sizeof *b, b += pair) {
+        vi right[2];
+        UNROLL for (int j = 0; j < vecs; j++)
+            memcpy(&right[j], b + j * second, sizeof *right);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vi x = two(a + i * pitch);
+            UNROLL for (int j = 0; j < vecs; j++)
+                acc[i][j] = bf16_dot(acc[i][j], x, right[j]);
+        }
+    }
+}
+
+/* Rows from the `first` on, to rows `step` bytes apart. */
+INLINE void sums(const operand *l, int first, const uint16_t *b, const int rows, const int vecs, float *to, int64_t step)
 {
     vf acc[STRIP][2];
-    UNROLL for (int i = 0; i < STRIP; i++)
+    const int64_t whole = l->pairs / PAIRS;
+    const int left = (int)(l->pairs % PAIRS);
+    UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < vecs; j++)
             acc[i][j] = l->start ? vload((const float *)(const void *)((const char *)l->start + (first + i) * l->start_step) + j * VW) : vset(0.f);
     for (int64_t t = 0; t < l->taps; t++) {
         const char *a = l->a + (l->tap ? l->tap[t] : 0) + first * l->pitch;
-        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += l->b_step)
-            for (int q = 0; q < PAIRS; q++) {
-                vi right[2];
-                UNROLL for (int j = 0; j < vecs; j++)
-                    memcpy(&right[j], b + j * l->b_second + q * 2 * VW, sizeof *right);
-                UNROLL for (int i = 0; i < STRIP; i++) {
-                    vi x = two(a + i * l->pitch + 2 * q * (int64_t)sizeof *b);
-                    UNROLL for (int j = 0; j < vecs; j++)
-                        acc[i][j] = bf16_dot(acc[i][j], x, right[j]);
-                }
-            }
+        for (int64_t s = 0; s < whole; s++, a += l->step, b += l->b_step)
+            some_pairs(acc, a, l->pitch, b, l->b_second, l->b_pair, PAIRS, rows, vecs);
+        if (left) {
+            some_pairs(acc, a, l->pitch, b, l->b_second, l->b_pair, left, rows, vecs);
+            b += l->b_step;
+        }
     }
-    UNROLL for (int i = 0; i < STRIP; i++)
+    UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < vecs; j++)
-            vstore((float *)(void *)((char *)to + (first + i) * step) + j * VW, acc[i][j]);
+            vstore((float *)(void *)((char *)to + i * step) + j * VW, acc[i][j]);
 }
+
+#define STRIP_OF(rows, vecs) \
+    static void strip_##rows##x##vecs(const operand *l, int first, const uint16_t *b, float *to, int64_t step) \
+    { \
+        sums(l, first, b, rows, vecs, to, step); \
+    }
+STRIP_OF(1, 1) STRIP_OF(2, 1) STRIP_OF(3, 1) STRIP_OF(4, 1) STRIP_OF(5, 1) STRIP_OF(6, 1) STRIP_OF(7, 1) STRIP_OF(8, 1)
+STRIP_OF(1, 2) STRIP_OF(2, 2) STRIP_OF(3, 2) STRIP_OF(4, 2) STRIP_OF(5, 2) STRIP_OF(6, 2) STRIP_OF(7, 2) STRIP_OF(8, 2)
+static void (*const strip[2][STRIP])(const operand *l, int first, const uint16_t *b, float *to, int64_t step) = {
+    { strip_1x1, strip_2x1, strip_3x1, strip_4x1, strip_5x1, strip_6x1, strip_7x1, strip_8x1 },
+    { strip_1x2, strip_2x2, strip_3x2, strip_4x2, strip_5x2, strip_6x2, strip_7x2, strip_8x2 },
+};
+
+static int strips_of(int rows) { return (rows + STRIP - 1) / STRIP; }
 
 INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *to, int64_t step)
 {
     (void)parts;                                        /* three products would be slower than single precision */
-    for (int i = 0; i < rows; i += STRIP)
-        if (vecs > 1)
-            sums(l, i, b, 2, to, step);
-        else
-            sums(l, i, b, 1, to, step);
+    for (int i = 0, n = strips_of(rows); i < n; i++) {
+        const int first = rows * i / n, end = rows * (i + 1) / n;
+        strip[vecs - 1][end - first - 1](l, first, b, (float *)(void *)((char *)to + first * step), step);
+    }
 }
 
-INLINE void multiply(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, late *p)
+/* Nothing waits: a strip's rows are left while the next one's products begin. */
+INLINE void multiply(const operand *l, const uint16_t *b, const gemm_tile *t, int rows, int vecs, const int parts, late *p)
 {
-    leave(p);
-    sums_of_some(l, b, rows, vecs, parts, p->sum[p->turn], 2 * VEC_BYTES);
+    (void)parts;
+    for (int i = 0, n = strips_of(rows); i < n; i++) {
+        const int first = rows * i / n, end = rows * (i + 1) / n;
+        strip[vecs - 1][end - first - 1](l, first, b, p->sum[p->turn], 2 * VEC_BYTES);
+        await(p, t, first, end - first, vecs);
+        leave(p);
+    }
 }
 
 #endif
@@ -670,25 +725,19 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
     late *p = room;
     const int64_t size = sizeof(uint16_t), row = DEEP * size, slabs = (t->run + DEEP - 1) / DEEP;
     const operand l = { .a = (const char *)t->row[0], .pitch = t->tap ? t->pitch : row, .step = t->tap ? row : LEFT * size,
-                        .rest = t->tap ? t->rest : slabs * LEFT * size, .taps = t->taps, .slabs = slabs, .tap = t->tap,
-                        .b_rest = t->b_rest, .b_step = vecs > 1 ? 2 * RIGHT : RIGHT, .b_second = RIGHT,
+                        .rest = t->tap ? t->rest : slabs * LEFT * size, .taps = t->taps, .slabs = slabs, .pairs = (t->used + 1) / 2, .tap = t->tap,
+                        .b_rest = t->b_rest, .b_step = vecs > 1 ? 2 * RIGHT : RIGHT, .b_second = BF16_TILES ? RIGHT : 2 * VW,
+                        .b_pair = 2 * right_pair(vecs),
                         .ahead = t->ahead, .ahead_step = t->ahead_step * DEEP, .start = t->bias && !t->add ? t->bias + t->column : NULL };
-    multiply(&l, (const uint16_t *)(const void *)t->b, rows, vecs, parts, p);
-    p->out = t->out;
-    p->residual = t->residual;
-    p->column = t->column;
-    p->columns = t->columns;
-    p->rows = rows;
-    p->vecs = vecs;
-    p->how = p->usual == WIDE && t->columns != 2 * VW ? OTHER : p->usual;
-    p->turn = !p->turn;
+    multiply(&l, (const uint16_t *)(const void *)t->b, t, rows, vecs, parts, p);
 }
 
 INLINE void bare_any(const gemm_bare *t, const int parts)
 {
     const int64_t size = sizeof(uint16_t), step = t->step * (int64_t)sizeof(float);
-    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .taps = 1, .slabs = t->slabs,
-                        .b_rest = t->b_rest, .b_step = t->b_second || t->vecs < 2 ? RIGHT : 2 * RIGHT, .b_second = t->b_second ? t->b_second : RIGHT,
+    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .taps = 1, .slabs = t->slabs, .pairs = t->slabs * PAIRS,
+                        .b_rest = t->b_rest, .b_step = t->b_second || t->vecs < 2 ? RIGHT : 2 * RIGHT, .b_second = t->b_second ? t->b_second : BF16_TILES ? RIGHT : 2 * VW,
+                        .b_pair = t->b_second ? 2 * VW : 2 * right_pair(t->vecs),
                         .start = t->add ? t->y : NULL, .start_step = step };
     sums_of_some(&l, t->b, t->rows, t->vecs, parts, t->y, step);
 }
@@ -774,7 +823,7 @@ static void spread(const uint16_t *x, int64_t step, int64_t n, int64_t runs, uin
                                  .turn = turn_##parts, .split = split_##parts, .triples = triples_##parts, .spread = spread, \
                                  .pairs = pairs_##parts, .settle = settle, .quick = quick, .round_scaled = round_scaled, .weigh = weigh, \
                                  .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
-                                 .deep = DEEP, .bytes = 2 * parts, .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
+                                 .deep = DEEP, .grain = GRAIN, .half = HALF, .bytes = 2 * parts, .gain = GAIN / (parts * (parts + 1) / 2), .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
                                  .leave = unconfigure };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES

@@ -151,4 +151,4 @@ static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, i
     },
 #endif
 
-const gemm_vec VEC(gemm_vec) = { .width = VW, .pack = pack, .finish = finish, .deep = 1, .bytes = 4, ROWS_AND_TILES };
+const gemm_vec VEC(gemm_vec) = { .width = VW, .pack = pack, .finish = finish, .deep = 1, .bytes = 4, .gain = 1, ROWS_AND_TILES };

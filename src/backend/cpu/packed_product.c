@@ -87,7 +87,7 @@ void product_direct(gemm *g, const void *x, int64_t stride)
 {
     enum { FEW = 256, PAGE = 4096 };        /* for more results packing is soon paid; rows a page apart crowd the cache's sets */
     static const int64_t none = 0;
-    if (g->of != TG_BFLOAT || g->run % g->v->deep || g->taps != 1 || g->n > FEW || stride * tg_size(g->of) % PAGE == 0)
+    if (g->of != TG_BFLOAT || g->run % g->v->grain || g->taps != 1 || g->n > FEW || stride * tg_size(g->of) % PAGE == 0)
         return;
     g->direct = x;
     g->tap = &none;

@@ -20,7 +20,7 @@ enum { TILE_ROWS = 8, TILE_VECS = 12, GEMM_ROOM = 8704 };
  * row[tap * rows + i]: where row i's numbers of that tap lie.  b: packed, vecs vectors per number. */
 typedef struct gemm_tile {
     const float *const *row;
-    int64_t taps, run;
+    int64_t taps, run, used;                /* used: of a run's numbers those that may be other than zero; of .any alone */
     const float *b;
     const float *bias;                      /* padded to whole vectors; NULL: none */
     float *const *out;                      /* row i's results go to out[i] + column; bfloat16, if narrow_out */
@@ -84,6 +84,7 @@ typedef struct gemm_vec {
     void (*weigh_back)(float *x, float scale, const float *bias, float *dx, float *dbias, bool add, int64_t n);
     const struct depthwise_vec *depthwise;  /* of bfloat16 in memory; likewise: depthwise_bf16.c */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
+    int grain, half;                        /* rows that are read as they lie are of a multiple of `grain` numbers, and half of them at once; likewise */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
     /* Packed operands alone: tiles one after the other, between begin and end on the same thread.  A tile's results are left while the
      * next one's products are made, and all are there after end; out and residual stay until then.  begin: what is common to them,
@@ -92,6 +93,7 @@ typedef struct gemm_vec {
     void (*begin)(const gemm_tile *t, void *room), (*end)(void *room);
     void (*bare)(const gemm_bare *t);       /* between enter and leave on the same thread; there as .any is */
     void (*enter)(void), (*leave)(void);
+    double gain;                            /* times as many products as in single precision, about */
     float (*peak)(int64_t rounds);          /* as many products as the processor can start; their multiply-adds.  NULL: see peak_vec */
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
@@ -265,21 +267,22 @@ typedef struct winograd {
     int64_t xy, xx;                         /* steps of that one */
     int64_t ry, rx;                         /* of the residual */
     int64_t point;                          /* numbers from one of the 36 products to the next */
-    const float *bias, *residual;           /* NULL: none */
+    const float *bias;                      /* NULL: none */
+    bool narrow, narrow_residual;           /* the one at hand is of bfloat16 in memory, the residual is */
     bool act_first;
     act f;
 } winograd;
 typedef struct winograd_vec {
     /* to[p * point + c]: the 36 transformed numbers of the 6 x 6 patch whose corner is (y, x), zeros outside the image. */
-    void (*input)(const winograd *w, const float *image, int64_t y, int64_t x, float *to);
-    /* The 4 x 4 results (cut at the border) at (y, x), from from[p * point + c]. */
-    void (*output)(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x);
+    void (*input)(const winograd *w, const void *image, int64_t y, int64_t x, float *to);
+    /* The 4 x 4 results (cut at the border) at (y, x), from from[p * point + c].  residual: NULL: none. */
+    void (*output)(const winograd *w, const float *from, const void *residual, void *result, int64_t y, int64_t x);
     /* to[p * point + j]: the 36 numbers of kernel j < n, whose taps (y, x) lie at w[j * lane + y * down + x * right]; zeros up to
      * whole vectors.  round: taps to bfloat16. */
     void (*weights)(const float *w, int64_t lane, int64_t down, int64_t right, int n, float *to, int64_t point);
     /* The gradients of these: to[p * point + c], what the 4 x 4 results at (y, x) send back to the 36 products; and the kernels
      * w[j * lane + ...], j < n, from the 36 sums from[p * point + j], whole vectors. */
-    void (*spread)(const winograd *w, const float *image, int64_t y, int64_t x, float *to);
+    void (*spread)(const winograd *w, const void *image, int64_t y, int64_t x, float *to);
     void (*weights_back)(const float *from, int64_t point, int64_t n, float *w, int64_t lane, int64_t down, int64_t right);
 } winograd_vec;
 VEC_TABLE(winograd_vec, winograd_vec)

@@ -45,15 +45,19 @@ static int64_t tiles_of(const tg_call *c)
     return y.dim[0] * ((y.dim[2] + WINO_OUT - 1) / WINO_OUT) * ((y.dim[3] + WINO_OUT - 1) / WINO_OUT);
 }
 
-/* Times in units of one multiplication of the direct way: weights come from beyond L2 at about one number in `READ`;
+/* How products of points are made: of bf16x3 and bf16 in single precision, as transforms would show what rounding leaves. */
+static const gemm_vec *of_points(tg_precision p) { return gemm_for(gemm_whole(p) ? p : TG_FP32); }
+
+/* Times in units of one multiplication of a point: weights come from beyond L2 at about one number in `READ`;
  * those that change are transformed first.  Of all the batch, for slices, whose size depends on threads, are not to change results. */
 static bool pays(const tg_call *c)
 {
     const int READ = c->in[1].constant ? 20 : 30;
+    const double gain = gemm_for(c->precision)->gain / of_points(c->precision)->gain;
     const double whole = c->slice ? (double)c->batch / (double)c->slice : 1;
     double pixels = whole * (double)(c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]), tiles = whole * (double)tiles_of(c);
     double channels = 1. / (double)c->in[0].shape.dim[1] + 1. / (double)c->out.shape.dim[1];
-    return 9 * pixels + 9 * READ > 36 * tiles * 1.2 + 36 * READ + 36 * tiles * 6 * channels;
+    return (9 * pixels + 9 * READ) / gain > 36 * tiles * 1.2 + 36 * READ + 36 * tiles * 6 * channels;
 }
 
 static const char *declines(const tg_call *c)
@@ -74,13 +78,7 @@ static const char *declines(const tg_call *c)
     return epilogue_declines(c, view_of(c).e, 1);
 }
 
-/* Of bf16x3 and bf16 the transforms would show what rounding left. */
-static const char *doubts(const tg_call *c)
-{
-    if (gemm_packs(c->precision) && !gemm_whole(c->precision))
-        return "slower than the processor's own products";
-    return pays(c) ? NULL : "too small to pay";
-}
+static const char *doubts(const tg_call *c) { return pays(c) ? NULL : "too small to pay, or slower than the processor's own products"; }
 
 static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
 {
@@ -166,7 +164,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
-    s->g = gemm_for(gemm_whole(c->precision) ? c->precision : TG_FP32);
+    s->g = of_points(c->precision);
     s->v = VEC_PICK(winograd_vec);
     s->in = in;
     s->out = out;
@@ -229,12 +227,11 @@ static void transform_inputs(void *arg, int64_t from, int64_t to)
     const struct lot *l = arg;
     const tg_tensor *t = l->v.x;
     winograd w = { .h = t->shape.dim[2], .w = t->shape.dim[3], .channels = t->shape.dim[1], .xy = t->stride[2],
-                   .xx = t->stride[3], .point = l->tiles * t->shape.dim[1] + APART };
+                   .xx = t->stride[3], .point = l->tiles * t->shape.dim[1] + APART, .narrow = t->dtype == TG_BFLOAT };
     for (int64_t i = from; i < to; i++) {
         int64_t n, y, x;
         tile_at(l, i, &n, &y, &x);
-        l->s->v->input(&w, (const float *)t->data + n * t->stride[0], y - l->v.pad[0], x - l->v.pad[1],
-                       l->inputs + i * w.channels);
+        l->s->v->input(&w, tg_at(t->data, t->dtype, n * t->stride[0]), y - l->v.pad[0], x - l->v.pad[1], l->inputs + i * w.channels);
     }
 }
 
@@ -269,13 +266,14 @@ static void transform_outputs(void *arg, int64_t from, int64_t to)
     const tg_tensor *t = &c->out, *r = epilogue_residual(c, e);
     winograd w = { .oh = t->shape.dim[2], .ow = t->shape.dim[3], .channels = t->shape.dim[1], .xy = t->stride[2],
                    .xx = t->stride[3], .ry = r ? r->stride[2] : 0, .rx = r ? r->stride[3] : 0,
-                   .point = l->tiles * t->shape.dim[1] + APART, .act_first = e->act_first, .f = l->s->f,
+                   .point = l->tiles * t->shape.dim[1] + APART, .narrow = t->dtype == TG_BFLOAT,
+                   .narrow_residual = r && r->dtype == TG_BFLOAT, .act_first = e->act_first, .f = l->s->f,
                    .bias = e->bias ? l->weights + WINO_SIZE * l->s->matrix : NULL };
     for (int64_t i = from; i < to; i++) {
         int64_t n, y, x;
         tile_at(l, i, &n, &y, &x);
-        l->s->v->output(&w, l->products + i * w.channels, r ? (const float *)r->data + n * r->stride[0] : NULL,
-                        (float *)t->data + n * t->stride[0], y, x);
+        l->s->v->output(&w, l->products + i * w.channels, r ? tg_at(r->data, r->dtype, n * r->stride[0]) : NULL,
+                        tg_at(t->data, t->dtype, n * t->stride[0]), y, x);
     }
 }
 
@@ -299,12 +297,14 @@ static void run(const tg_call *c)
     }
 }
 
+static unsigned narrow(const tg_call *c) { return product_narrow(c, view_of(c).e); }
+
 const tg_kernel kernel_winograd = {
     .op = "conv2d", .name = "cpu.winograd", .declines = declines, .doubts = doubts, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = gemm_whole, .release = release, .repack = true
+    .apart = gemm_whole, .release = release, .repack = true, .narrow = narrow
 };
 
 const tg_kernel kernel_winograd_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.winograd_grad_input", .declines = declines, .doubts = doubts, .prefers = prefers,
-    .prepare = prepare, .run = run, .apart = gemm_whole, .release = release, .repack = true
+    .prepare = prepare, .run = run, .apart = gemm_whole, .release = release, .repack = true, .narrow = narrow
 };

@@ -32,7 +32,8 @@ static bool pays(const tg_call *c)
     const int64_t *dy = c->in[0].shape.dim;
     double pixels = (double)(dy[0] * dy[2] * dy[3]), tiles = (double)(dy[0] * tiles_along(dy[2]) * tiles_along(dy[3]));
     double channels = 1. / (double)dy[1] + 1. / (double)c->in[1].shape.dim[1];
-    return 9 * pixels > 36 * tiles * 1.2 + 27 * READ + 36 * tiles * 8 * channels;
+    const double gain = gemm_whole(c->precision) ? 1 : gemm_for(c->precision)->gain;
+    return 9 * pixels / gain > 36 * tiles * 1.2 + 27 * READ + 36 * tiles * 8 * channels;
 }
 
 static const char *declines(const tg_call *c)
@@ -41,12 +42,10 @@ static const char *declines(const tg_call *c)
     const tg_shape w = c->out.shape;
     if (!all_f32(c))
         return "not float";
-    if (gemm_packs(c->precision) && !gemm_whole(c->precision))
-        return "slower than the processor's own products";
     if (w.dim[2] != 3 || w.dim[3] != 3 || a->stride[0] != 1 || a->stride[1] != 1 || a->dilation[0] != 1 || a->dilation[1] != 1 || a->groups != 1)
         return "not 3x3 of stride 1";
     if (w.dim[0] < FEW_CHANNELS || w.dim[1] < FEW_CHANNELS || !pays(c))
-        return "too small to pay";
+        return "too small to pay, or slower than the processor's own products";
     return c->in[0].stride[1] != 1 || c->in[1].stride[1] != 1 ? "not channels-last" : NULL;
 }
 
@@ -100,14 +99,14 @@ static void transform(void *arg, int64_t from, int64_t to)
     const state *s = l->s;
     const tg_tensor *dy = &l->c->in[0], *x = &l->c->in[1];
     winograd back = { .oh = dy->shape.dim[2], .ow = dy->shape.dim[3], .channels = s->out, .xy = dy->stride[2], .xx = dy->stride[3],
-                      .point = l->tiles * s->out + APART };
+                      .point = l->tiles * s->out + APART, .narrow = dy->dtype == TG_BFLOAT };
     winograd there = { .h = x->shape.dim[2], .w = x->shape.dim[3], .channels = s->in, .xy = x->stride[2], .xx = x->stride[3],
-                       .point = l->tiles * s->in + APART };
+                       .point = l->tiles * s->in + APART, .narrow = x->dtype == TG_BFLOAT };
     for (int64_t i = from; i < to; i++) {
         int64_t tile = l->first + i, col = tile % s->across * WINO_OUT, row = tile / s->across % s->down * WINO_OUT;
         int64_t n = tile / s->across / s->down;
-        s->v->spread(&back, (const float *)dy->data + n * dy->stride[0], row, col, l->left + i * s->out);
-        s->v->input(&there, (const float *)x->data + n * x->stride[0], row - s->pad[0], col - s->pad[1], l->right + i * s->in);
+        s->v->spread(&back, tg_at(dy->data, dy->dtype, n * dy->stride[0]), row, col, l->left + i * s->out);
+        s->v->input(&there, tg_at(x->data, x->dtype, n * x->stride[0]), row - s->pad[0], col - s->pad[1], l->right + i * s->in);
     }
 }
 
@@ -199,5 +198,8 @@ static void run(const tg_call *c)
 
 static void release(void *s) { free(s); }
 
+static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? 3 : 0; }
+
 const tg_kernel kernel_winograd_grad_weight = { .op = "conv2d_grad_weight", .name = "cpu.winograd_grad_weight", .declines = declines,
-                                                .prefers = prefers, .prepare = prepare, .run = run, .release = release };
+                                                .prefers = prefers, .prepare = prepare, .run = run, .release = release,
+                                                .narrow = narrow };

@@ -50,103 +50,154 @@ INLINE void spread_points(const vf *y, int ystep, vf *m, int step)
     m[5 * step] = y3;
 }
 
-INLINE vf vload_upto(const float *p, int n) { return n == VW ? vload(p) : vload_n(p, n); }
-INLINE void vstore_upto(float *p, vf v, int n)
+/* n numbers at most a vector, from i on, of floats or bfloat16. */
+INLINE vf some(const void *x, const bool narrow, int64_t i, int n)
 {
-    if (n == VW)
-        vstore(p, v);
-    else
-        vstore_n(p, v, n);
+    if (narrow)
+        return vwiden((const uint16_t *)x + i, n);
+    return n == VW ? vload((const float *)x + i) : vload_n((const float *)x + i, n);
 }
 
-INLINE void patch(const winograd *w, const float *image, int64_t y, int64_t x, float *to, bool inside, int n)
+INLINE void put_some(void *x, const bool narrow, int64_t i, vf v, int n)
+{
+    if (narrow)
+        vnarrow((uint16_t *)x + i, v, n);
+    else if (n == VW)
+        vstore((float *)x + i, v);
+    else
+        vstore_n((float *)x + i, v, n);
+}
+
+/* Channels [c, c + n) of a patch. */
+INLINE void patch(const winograd *w, const void *image, const bool narrow, int64_t y, int64_t x, float *to, bool inside, int64_t c, int n)
 {
     vf d[WINO_SIZE];
     for (int i = 0; i < WINO_IN; i++)
         for (int j = 0; j < WINO_IN; j++) {
             bool in = inside || (y + i >= 0 && y + i < w->h && x + j >= 0 && x + j < w->w);
-            d[i * WINO_IN + j] = in ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx, n) : vset(0.f);
+            d[i * WINO_IN + j] = in ? some(image, narrow, (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
         }
     for (int j = 0; j < WINO_IN; j++)
         to_points(d + j, d + j, WINO_IN);
     for (int i = 0; i < WINO_IN; i++) {
         to_points(d + i * WINO_IN, d + i * WINO_IN, 1);
         UNROLL for (int j = 0; j < WINO_IN; j++)
-            vstore_upto(to + (i * WINO_IN + j) * w->point, d[i * WINO_IN + j], n);
+            put_some(to + (i * WINO_IN + j) * w->point, false, c, d[i * WINO_IN + j], n);
     }
 }
 
-static void input(const winograd *w, const float *image, int64_t y, int64_t x, float *to)
+INLINE void input_of(const winograd *w, const void *image, const bool narrow, int64_t y, int64_t x, float *to)
 {
     bool inside = y >= 0 && x >= 0 && y + WINO_IN <= w->h && x + WINO_IN <= w->w;
     int64_t c = 0;
     if (inside)
         for (; c + VW <= w->channels; c += VW)
-            patch(w, image + c, y, x, to + c, true, VW);
+            patch(w, image, narrow, y, x, to, true, c, VW);
     else
         for (; c + VW <= w->channels; c += VW)
-            patch(w, image + c, y, x, to + c, false, VW);
+            patch(w, image, narrow, y, x, to, false, c, VW);
     if (c < w->channels)
-        patch(w, image + c, y, x, to + c, inside, (int)(w->channels - c));
+        patch(w, image, narrow, y, x, to, inside, c, (int)(w->channels - c));
 }
 
-INLINE void square(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x,
-                   int64_t c, int n)
+static void input(const winograd *w, const void *image, int64_t y, int64_t x, float *to)
+{
+    if (w->narrow)
+        input_of(w, image, true, y, x, to);
+    else
+        input_of(w, image, false, y, x, to);
+}
+
+/* Dearer functions of the results of a tile. */
+static __attribute__((noinline)) void bend(act f, vf *v)
+{
+    float room[WINO_OUT * WINO_OUT * VW];
+    for (int i = 0; i < WINO_OUT * WINO_OUT; i++)
+        vstore(room + i * VW, v[i]);
+    act_any(f, room, room, WINO_OUT * WINO_OUT * VW);
+    for (int i = 0; i < WINO_OUT * WINO_OUT; i++)
+        v[i] = vload(room + i * VW);
+}
+
+INLINE void add_square(const winograd *w, const void *residual, const bool narrow, int64_t y, int64_t x, int64_t c, int n, vf *v)
+{
+    for (int i = 0; i < WINO_OUT && y + i < w->oh; i++)
+        for (int j = 0; j < WINO_OUT && x + j < w->ow; j++)
+            v[i * WINO_OUT + j] += some(residual, narrow, (y + i) * w->ry + (x + j) * w->rx + c, n);
+}
+
+/* Channels [c, c + n) of a tile's results; of bfloat16, and the residual is. */
+INLINE void square(const winograd *w, const float *from, const void *residual, const bool narrow_residual, void *result, const bool narrow,
+                   int64_t y, int64_t x, int64_t c, int n)
 {
     vf m[WINO_SIZE], half[WINO_OUT * WINO_IN], out[WINO_OUT * WINO_OUT];
+    const vf bias = w->bias ? vload(w->bias + c) : vset(0.f);
     for (int p = 0; p < WINO_SIZE; p++)
-        m[p] = vload_upto(from + p * w->point + c, n);
+        m[p] = some(from + p * w->point, false, c, n);
     for (int j = 0; j < WINO_IN; j++)
         from_points(m + j, WINO_IN, half + j, WINO_IN);
     for (int i = 0; i < WINO_OUT; i++)
         from_points(half + i * WINO_IN, 1, out + i * WINO_OUT, 1);
-    vf bias = w->bias ? vload(w->bias + c) : vset(0.f);
+    for (int i = 0; i < WINO_OUT * WINO_OUT; i++)
+        out[i] += bias;
+    if (residual && !w->act_first)
+        add_square(w, residual, narrow_residual, y, x, c, n, out);
+    if (w->f.kind == ACT_CLAMP)
+        for (int i = 0; i < WINO_OUT * WINO_OUT; i++)
+            out[i] = vclamp(out[i], vset(w->f.a), vset(w->f.b));
+    else if (w->f.kind > ACT_CLAMP)
+        bend(w->f, out);
+    if (residual && w->act_first)
+        add_square(w, residual, narrow_residual, y, x, c, n, out);
     for (int i = 0; i < WINO_OUT && y + i < w->oh; i++)
-        for (int j = 0; j < WINO_OUT && x + j < w->ow; j++) {
-            vf v = out[i * WINO_OUT + j] + bias;
-            if (residual && !w->act_first)
-                v += vload_upto(residual + (y + i) * w->ry + (x + j) * w->rx + c, n);
-            if (w->f.kind == ACT_CLAMP)
-                v = vclamp(v, vset(w->f.a), vset(w->f.b));
-            vstore_upto(result + (y + i) * w->xy + (x + j) * w->xx + c, v, n);
-        }
+        for (int j = 0; j < WINO_OUT && x + j < w->ow; j++)
+            put_some(result, narrow, (y + i) * w->xy + (x + j) * w->xx + c, out[i * WINO_OUT + j], n);
 }
 
-static void output(const winograd *w, const float *from, const float *residual, float *result, int64_t y, int64_t x)
+INLINE void output_of(const winograd *w, const float *from, const void *residual, const bool narrow_residual, void *result, const bool narrow,
+                      int64_t y, int64_t x)
 {
     int64_t c = 0;
     for (; c + VW <= w->channels; c += VW)
-        square(w, from, residual, result, y, x, c, VW);
+        square(w, from, residual, narrow_residual, result, narrow, y, x, c, VW);
     if (c < w->channels)
-        square(w, from, residual, result, y, x, c, (int)(w->channels - c));
-    if (w->f.kind <= ACT_CLAMP && !(residual && w->act_first))
-        return;
-    for (int64_t i = y; i < y + WINO_OUT && i < w->oh; i++)
-        for (int64_t j = x; j < x + WINO_OUT && j < w->ow; j++) {
-            float *to = result + i * w->xy + j * w->xx;
-            act_any(w->f.kind > ACT_CLAMP ? w->f : (act){ ACT_NONE, 0, 0 }, to, to, w->channels);
-            for (c = 0; residual && w->act_first && c < w->channels; c++)
-                to[c] += residual[i * w->ry + j * w->rx + c];
-        }
+        square(w, from, residual, narrow_residual, result, narrow, y, x, c, (int)(w->channels - c));
 }
 
-static void spread(const winograd *w, const float *image, int64_t y, int64_t x, float *to)
+static void output(const winograd *w, const float *from, const void *residual, void *result, int64_t y, int64_t x)
+{
+    if (w->narrow && (!residual || w->narrow_residual))
+        output_of(w, from, residual, true, result, true, y, x);
+    else if (!w->narrow && (!residual || !w->narrow_residual))
+        output_of(w, from, residual, false, result, false, y, x);
+    else
+        output_of(w, from, residual, w->narrow_residual, result, w->narrow, y, x);
+}
+
+INLINE void spread_of(const winograd *w, const void *image, const bool narrow, int64_t y, int64_t x, float *to)
 {
     for (int64_t c = 0; c < w->channels; c += VW) {
         vf d[WINO_OUT * WINO_OUT], half[WINO_IN * WINO_OUT], m[WINO_IN];
         int n = w->channels - c < VW ? (int)(w->channels - c) : VW;
         for (int i = 0; i < WINO_OUT; i++)
-            for (int j = 0; j < WINO_OUT; j++) {
-                d[i * WINO_OUT + j] = y + i < w->oh && x + j < w->ow ? vload_upto(image + (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
-            }
+            for (int j = 0; j < WINO_OUT; j++)
+                d[i * WINO_OUT + j] = y + i < w->oh && x + j < w->ow ? some(image, narrow, (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
         for (int j = 0; j < WINO_OUT; j++)
             spread_points(d + j, WINO_OUT, half + j, WINO_OUT);
         for (int i = 0; i < WINO_IN; i++) {
             spread_points(half + i * WINO_OUT, 1, m, 1);
             UNROLL for (int j = 0; j < WINO_IN; j++)
-                vstore_upto(to + (i * WINO_IN + j) * w->point + c, m[j], n);
+                put_some(to + (i * WINO_IN + j) * w->point, false, c, m[j], n);
         }
     }
+}
+
+static void spread(const winograd *w, const void *image, int64_t y, int64_t x, float *to)
+{
+    if (w->narrow)
+        spread_of(w, image, true, y, x, to);
+    else
+        spread_of(w, image, false, y, x, to);
 }
 
 /* t = G k: powers of the points, 1, x, x^2, over the products of their distances. */
