@@ -68,10 +68,21 @@ INLINE void put_some(void *x, const bool narrow, int64_t i, vf v, int n)
         vstore_n((float *)x + i, v, n);
 }
 
+/* 4 x 4 pixels from (y, x) on are wanted soon, channels from c on: maps of many images come from memory, whose lines no prefetcher of the
+ * processor follows here. */
+INLINE void fetch(const void *x, const bool narrow, int64_t at, int64_t down, int64_t right)
+{
+    const int64_t size = narrow ? 2 : 4;
+    UNROLL for (int i = 0; i < WINO_OUT; i++)
+        UNROLL for (int j = 0; j < WINO_OUT; j++)
+            __builtin_prefetch((const char *)x + (at + i * down + j * right) * size, 0, 2);
+}
+
 /* Channels [c, c + n) of a patch. */
 INLINE void patch(const winograd *w, const void *image, const bool narrow, int64_t y, int64_t x, float *to, bool inside, int64_t c, int n)
 {
     vf d[WINO_SIZE];
+    fetch(image, narrow, (y + WINO_IN) * w->xy + (x + 1) * w->xx + c, w->xy, w->xx);
     for (int i = 0; i < WINO_IN; i++)
         for (int j = 0; j < WINO_IN; j++) {
             bool in = inside || (y + i >= 0 && y + i < w->h && x + j >= 0 && x + j < w->w);
@@ -179,6 +190,7 @@ INLINE void spread_of(const winograd *w, const void *image, const bool narrow, i
     for (int64_t c = 0; c < w->channels; c += VW) {
         vf d[WINO_OUT * WINO_OUT], half[WINO_IN * WINO_OUT], m[WINO_IN];
         int n = w->channels - c < VW ? (int)(w->channels - c) : VW;
+        fetch(image, narrow, (y + WINO_OUT) * w->xy + x * w->xx + c, w->xy, w->xx);
         for (int i = 0; i < WINO_OUT; i++)
             for (int j = 0; j < WINO_OUT; j++)
                 d[i * WINO_OUT + j] = y + i < w->oh && x + j < w->ow ? some(image, narrow, (y + i) * w->xy + (x + j) * w->xx + c, n) : vset(0.f);
