@@ -13,23 +13,21 @@ static const conv2d_attr *conv_of(const tg *x)
     return a && !a->e.residual ? a : NULL;
 }
 
-/* Bytes of a map's number: a plan for bfloat16 is one only where kernels leave such numbers (plan_possible). */
-static size_t number_bytes(const plan_opts *o) { return o->precision == TG_BF16 ? sizeof(uint16_t) : sizeof(float); }
-
 /* x expands, y = conv2d(x, ..) is depthwise, nobody else reads x, and an image of it is twice what a core's L2 holds. */
-static bool fits(const tg *x, const tg *y, const plan_opts *o)
+static bool fits(const tg *x, const tg *y)
 {
     const conv2d_attr *e = conv_of(x), *d = conv_of(y);
     return e && d && x->mark == 1 && tg_dim(x->in[1], 2) == 1 && tg_dim(x->in[1], 3) == 1 && e->stride[0] == 1 && e->stride[1] == 1
            && !e->pad[0] && !e->pad[1] && !e->pad[2] && !e->pad[3] && e->groups == 1 && d->groups == tg_dim(x, 1)
-           && tg_dim(y->in[1], 0) == d->groups && (size_t)tg_span(x->shape, 1, 4) * number_bytes(o) > 2 * cpu()->l2;
+           && tg_dim(y->in[1], 0) == d->groups && (size_t)tg_span(x->shape, 1, 4) * sizeof(float) > 2 * cpu()->l2;
 }
 
 static tg *fused(tg *y, const plan_opts *o)
 {
+    (void)o;
     tg *x = y->n_in ? y->in[0] : NULL, *in[6];
     int n = 0;
-    if (!x || !fits(x, y, o))
+    if (!x || !fits(x, y))
         return NULL;
     expand_depthwise_attr a = { *conv_of(x), *conv_of(y) };
     for (int k = 0; k < x->n_in; k++)
@@ -42,5 +40,7 @@ static tg *fused(tg *y, const plan_opts *o)
 
 bool plan_fuse_expand(tg_graph *g, tg **outputs, int n, const plan_opts *o, status *st)
 {
+    if (o->precision == TG_BF16)                        /* whose maps are half as large, and products so quick that it takes longer */
+        return true;
     return plan_replace(g, outputs, n, fused, o, st);
 }

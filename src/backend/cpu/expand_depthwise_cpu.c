@@ -16,7 +16,7 @@ typedef struct state {
     lanes second;
     float *b, *bias, *weights;                  /* one block: packed, padded to whole vectors, [tap][room] and bias */
     int64_t group, groups, band, bands;         /* channels, rows */
-    size_t place_bytes, piece_bytes, row_bytes; /* of scratch, for each thread: the last a row of results that becomes bfloat16 */
+    size_t place_bytes, piece_bytes;            /* of scratch, for each thread */
     act f, second_f;
 } state;
 
@@ -77,8 +77,6 @@ static void divide(state *s, const tg_call *c)
     s->piece_bytes = lines(read_rows(c, s->band) * w * s->group);
 }
 
-static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? NARROW_RESULT | 1 : 0; }
-
 static void release(void *p)
 {
     state *s = p;
@@ -101,8 +99,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     act_of(a->depthwise.e.act, a->depthwise.e.act_attr, &s->second_f);
     divide(s, c);
     s->place_bytes = (gemm_scratch(s->v, PANEL_VECS, 1, k, 1) + 63) / 64 * 64;
-    s->row_bytes = gemm_narrow(c->precision) ? lines(c->out.shape.dim[3] * s->group) : 0;
-    prep->scratch = (size_t)pool_threads(c->pool) * (s->place_bytes + s->piece_bytes + s->row_bytes);
+    prep->scratch = (size_t)pool_threads(c->pool) * (s->place_bytes + s->piece_bytes);
     prep->state = s;
     if (prep->sketch)
         return true;
@@ -134,8 +131,8 @@ static void piece(const tg_call *c, int64_t n, int64_t from, int64_t to, int64_t
     float *middle = (float *)(void *)(scratch + s->place_bytes);
 
     if (bottom > top) {
-        struct gemm_rows pixels = { tg_at(x->data, x->dtype, n * x->stride[0] + top * x->stride[2]), x->stride[3], x->dtype };
-        gemm g = { .v = s->v, .of = x->dtype, .m = (bottom - top) * width, .n = channels, .taps = 1, .run = k, .vecs = PANEL_VECS,
+        struct gemm_rows pixels = { (const float *)x->data + n * x->stride[0] + top * x->stride[2], x->stride[3], TG_F32 };
+        gemm g = { .v = s->v, .m = (bottom - top) * width, .n = channels, .taps = 1, .run = k, .vecs = PANEL_VECS,
                    .b = s->b + gemm_packed(s->v, k, begin), .bias = s->bias + begin, .rows = gemm_rows, .ctx = &pixels, .out = middle,
                    .out_rows = { .rank = 1, .dim = { (bottom - top) * width }, .stride = { channels } }, .f = s->f };
         const int panel = PANEL_VECS * s->v->width;
@@ -146,26 +143,15 @@ static void piece(const tg_call *c, int64_t n, int64_t from, int64_t to, int64_t
                     .dilation = { a->dilation[0], a->dilation[1] }, .xy = width * channels, .xx = channels, .yy = y->stride[2],
                     .yx = y->stride[3], .room = s->second.room, .weights = s->weights + begin,
                     .bias = s->weights + w->shape.dim[2] * w->shape.dim[3] * s->second.room + begin, .x = middle,
-                    .y = tg_at(y->data, y->dtype, n * y->stride[0] + from * y->stride[2] + begin), .f = s->second_f };
-    if (y->dtype == TG_F32) {
-        s->second.rows(&d, 0, to - from, 0, channels);
-        return;
-    }
-    float *result = (float *)(void *)(scratch + s->place_bytes + s->piece_bytes);        /* a row at a time */
-    d.y = result, d.yy = 0, d.yx = channels, d.f = (act){ 0 };
-    for (int64_t i = from; i < to; i++) {
-        s->second.rows(&d, i - from, i - from + 1, 0, channels);
-        for (int64_t j = 0; j < y->shape.dim[3]; j++)
-            s->v->settle(s->second_f, result + j * channels,
-                         tg_at(y->data, y->dtype, n * y->stride[0] + i * y->stride[2] + j * y->stride[3] + begin), channels);
-    }
+                    .y = (float *)y->data + n * y->stride[0] + from * y->stride[2] + begin, .f = s->second_f };
+    s->second.rows(&d, 0, to - from, 0, channels);
 }
 
 static void work(void *arg, int64_t from, int64_t to)
 {
     const tg_call *c = arg;
     const state *s = c->state;
-    char *scratch = (char *)c->scratch + (size_t)pool_worker() * (s->place_bytes + s->piece_bytes + s->row_bytes);
+    char *scratch = (char *)c->scratch + (size_t)pool_worker() * (s->place_bytes + s->piece_bytes);
     for (int64_t i = from; i < to; i++) {
         int64_t begin = i % s->groups * s->group, row = i / s->groups % s->bands * s->band;
         int64_t end = begin + s->group, last = row + s->band;
@@ -183,5 +169,5 @@ static void run(const tg_call *c)
 
 const tg_kernel kernel_expand_depthwise = {
     .op = "expand_depthwise", .name = "cpu.expand_depthwise", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = gemm_packs, .release = release, .repack = true, .narrow = narrow
+    .apart = gemm_packs, .release = release, .repack = true
 };
