@@ -1,7 +1,7 @@
 /* winograd_cpu.c - 3x3 convolutions of stride 1 by F(4x4, 3x3): 36 products over tiles instead of 9 over pixels
  * times 16.  Their gradient in the input is one too, of dy by turned weights.
  *
- * Tiles are taken in lots whose transformed images and products stay near L2: a lot is transformed, multiplied and
+ * Tiles are taken in lots whose transformed images and products stay in or near L2: a lot is transformed, multiplied and
  * transformed back before the next. Worth it where the image has tiles enough to pay for reading the larger weights.
  */
 #include <stdlib.h>
@@ -17,12 +17,13 @@ typedef struct state {
     float *weights;             /* 36 packed matrices of `matrix` numbers each, then the bias; NULL: made in each run */
     int64_t matrix, lot, down, across;      /* tiles: in a lot, rows and columns of an image */
     int64_t in, out;                        /* channels */
+    bool own;                               /* lots are of one thread */
     int vecs;
     act f;
     size_t inputs, products, place, packed, bench;  /* bytes of scratch, in this order; bench: a thread's, where a panel waits to be packed */
 } state;
 
-enum { FEW_CHANNELS = 32, APART = 16, DEPTH = 32 };     /* APART: keeps the 36 from falling into one set of a cache */
+enum { FEW_CHANNELS = 32, APART = 16, DEPTH = 32, LEAST = 24 };     /* APART: keeps the 36 from falling into one set of a cache; LEAST: tiles of a lot */
 
 /* In training a value that rounding carries over zero sends the gradient of its place elsewhere; errors of transforms do not average
  * out over few channels.
@@ -157,10 +158,23 @@ static void release(void *p)
     free(s);
 }
 
+/* Lots are a thread's own where weights stay in its L2, and its transformed images and products with them; else all threads' together, each of
+ * which multiplies some of the points and so reads the others' weights never. */
+static void divide(state *s, int64_t tiles, int threads)
+{
+    const size_t weights = (size_t)(WINO_SIZE * s->in * s->out) * sizeof(float), tile = (size_t)(WINO_SIZE * (s->in + s->out)) * sizeof(float);
+    s->own = !s->g->left && weights <= cpu()->l2 * 5 / 8;
+    s->lot = (int64_t)((s->own ? cpu()->l2 / 2 : 2 * cpu()->l2 * (size_t)threads) / tile);
+    s->lot = s->lot < LEAST ? LEAST : s->lot;
+    int64_t lots = (tiles + s->lot - 1) / s->lot;
+    lots = s->own ? (lots + threads - 1) / threads * threads : lots;
+    s->lot = (tiles + lots - 1) / lots;
+}
+
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const view v = view_of(c);
-    int64_t out = c->out.shape.dim[1], in = c->in[0].shape.dim[1], tiles = tiles_of(c), lots;
+    int64_t out = c->out.shape.dim[1], in = c->in[0].shape.dim[1], tiles = tiles_of(c);
     state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
@@ -171,10 +185,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->down = (c->out.shape.dim[2] + WINO_OUT - 1) / WINO_OUT;
     s->across = (c->out.shape.dim[3] + WINO_OUT - 1) / WINO_OUT;
     act_of(v.e->act, v.e->act_attr, &s->f);
-    s->lot = (int64_t)(2 * cpu()->l2 * (size_t)pool_threads(c->pool)) / (WINO_SIZE * (in + out) * 4);
-    s->lot = s->lot < 24 ? 24 : s->lot;
-    lots = (tiles + s->lot - 1) / s->lot;
-    s->lot = (tiles + lots - 1) / lots;
+    divide(s, tiles, pool_threads(c->pool));
     s->vecs = gemm_panel(s->g, s->lot, out, 1, in);
     s->matrix = gemm_packed(s->g, in, out) + APART;
     s->inputs = ((size_t)(WINO_SIZE * (s->lot * in + APART)) * sizeof(float) + 63) / 64 * 64;
@@ -183,7 +194,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->packed = lines(WINO_SIZE * s->matrix + gemm_filled(s->g, out));
     s->bench = s->g->left ? lines(WINO_SIZE * in * s->vecs * s->g->width) : 0;
     const size_t benches = s->bench * (size_t)pool_threads(c->pool);
-    prep->scratch = s->inputs + s->products + s->place;
+    prep->scratch = (s->inputs + s->products) * (s->own ? (size_t)pool_threads(c->pool) : 1) + s->place;
     prep->state = s;
     if (!v.w->constant) {
         prep->scratch += s->packed + benches;
@@ -277,17 +288,41 @@ static void transform_outputs(void *arg, int64_t from, int64_t to)
     }
 }
 
+/* Lots [from, to), each by one thread, in a place of its own. */
+static void whole_lots(void *arg, int64_t from, int64_t to)
+{
+    const struct lot *all = arg;
+    const state *s = all->s;
+    char *mine = (char *)all->inputs + (size_t)pool_worker() * (s->inputs + s->products);
+    for (int64_t i = from; i < to; i++) {
+        struct lot l = *all;
+        l.first = i * s->lot;
+        l.tiles = all->tiles - l.first < s->lot ? all->tiles - l.first : s->lot;
+        l.inputs = (float *)(void *)mine;
+        l.products = (float *)(void *)(mine + s->inputs);
+        transform_inputs(&l, 0, l.tiles);
+        multiply(&l, 0, WINO_SIZE);
+        transform_outputs(&l, 0, l.tiles);
+    }
+}
+
 static void run(const tg_call *c)
 {
     const state *s = c->state;
     char *scratch = c->scratch;
+    const size_t lots = (s->inputs + s->products) * (s->own ? (size_t)pool_threads(c->pool) : 1);
     struct lot l = { .c = c, .s = s, .v = view_of(c), .weights = s->weights, .inputs = c->scratch, .products = (float *)(void *)(scratch + s->inputs),
-                     .place = scratch + s->inputs + s->products };
+                     .place = scratch + lots };
     int64_t tiles = tiles_of(c);
     if (!s->weights) {
-        float *weights = (float *)(void *)(scratch + s->inputs + s->products + s->place);
-        pack_weights(c, s, weights, scratch + s->inputs + s->products + s->place + s->packed);
+        float *weights = (float *)(void *)(scratch + lots + s->place);
+        pack_weights(c, s, weights, scratch + lots + s->place + s->packed);
         l.weights = weights;
+    }
+    if (s->own) {
+        l.tiles = tiles;
+        pool_run(c->pool, (tiles + s->lot - 1) / s->lot, 1, whole_lots, &l);
+        return;
     }
     for (l.first = 0; l.first < tiles; l.first += s->lot) {
         l.tiles = tiles - l.first < s->lot ? tiles - l.first : s->lot;
