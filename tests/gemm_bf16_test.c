@@ -99,6 +99,44 @@ static void product(const gemm_vec *v, const char *name, int parts, int m, int n
     pages_free(scratch);
 }
 
+/* The same of rows of bfloat16 that are read as they lie, of each of which the first `used` numbers count; the others' weights are zeros. */
+static void as_they_lie(const gemm_vec *v, const char *name, int m, int n, int run, int used)
+{
+    static const int64_t none = 0;
+    const int64_t size = sizeof(uint16_t);
+    uint16_t *x = calloc((size_t)((m + 32) * run), sizeof *x);
+    float *w = numbers((int64_t)run * n), *y = numbers((int64_t)m * n), *right = pages_alloc((size_t)gemm_packed(v, run, n) * sizeof *right);
+    double worst = 0;
+    for (int64_t i = 0; i < (int64_t)m * run; i++)
+        x[i] = float_to_bfloat((float)draw(-2, 2));
+    for (int64_t i = (int64_t)used * n; i < (int64_t)run * n; i++)
+        w[i] = 0;
+    struct gemm_rows lines = { x, run, TG_BFLOAT };
+    gemm g = { .v = v, .m = m, .n = n, .taps = 1, .run = run, .used = used, .vecs = gemm_panel(v, m, n, 1, run), .of = TG_BFLOAT, .rows = gemm_rows,
+               .ctx = &lines, .direct = x, .tap = &none, .pitch = run * size, .line_rows = m, .b = right, .out = y, .out_rows = { 1, { m }, { n } } };
+    v->pack(w, run, n, n, 1, g.vecs * v->width, right);
+    g.scratch = pages_alloc(gemm_scratch(v, g.vecs, 1, run, 2));
+    pool *p = pool_open(2);
+    gemm_run(&g, p);
+    pool_close(p);
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            double sum = 0, all = 1;
+            for (int q = 0; q < used; q++) {
+                const double prod = (double)bfloat_to_float(x[i * run + q]) * half_of(w[q * n + j]);
+                sum += prod;
+                all += fabs(prod);
+            }
+            worst = fmax(worst, fabs(sum - y[i * n + j]) / all);
+        }
+    CHECK(worst <= 1e-6, "%s %dx%dx%d, %d of them used: off by %.3g", name, m, n, run, used, worst);
+    free(x);
+    free(w);
+    free(y);
+    pages_free(right);
+    pages_free(g.scratch);
+}
+
 struct kind { const gemm_vec *v; const char *name; int parts; };
 static const struct kind emulated[] = {
     { &gemm_bf16_emulated_amx, "AMX", 1 }, { &gemm_bf16x3_emulated_amx, "AMX x3", 2 }, { &gemm_bf16x6_emulated_amx, "AMX x6", 3 },
@@ -120,6 +158,10 @@ static void check_kinds(const struct kind *kinds, size_t count)
         product(kinds[i].v, kinds[i].name, kinds[i].parts, 300, 33, 9, 40, false);      /* several blocks */
         product(kinds[i].v, kinds[i].name, kinds[i].parts, 64, 64, 1, 64, true);
         product(kinds[i].v, kinds[i].name, kinds[i].parts, 1, 1, 1, 1, true);
+        for (int c = 0; c < 20 && kinds[i].parts == 1; c++) {
+            const int grain = kinds[i].v->grain, run = grain * pick(150 / grain);
+            as_they_lie(kinds[i].v, kinds[i].name, pick(c % 2 ? 70 : 9), pick(70), run, c % 3 ? run : pick(run));
+        }
     }
 }
 

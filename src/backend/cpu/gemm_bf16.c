@@ -298,11 +298,9 @@ INLINE way way_of(const form how, const late *l)
     return w;
 }
 
-INLINE void leave_row(const form how, const way *w, int i, const int vecs)
+/* Sums of row i. */
+INLINE void leave_sums(const form how, const way *w, int i, vf *v, const int vecs)
 {
-    vf v[2] = { vset(0.f), vset(0.f) };
-    UNROLL for (int j = 0; j < vecs; j++)
-        v[j] = vload(w->sum + (2 * i + j) * VW);
     if (how == ADDED) {
         const uint16_t *more = (const uint16_t *)(const void *)w->more[i] + w->column;
         v[0] += wide(more, w->columns < VW ? w->columns : VW);
@@ -319,6 +317,14 @@ INLINE void leave_row(const form how, const way *w, int i, const int vecs)
             vstore(w->out[i] + w->column + j * VW, v[j]);
     else
         put((uint16_t *)(void *)w->out[i] + w->column, halves(v[0], v[1]), w->columns);
+}
+
+INLINE void leave_row(const form how, const way *w, int i, const int vecs)
+{
+    vf v[2] = { vset(0.f), vset(0.f) };
+    UNROLL for (int j = 0; j < vecs; j++)
+        v[j] = vload(w->sum + (2 * i + j) * VW);
+    leave_sums(how, w, i, v, vecs);
 }
 
 /* What leave_row does not do: parts of vectors, odd functions, a result of floats and a residual of bfloat16 or the other way. */
@@ -644,10 +650,9 @@ INLINE void some_pairs(vf acc[STRIP][2], const char *a, int64_t pitch, const uin
     }
 }
 
-/* Rows from the `first` on, to rows `step` bytes apart. */
-INLINE void sums(const operand *l, int first, const uint16_t *b, const int rows, const int vecs, float *to, int64_t step)
+/* Rows from the `first` on. */
+INLINE void sums(const operand *l, int first, const uint16_t *b, const int rows, const int vecs, vf acc[STRIP][2])
 {
-    vf acc[STRIP][2];
     const int64_t whole = l->pairs / PAIRS;
     const int left = (int)(l->pairs % PAIRS);
     UNROLL for (int i = 0; i < rows; i++)
@@ -662,15 +667,16 @@ INLINE void sums(const operand *l, int first, const uint16_t *b, const int rows,
             b += l->b_step;
         }
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < vecs; j++)
-            vstore((float *)(void *)((char *)to + i * step) + j * VW, acc[i][j]);
 }
 
 #define STRIP_OF(rows, vecs) \
     static void strip_##rows##x##vecs(const operand *l, int first, const uint16_t *b, float *to, int64_t step) \
     { \
-        sums(l, first, b, rows, vecs, to, step); \
+        vf acc[STRIP][2]; \
+        sums(l, first, b, rows, vecs, acc); \
+        UNROLL for (int i = 0; i < rows; i++) \
+            UNROLL for (int j = 0; j < vecs; j++) \
+                vstore((float *)(void *)((char *)to + i * step) + j * VW, acc[i][j]); \
     }
 STRIP_OF(1, 1) STRIP_OF(2, 1) STRIP_OF(3, 1) STRIP_OF(4, 1) STRIP_OF(5, 1) STRIP_OF(6, 1) STRIP_OF(7, 1) STRIP_OF(8, 1)
 STRIP_OF(1, 2) STRIP_OF(2, 2) STRIP_OF(3, 2) STRIP_OF(4, 2) STRIP_OF(5, 2) STRIP_OF(6, 2) STRIP_OF(7, 2) STRIP_OF(8, 2)
@@ -690,14 +696,57 @@ INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs
     }
 }
 
-/* Nothing waits: a strip's rows are left while the next one's products begin. */
+/* Whole strips, whose rows leave from registers.  The loop over them is in one place for each way, so that the next strip's products begin early. */
+INLINE void whole_strips(const form how, const operand *l, const uint16_t *b, int count, const late *p)
+{
+    const way w = way_of(how, p);
+    for (int first = 0; first < count * STRIP; first += STRIP) {
+        vf acc[STRIP][2];
+        sums(l, first, b, STRIP, 2, acc);
+        UNROLL for (int i = 0; i < STRIP; i++)
+            leave_sums(how, &w, first + i, acc[i], 2);
+    }
+}
+
+#define STRIPS(how) \
+    static void strips_##how(const operand *l, const uint16_t *b, int count, const late *p) { whole_strips(how, l, b, count, p); }
+STRIPS(WIDE) STRIPS(PLAIN) STRIPS(ABOVE) STRIPS(STRAIGHT) STRIPS(ADDED) STRIPS(CURVED) STRIPS(PIECES) STRIPS(PIECES_TANH) STRIPS(HARD)
+
+/* How many rows are left by whole strips. */
+static int leave_whole(const operand *l, const uint16_t *b, int rows, int vecs, const late *p)
+{
+    const int count = vecs > 1 ? rows / STRIP : 0;
+    if (!count)
+        return 0;
+    switch (p->how) {
+    case NOTHING: case OTHER: return 0;
+    case WIDE:     strips_WIDE(l, b, count, p); break;
+    case PLAIN:    strips_PLAIN(l, b, count, p); break;
+    case ABOVE:    strips_ABOVE(l, b, count, p); break;
+    case STRAIGHT: strips_STRAIGHT(l, b, count, p); break;
+    case ADDED:    strips_ADDED(l, b, count, p); break;
+    case CURVED:   strips_CURVED(l, b, count, p); break;
+    case PIECES:   strips_PIECES(l, b, count, p); break;
+    case PIECES_TANH: strips_PIECES_TANH(l, b, count, p); break;
+    case HARD:     strips_HARD(l, b, count, p); break;
+    }
+    return count * STRIP;
+}
+
+/* Nothing waits for the next tile. */
 INLINE void multiply(const operand *l, const uint16_t *b, const gemm_tile *t, int rows, int vecs, const int parts, late *p)
 {
     (void)parts;
-    for (int i = 0, n = strips_of(rows); i < n; i++) {
-        const int first = rows * i / n, end = rows * (i + 1) / n;
-        strip[vecs - 1][end - first - 1](l, first, b, p->sum[p->turn], 2 * VEC_BYTES);
+    await(p, t, 0, rows, vecs);
+    int first = leave_whole(l, b, rows, vecs, p), end;
+    if (first) {
+        p->rows = first;
+        left(p);
+    }
+    for (; first < rows; first = end) {
+        end = first + STRIP < rows ? first + STRIP : rows;
         await(p, t, first, end - first, vecs);
+        strip[vecs - 1][end - first - 1](l, first, b, p->sum[!p->turn], 2 * VEC_BYTES);
         leave(p);
     }
 }
