@@ -205,6 +205,15 @@ static const void *slice_row(const gemm *g, const void *row, int64_t column)
     return (const char *)row + (g->slice_columns ? column / g->slice_columns * g->slice_bytes : 0);
 }
 
+/* Where lines of the same taps as row i's end. */
+static int64_t span_end(const gemm *g, int64_t i)
+{
+    const gemm_span *s = g->span;
+    while (s->end * g->line_rows <= i)
+        s++;
+    return s->end * g->line_rows;
+}
+
 /* The taps that rows [from, to) are of. */
 static gemm_span taps_of(const gemm *g, int64_t from, int64_t to)
 {
@@ -219,7 +228,8 @@ static gemm_span taps_of(const gemm *g, int64_t from, int64_t to)
     return (gemm_span){ 0, first, end - first };
 }
 
-/* Tiles of rows [from, to): within lines; by instructions for tiles full ones, else of one height.  How many. */
+/* Tiles of rows [from, to): within lines, or where any number of rows will do, lines of the same taps; by instructions for tiles full ones, else of
+ * one height.  How many. */
 static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
 {
     int tiles = 0;
@@ -232,7 +242,7 @@ static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
         return tiles;
     }
     for (int64_t i = from; i < to; tiles++) {
-        int64_t end = g->direct && !g->span ? (i / g->line_rows + 1) * g->line_rows : to;
+        int64_t end = !g->direct ? to : !g->span ? (i / g->line_rows + 1) * g->line_rows : half == 1 ? span_end(g, i) : to;
         start[tiles] = (int)(i - from);
         end = end < to ? end : to;
         i = i + most < end ? i + most : g->direct && !g->beyond && i + half < end && (end - i) % half ? i + half : end;

@@ -1,7 +1,7 @@
 /* gemm_bf16.c - products of bfloat16 numbers by instructions for them: tiles (AMX) or pairs in vectors (AVX512-BF16).
  *
  * Compiled once for each (VEC_ISA: amx, dot; see CMakeLists.txt), and for tests once more over instructions written in C.
- * Operands are packed in slabs of 32 numbers of k, filled up with zeros:
+ * What differs between them is in bf16_tiles.h and bf16_dots.h.  Operands are packed in slabs of 32 numbers of k, filled up with zeros:
  *   left, of up to 32 rows: [part][slab][row][32]; right, of one or two vectors: [part][slab][vector][16 pairs][16 columns][2]; for pairs in
  *   vectors [slab][16 pairs][vector][16 columns][2]
  * Rows, residuals and results may be of bfloat16 in memory already.  The parts are the number rounded, and for bf16x3 what is left of
@@ -433,324 +433,9 @@ typedef struct operand {
 } operand;
 
 #if BF16_TILES
-
-/* Tiles 0 to 3 hold the sums, 4 what is read of the left, 5 of the right: no more of numbers of one part, although there are eight.  Where
- * another thread shares the core, what is left of its tiles for renaming is so little that each tile in use costs: with one for each half of an
- * operand a product takes 1.5 times as long there, and no less elsewhere, though one half is then read once only.  Static: GCC's
- * _tile_loadconfig says that it reads 8 bytes, and of a variable on the stack the other 56 were never written. */
-static void configure(void)
-{
-    static const struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {
-        .palette = 1, .bytes = { 64, 64, 64, 64, 64, 64, 64 }, .rows = { 16, 16, 16, 16, 16, 16, 16 },
-    };
-    _tile_loadconfig(&shape);
-}
-
-static void unconfigure(void) { _tile_release(); }
-
-static void products(int64_t rounds)
-{
-    configure();
-    for (int64_t i = 0; i < rounds; i++) {
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_dpbf16ps(1, 4, 5);
-        _tile_dpbf16ps(2, 4, 5);
-        _tile_dpbf16ps(3, 4, 5);
-    }
-    unconfigure();
-}
-enum { A_ROUND = 4 * ROWS / 2 * VW * DEEP, GRAIN = DEEP, HALF = ROWS / 2, GAIN = 12 };        /* A_ROUND: multiply-adds */
-
-/* Rows of a are `pitch` bytes apart. */
-INLINE void slab(const char *a, int64_t pitch, const uint16_t *b, int64_t second, const bool low, const bool right)
-{
-    stay_awake();
-    _tile_loadd(5, b, 64);
-    _tile_loadd(4, a, pitch);
-    _tile_dpbf16ps(0, 4, 5);
-    if (right) {
-        _tile_loadd(5, b + second, 64);
-        _tile_dpbf16ps(1, 4, 5);
-    }
-    if (low)
-        _tile_loadd(4, a + ROWS / 2 * pitch, pitch);
-    if (low && right) {
-        _tile_dpbf16ps(3, 4, 5);
-        _tile_loadd(5, b, 64);
-    }
-    if (low)
-        _tile_dpbf16ps(2, 4, 5);
-}
-
-/* The same of numbers in parts: products of parts i and j for i + j < parts, the others are as small as what the parts leave.  Seven tiles, so
- * that a left part is read once: of parts that is worth more than a tile. */
-INLINE void slab_of_parts(const char *a, int64_t pitch, int64_t a_rest, const uint16_t *b, int64_t b_rest, int64_t second, const bool low,
-                          const bool right, const int parts)
-{
-    stay_awake();
-    UNROLL for (int i = parts - 1; i >= 0; i--) {
-        _tile_loadd(4, a + i * a_rest, pitch);
-        if (low)
-            _tile_loadd(6, a + i * a_rest + ROWS / 2 * pitch, pitch);
-        UNROLL for (int j = parts - 1 - i; j >= 0; j--) {
-            _tile_loadd(5, b + j * b_rest, 64);
-            _tile_dpbf16ps(0, 4, 5);
-            if (low)
-                _tile_dpbf16ps(2, 6, 5);
-            if (right) {
-                _tile_loadd(5, b + j * b_rest + second, 64);
-                _tile_dpbf16ps(1, 4, 5);
-                if (low)
-                    _tile_dpbf16ps(3, 6, 5);
-            }
-        }
-    }
-}
-
-/* The products of a tile, to rows `step` bytes apart; between them rows of the one before, p's, are left, as `how` says. */
-INLINE void sums(const operand *l, const uint16_t *b, const bool low, const bool right, const int parts, const form how, const late *p,
-                 float *to, int64_t step)
-{
-    const int all = how == NOTHING ? 0 : p->rows, steps = (int)(l->taps * l->slabs), per = !all || steps >= all ? 1 : (all + steps - 1) / steps;
-    int row = 0;
-    const way w = how == NOTHING ? (way){ 0 } : way_of(how, p);
-    if (l->start) {
-        const char *half = (const char *)l->start + ROWS / 2 * l->start_step;
-        _tile_loadd(0, l->start, l->start_step);
-        if (right)
-            _tile_loadd(1, l->start + VW, l->start_step);
-        if (low)
-            _tile_loadd(2, half, l->start_step);
-        if (low && right)
-            _tile_loadd(3, half + VEC_BYTES, l->start_step);
-    } else {
-        _tile_zero(0);
-        if (right)
-            _tile_zero(1);
-        if (low)
-            _tile_zero(2);
-        if (low && right)
-            _tile_zero(3);
-    }
-    const char *ahead = l->ahead;
-    for (int64_t t = 0; t < l->taps; t++) {
-        const char *a = l->a + (l->tap ? l->tap[t] : 0);
-        for (int64_t s = 0; s < l->slabs; s++, a += l->step, b += l->b_step, ahead += l->ahead_step) {
-            for (int64_t i = 0; i < l->ahead_step; i += 64)
-                __builtin_prefetch(ahead + i, 0, 2);
-            if (parts > 1)
-                slab_of_parts(a, l->pitch, l->rest, b, l->b_rest, l->b_second, low, right, parts);
-            else
-                slab(a, l->pitch, b, l->b_second, low, right);
-            if (how != NOTHING) {
-                const int end = row + per < all ? row + per : all;
-                for (; row < end; row++)
-                    leave_row(how, &w, row, 2);
-            }
-        }
-    }
-    char *half = (char *)to + ROWS / 2 * step;
-    _tile_stored(0, to, step);
-    if (right)
-        _tile_stored(1, to + VW, step);
-    if (low)
-        _tile_stored(2, half, step);
-    if (low && right)
-        _tile_stored(3, half + VEC_BYTES, step);
-}
-
-/* Fewer rows than a tile has, or columns. */
-INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *to, int64_t step)
-{
-    if (rows > ROWS / 2 && vecs > 1)
-        sums(l, b, true, true, parts, NOTHING, NULL, to, step);
-    else if (rows > ROWS / 2)
-        sums(l, b, true, false, parts, NOTHING, NULL, to, step);
-    else if (vecs > 1)
-        sums(l, b, false, true, parts, NOTHING, NULL, to, step);
-    else
-        sums(l, b, false, false, parts, NOTHING, NULL, to, step);
-}
-
-INLINE void multiply(const operand *l, const uint16_t *b, const gemm_tile *t, int rows, int vecs, const int parts, late *p)
-{
-    const bool whole = rows > ROWS / 2 && vecs > 1;
-    float *to = p->sum[p->turn];
-    const int64_t step = 2 * VEC_BYTES;
-    if (p->how != NOTHING && (!whole || l->taps * l->slabs == 0 || p->how == OTHER || (parts > 1 && p->how != WIDE)))
-        leave(p);
-    if (!whole) {
-        sums_of_some(l, b, rows, vecs, parts, to, step);
-        await(p, t, 0, rows, vecs);
-        return;
-    }
-    switch (parts > 1 && p->how != NOTHING ? WIDE : p->how) {
-    case NOTHING: case OTHER: sums(l, b, true, true, parts, NOTHING, p, to, step); break;
-    case WIDE:     sums(l, b, true, true, parts, WIDE, p, to, step); break;
-    case PLAIN:    sums(l, b, true, true, 1, PLAIN, p, to, step); break;
-    case ABOVE:    sums(l, b, true, true, 1, ABOVE, p, to, step); break;
-    case STRAIGHT: sums(l, b, true, true, 1, STRAIGHT, p, to, step); break;
-    case ADDED:    sums(l, b, true, true, 1, ADDED, p, to, step); break;
-    case CURVED:   sums(l, b, true, true, 1, CURVED, p, to, step); break;
-    case PIECES:   sums(l, b, true, true, 1, PIECES, p, to, step); break;
-    case PIECES_TANH: sums(l, b, true, true, 1, PIECES_TANH, p, to, step); break;
-    case HARD:     sums(l, b, true, true, 1, HARD, p, to, step); break;
-    }
-    left(p);
-    await(p, t, 0, rows, vecs);
-}
-
+#include "bf16_tiles.h"
 #else
-
-enum { STRIP = 8, A_ROUND = 2 * STRIP * DEEP, GRAIN = 2, HALF = 1, GAIN = 2 };          /* STRIP: rows; A_ROUND: multiply-adds of a round of products */
-static void configure(void) {}
-static void unconfigure(void) {}
-
-#ifndef BF16_EMULATED
-INLINE vf bf16_dot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
-#endif
-
-static void products(int64_t rounds)
-{
-    static volatile int32_t one = 0x3f803f80;
-    vf acc[2 * STRIP];
-    vi x = vseti(one), y = vseti(one);
-    volatile float result;
-    UNROLL for (int i = 0; i < 2 * STRIP; i++)
-        acc[i] = vset((float)i);
-    for (int64_t k = 0; k < rounds; k++)
-        UNROLL for (int i = 0; i < 2 * STRIP; i++)
-            acc[i] = bf16_dot(acc[i], x, y);
-    for (int i = 1; i < 2 * STRIP; i++)
-        acc[0] += acc[i];
-    result = vsum(acc[0]);
-    (void)result;
-}
-
-INLINE vi two(const char *p)
-{
-    int32_t x;
-    memcpy(&x, p, sizeof x);
-    return vseti(x);
-}
-
-/* n pairs of a slab, with the columns of b. */
-INLINE void some_pairs(vf acc[STRIP][2], const char *a, int64_t pitch, const uint16_t *b, int64_t second, int64_t pair, int n, const int rows,
-                       const int vecs)
-{
-    for (int q = 0; q < n; q++, a += 2 * sizeof *b, b += pair) {
-        vi right[2];
-        UNROLL for (int j = 0; j < vecs; j++)
-            memcpy(&right[j], b + j * second, sizeof *right);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const vi x = two(a + i * pitch);
-            UNROLL for (int j = 0; j < vecs; j++)
-                acc[i][j] = bf16_dot(acc[i][j], x, right[j]);
-        }
-    }
-}
-
-/* Rows from the `first` on. */
-INLINE void sums(const operand *l, int first, const uint16_t *b, const int rows, const int vecs, vf acc[STRIP][2])
-{
-    const int64_t whole = l->pairs / PAIRS;
-    const int left = (int)(l->pairs % PAIRS);
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < vecs; j++)
-            acc[i][j] = l->start ? vload((const float *)(const void *)((const char *)l->start + (first + i) * l->start_step) + j * VW) : vset(0.f);
-    for (int64_t t = 0; t < l->taps; t++) {
-        const char *a = l->a + (l->tap ? l->tap[t] : 0) + first * l->pitch;
-        for (int64_t s = 0; s < whole; s++, a += l->step, b += l->b_step)
-            some_pairs(acc, a, l->pitch, b, l->b_second, l->b_pair, PAIRS, rows, vecs);
-        if (left) {
-            some_pairs(acc, a, l->pitch, b, l->b_second, l->b_pair, left, rows, vecs);
-            b += l->b_step;
-        }
-    }
-}
-
-#define STRIP_OF(rows, vecs) \
-    static void strip_##rows##x##vecs(const operand *l, int first, const uint16_t *b, float *to, int64_t step) \
-    { \
-        vf acc[STRIP][2]; \
-        sums(l, first, b, rows, vecs, acc); \
-        UNROLL for (int i = 0; i < rows; i++) \
-            UNROLL for (int j = 0; j < vecs; j++) \
-                vstore((float *)(void *)((char *)to + i * step) + j * VW, acc[i][j]); \
-    }
-STRIP_OF(1, 1) STRIP_OF(2, 1) STRIP_OF(3, 1) STRIP_OF(4, 1) STRIP_OF(5, 1) STRIP_OF(6, 1) STRIP_OF(7, 1) STRIP_OF(8, 1)
-STRIP_OF(1, 2) STRIP_OF(2, 2) STRIP_OF(3, 2) STRIP_OF(4, 2) STRIP_OF(5, 2) STRIP_OF(6, 2) STRIP_OF(7, 2) STRIP_OF(8, 2)
-static void (*const strip[2][STRIP])(const operand *l, int first, const uint16_t *b, float *to, int64_t step) = {
-    { strip_1x1, strip_2x1, strip_3x1, strip_4x1, strip_5x1, strip_6x1, strip_7x1, strip_8x1 },
-    { strip_1x2, strip_2x2, strip_3x2, strip_4x2, strip_5x2, strip_6x2, strip_7x2, strip_8x2 },
-};
-
-static int strips_of(int rows) { return (rows + STRIP - 1) / STRIP; }
-
-INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs, const int parts, float *to, int64_t step)
-{
-    (void)parts;                                        /* three products would be slower than single precision */
-    for (int i = 0, n = strips_of(rows); i < n; i++) {
-        const int first = rows * i / n, end = rows * (i + 1) / n;
-        strip[vecs - 1][end - first - 1](l, first, b, (float *)(void *)((char *)to + first * step), step);
-    }
-}
-
-/* Whole strips, whose rows leave from registers.  The loop over them is in one place for each way, so that the next strip's products begin early. */
-INLINE void whole_strips(const form how, const operand *l, const uint16_t *b, int count, const late *p)
-{
-    const way w = way_of(how, p);
-    for (int first = 0; first < count * STRIP; first += STRIP) {
-        vf acc[STRIP][2];
-        sums(l, first, b, STRIP, 2, acc);
-        UNROLL for (int i = 0; i < STRIP; i++)
-            leave_sums(how, &w, first + i, acc[i], 2);
-    }
-}
-
-#define STRIPS(how) \
-    static void strips_##how(const operand *l, const uint16_t *b, int count, const late *p) { whole_strips(how, l, b, count, p); }
-STRIPS(WIDE) STRIPS(PLAIN) STRIPS(ABOVE) STRIPS(STRAIGHT) STRIPS(ADDED) STRIPS(CURVED) STRIPS(PIECES) STRIPS(PIECES_TANH) STRIPS(HARD)
-
-/* How many rows are left by whole strips. */
-static int leave_whole(const operand *l, const uint16_t *b, int rows, int vecs, const late *p)
-{
-    const int count = vecs > 1 ? rows / STRIP : 0;
-    if (!count)
-        return 0;
-    switch (p->how) {
-    case NOTHING: case OTHER: return 0;
-    case WIDE:     strips_WIDE(l, b, count, p); break;
-    case PLAIN:    strips_PLAIN(l, b, count, p); break;
-    case ABOVE:    strips_ABOVE(l, b, count, p); break;
-    case STRAIGHT: strips_STRAIGHT(l, b, count, p); break;
-    case ADDED:    strips_ADDED(l, b, count, p); break;
-    case CURVED:   strips_CURVED(l, b, count, p); break;
-    case PIECES:   strips_PIECES(l, b, count, p); break;
-    case PIECES_TANH: strips_PIECES_TANH(l, b, count, p); break;
-    case HARD:     strips_HARD(l, b, count, p); break;
-    }
-    return count * STRIP;
-}
-
-/* Nothing waits for the next tile. */
-INLINE void multiply(const operand *l, const uint16_t *b, const gemm_tile *t, int rows, int vecs, const int parts, late *p)
-{
-    (void)parts;
-    await(p, t, 0, rows, vecs);
-    int first = leave_whole(l, b, rows, vecs, p), end;
-    if (first) {
-        p->rows = first;
-        left(p);
-    }
-    for (; first < rows; first = end) {
-        end = first + STRIP < rows ? first + STRIP : rows;
-        await(p, t, first, end - first, vecs);
-        strip[vecs - 1][end - first - 1](l, first, b, p->sum[!p->turn], 2 * VEC_BYTES);
-        leave(p);
-    }
-}
-
+#include "bf16_dots.h"
 #endif
 
 static void begin(const gemm_tile *t, void *room)
@@ -784,9 +469,10 @@ INLINE void tile_any(const gemm_tile *t, int rows, int vecs, const int parts, vo
 INLINE void bare_any(const gemm_bare *t, const int parts)
 {
     const int64_t size = sizeof(uint16_t), step = t->step * (int64_t)sizeof(float);
-    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .taps = 1, .slabs = t->slabs, .pairs = t->slabs * PAIRS,
-                        .b_rest = t->b_rest, .b_step = t->b_second || t->vecs < 2 ? RIGHT : 2 * RIGHT, .b_second = t->b_second ? t->b_second : BF16_TILES ? RIGHT : 2 * VW,
-                        .b_pair = t->b_second ? 2 * VW : 2 * right_pair(t->vecs),
+    const int64_t second = BF16_TILES ? RIGHT : 2 * VW;
+    const operand l = { .a = t->a, .pitch = DEEP * size, .step = LEFT * size, .rest = t->a_rest, .taps = 1, .slabs = t->slabs,
+                        .pairs = t->slabs * PAIRS, .b_rest = t->b_rest, .b_step = t->b_second || t->vecs < 2 ? RIGHT : 2 * RIGHT,
+                        .b_second = t->b_second ? t->b_second : second, .b_pair = t->b_second ? 2 * VW : 2 * right_pair(t->vecs),
                         .start = t->add ? t->y : NULL, .start_step = step };
     sums_of_some(&l, t->b, t->rows, t->vecs, parts, t->y, step);
 }
@@ -872,8 +558,8 @@ static void spread(const uint16_t *x, int64_t step, int64_t n, int64_t runs, uin
                                  .turn = turn_##parts, .split = split_##parts, .triples = triples_##parts, .spread = spread, \
                                  .pairs = pairs_##parts, .settle = settle, .quick = quick, .round_scaled = round_scaled, .weigh = weigh, \
                                  .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .peak = peak_##parts, \
-                                 .deep = DEEP, .grain = GRAIN, .half = HALF, .bytes = 2 * parts, .gain = GAIN / (parts * (parts + 1) / 2), .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, \
-                                 .leave = unconfigure };
+                                 .deep = DEEP, .grain = GRAIN, .half = HALF, .bytes = 2 * parts, .gain = GAIN / (parts * (parts + 1) / 2), \
+                                 .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, .leave = unconfigure };
 TABLE(gemm_bf16, 1)
 #if BF16_TILES
 TABLE(gemm_bf16x3, 2)
