@@ -98,38 +98,45 @@ INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs
 }
 
 /* Whole strips, whose rows leave from registers.  The loop over them is in one place for each way, so that the next strip's products begin early. */
-INLINE void whole_strips(const form how, const operand *l, const uint16_t *b, int count, const late *p)
+INLINE void whole_strips(const form how, const operand *l, const uint16_t *b, int count, const int vecs, const late *p)
 {
     const way w = way_of(how, p);
     for (int first = 0; first < count * STRIP; first += STRIP) {
         vf acc[STRIP][2];
-        sums(l, first, b, STRIP, 2, acc);
-        UNROLL for (int i = 0; i < STRIP; i++)
-            leave_sums(how, &w, first + i, acc[i], 2);
+        sums(l, first, b, STRIP, vecs, acc);
+        UNROLL for (int i = 0; i < STRIP; i++) {
+            if (vecs < 2)
+                acc[i][1] = vset(0.f);
+            leave_sums(how, &w, first + i, acc[i], vecs);
+        }
     }
 }
 
 #define STRIPS(how) \
-    static void strips_##how(const operand *l, const uint16_t *b, int count, const late *p) { whole_strips(how, l, b, count, p); }
+    static void strips_##how(const operand *l, const uint16_t *b, int count, int vecs, const late *p) \
+    { \
+        if (vecs > 1) \
+            whole_strips(how, l, b, count, 2, p); \
+        else \
+            whole_strips(how, l, b, count, 1, p); \
+    }
 STRIPS(WIDE) STRIPS(PLAIN) STRIPS(ABOVE) STRIPS(STRAIGHT) STRIPS(ADDED) STRIPS(CURVED) STRIPS(PIECES) STRIPS(PIECES_TANH) STRIPS(HARD)
 
 /* How many rows are left by whole strips. */
 static int leave_whole(const operand *l, const uint16_t *b, int rows, int vecs, const late *p)
 {
-    const int count = vecs > 1 ? rows / STRIP : 0;
-    if (!count)
-        return 0;
+    const int count = rows / STRIP;
     switch (p->how) {
     case NOTHING: case OTHER: return 0;
-    case WIDE:     strips_WIDE(l, b, count, p); break;
-    case PLAIN:    strips_PLAIN(l, b, count, p); break;
-    case ABOVE:    strips_ABOVE(l, b, count, p); break;
-    case STRAIGHT: strips_STRAIGHT(l, b, count, p); break;
-    case ADDED:    strips_ADDED(l, b, count, p); break;
-    case CURVED:   strips_CURVED(l, b, count, p); break;
-    case PIECES:   strips_PIECES(l, b, count, p); break;
-    case PIECES_TANH: strips_PIECES_TANH(l, b, count, p); break;
-    case HARD:     strips_HARD(l, b, count, p); break;
+    case WIDE:     strips_WIDE(l, b, count, vecs, p); break;
+    case PLAIN:    strips_PLAIN(l, b, count, vecs, p); break;
+    case ABOVE:    strips_ABOVE(l, b, count, vecs, p); break;
+    case STRAIGHT: strips_STRAIGHT(l, b, count, vecs, p); break;
+    case ADDED:    strips_ADDED(l, b, count, vecs, p); break;
+    case CURVED:   strips_CURVED(l, b, count, vecs, p); break;
+    case PIECES:   strips_PIECES(l, b, count, vecs, p); break;
+    case PIECES_TANH: strips_PIECES_TANH(l, b, count, vecs, p); break;
+    case HARD:     strips_HARD(l, b, count, vecs, p); break;
     }
     return count * STRIP;
 }
