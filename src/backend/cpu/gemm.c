@@ -10,7 +10,7 @@
 
 /* Rows at once, and of them packed ones or ones of floats; a piece of work's are a multiple of; multiply-adds that are worth a task of their own;
  * columns that are worth reading rows for. */
-enum { BLOCK_ROWS = 256, MOST_ROWS = 208, UNIT = 16, WORTH = 10000000, FEWEST = 384 };
+enum { BLOCK_ROWS = 256, MOST_ROWS = 208, WORTH = 10000000, FEWEST = 384 };
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {
@@ -460,11 +460,13 @@ static int64_t resident_groups(const gemm *g, int64_t panels)
 static void run_piece(const gemm *g, pool *p)
 {
     struct deal d = { .g = g, .rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run) };
-    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs], unit = g->v->any ? UNIT : most;
+    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
     const int64_t wanted = tasks(g, pool_threads(p));
 
     d.panels = (g->n + panel - 1) / panel;
     int64_t blocks = (g->m + d.rows - 1) / d.rows;
+    /* Where instructions take any number of rows, few blocks are alike, and of many none but the last ends in part of a strip. */
+    const int unit = !g->v->any ? most : g->v->half > 1 || blocks <= 2 * pool_threads(p) ? g->v->half : TILE_ROWS;
     if (blocks * d.panels < wanted && g->m > most) {        /* few panels: smaller blocks */
         int64_t rows = (g->m * d.panels + wanted - 1) / wanted;
         d.rows = (int)((rows + unit - 1) / unit * unit);
