@@ -143,7 +143,7 @@ static bool rounds(const tg_kernel *k, tg_precision p)
 {
     static const char *const names[] = { "cpu.conv2d", "cpu.conv2d_shortcut", "cpu.conv2d_grad_input", "cpu.conv2d_turned",
                                          "cpu.weight_grad_bf16", "cpu.expand_depthwise", "cpu.linear", "cpu.matmul",
-                                         "cpu.attention_bf16", "cpu.attention_grad_bf16" };
+                                         "cpu.attention_bf16", "cpu.attention_grad_bf16", "cpu.grouped_bf16", "cpu.grouped_grad_input_bf16" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(k->name, names[i]))
             return gemm_packs(p);
@@ -448,6 +448,7 @@ TEST(ops_every_case_on_every_kernel)
             check_case(ops[i], &ops[i]->cases[k]);
     }
     const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);      /* for kernels of no other precision */
+    check_product(&op_conv2d, TG_BF16);
     check_product(&op_conv2d_grad_input, TG_BF16);
     check_product(&op_conv2d_grad_weight, TG_BF16);
     check_product(tg_find_op("attention"), TG_BF16);
@@ -604,6 +605,37 @@ TEST(ops_products_with_odd_shapes)
                 if (shape_of(&op_linear, &plain, &a, 3, s.in, &s.out))
                     check_kernels(&s);
             }
+}
+
+/* Narrow groups, and their gradient in the input, by dot products: part of a block of channels, strips of each length, borders, functions. */
+TEST(ops_narrow_groups_by_dot_products)
+{
+    static const char *const acts[] = { NULL, "relu", "relu6", "silu", "gelu", "gelu_tanh", "hard_swish", "tanh" };
+    static const int64_t cases[][8] = {      /* n groups channels h w kernel stride dilation */
+        { 2, 4, 4, 5, 9, 3, 1, 1 },  { 1, 9, 4, 7, 7, 3, 2, 1 },   { 1, 3, 8, 4, 17, 3, 1, 1 },  { 2, 5, 8, 6, 14, 3, 2, 1 }, { 1, 3, 16, 9, 3, 3, 1, 2 },
+        { 1, 2, 16, 3, 28, 3, 2, 1 }, { 1, 2, 32, 5, 7, 3, 1, 1 }, { 1, 17, 2, 6, 6, 3, 1, 1 },  { 1, 5, 4, 8, 6, 5, 1, 1 },  { 1, 4, 8, 5, 5, 1, 1, 1 },
+        { 1, 2, 4, 9, 8, 3, 3, 1 },  { 1, 4, 16, 1, 1, 3, 1, 1 },
+    };
+    static const tg_case plain = { .note = "narrow groups" };
+    const gemm_vec *was = gemm_exchange(TG_BF16, &gemm_bf16_emulated_dot);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t *d = cases[i];
+        const int pad = (int)(d[5] / 2 * d[7]), stride = (int)d[6];
+        conv2d_attr a = { .stride = { stride, stride }, .pad = { pad, pad, pad, pad }, .dilation = { (int)d[7], (int)d[7] }, .groups = (int)d[1] };
+        setting s = { .op = &op_conv2d, .c = &plain, .attr = &a, .n = 2, .what = "grouped conv2d", .precision = TG_BF16,
+                      .in = { SHAPE(d[0], d[1] * d[2], d[3], d[4]), SHAPE(d[1] * d[2], d[2], d[5], d[5]) } };
+        CHECK(shape_of(&op_conv2d, &plain, &a, 2, s.in, &s.out), "case %zu", i);
+        const conv2d_grad_attr back = { a, s.in[0] };
+        setting to_x = { .op = &op_conv2d_grad_input, .c = &plain, .attr = &back, .n = 2, .what = "its gradient", .precision = TG_BF16,
+                         .in = { s.out, s.in[1] }, .out = s.in[0] };
+        check_kernels(&to_x);
+        a.e.act = acts[i % 8] ? tg_find_op(acts[i % 8]) : NULL;
+        a.e.bias = i % 3 != 1;
+        if (a.e.bias)
+            s.in[s.n++] = SHAPE(d[1] * d[2]);
+        check_kernels(&s);
+    }
+    gemm_exchange(TG_BF16, was);
 }
 
 static int64_t drawn(int64_t lo, int64_t hi)

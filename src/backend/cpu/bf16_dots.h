@@ -7,10 +7,6 @@ enum { STRIP = 8, A_ROUND = 2 * STRIP * DEEP, GRAIN = 2, HALF = 1, GAIN = 2 };
 static void configure(void) {}
 static void unconfigure(void) {}
 
-#ifndef BF16_EMULATED
-INLINE vf bf16_dot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
-#endif
-
 static void products(int64_t rounds)
 {
     static volatile int32_t one = 0x3f803f80;

@@ -62,6 +62,13 @@ INLINE vf look_up(const float *table, vi at)
     return r;
 }
 INLINE void stay_awake(void) {}
+INLINE vi choose(vi from, vi at)
+{
+    vi r;
+    for (int i = 0; i < VW; i++)
+        r[i] = from[at[i]];
+    return r;
+}
 #else
 /* Rounded as vbfloat does, but that subnormal numbers become zero, which the products take them for.  As floats; in turn, one of
  * a and one of b; a's, then b's. */
@@ -105,6 +112,8 @@ INLINE vf look_up(const float *table, vi at)
 {
     return (vf)_mm512_permutex2var_ps((__m512)vload(table), (__m512i)at, (__m512)vload(table + VW));
 }
+INLINE vi choose(vi from, vi at) { return (vi)_mm512_permutexvar_epi32((__m512i)at, (__m512i)from); }       /* from[at] */
+INLINE vf bf16_dot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 /* A sum of floats nobody wants.  Tiles alone let the units for floats fall asleep after some 450 ns, and storing a tile then waits 300 ns
  * for them to wake (measured on processors of the fourth and fifth generation of Xeon). */
 INLINE void stay_awake(void)

@@ -4,10 +4,7 @@
  *
  * Kernels of 3, 5 and 7 columns, not dilated along a row: strips of pixels share weights and what they read, as in depthwise_vec.c.
  */
-#include "bf16_simd.h"
-#include "depthwise_simd.h"
-
-enum { STRIP = 8, WIDE_VW = 2 * VW };
+#include "lanes_bf16.h"
 
 /* n channels of a pixel, as two vectors. */
 INLINE void widen(const bool floats, const void *x, int64_t at, int n, vf *v)
@@ -53,39 +50,13 @@ INLINE void strip(const depthwise *d, const bool floats, const int pixels, const
             vstore(sum + (2 * p + j) * VW, acc[p][j]);
 }
 
-INLINE void leave_as(const form how, const curve *of, const bool floats, const float *sum, int pixels, int n, uint16_t *y, int64_t step)
-{
-    const bend q = bend_of(of);
-    for (int p = 0; p < pixels; p++, sum += WIDE_VW, y += step) {
-        const vf a = follow(how, &q, vload(sum)), b = follow(how, &q, vload(sum + VW));
-        put(y, floats ? halves(a, b) : (vh)pair(a, b), n);
-    }
-}
-
-/* Functions that have no curve take their time. */
-INLINE void leave(const depthwise *d, const curve *q, const bool floats, float *sum, int pixels, int n, uint16_t *y)
-{
-    switch (q->form) {
-    case PLAIN:    leave_as(PLAIN, q, floats, sum, pixels, n, y, d->yx); break;
-    case ABOVE:    leave_as(ABOVE, q, floats, sum, pixels, n, y, d->yx); break;
-    case STRAIGHT: leave_as(STRAIGHT, q, floats, sum, pixels, n, y, d->yx); break;
-    case CURVED:   leave_as(CURVED, q, floats, sum, pixels, n, y, d->yx); break;
-    case PIECES:   leave_as(PIECES, q, floats, sum, pixels, n, y, d->yx); break;
-    case PIECES_TANH: leave_as(PIECES_TANH, q, floats, sum, pixels, n, y, d->yx); break;
-    case HARD:     leave_as(HARD, q, floats, sum, pixels, n, y, d->yx); break;
-    default:
-        VEC_PICK(elementwise_vec)->unary(d->f, sum, sum, (int64_t)pixels * WIDE_VW);
-        leave_as(PLAIN, q, floats, sum, pixels, n, y, d->yx);
-    }
-}
-
 static __attribute__((noinline)) void leave_of_floats(const depthwise *d, const curve *q, float *sum, int pixels, int n, uint16_t *y)
 {
-    leave(d, q, true, sum, pixels, n, y);
+    leave(d->f, q, true, sum, pixels, n, y, d->yx);
 }
 static __attribute__((noinline)) void leave_in_turn(const depthwise *d, const curve *q, float *sum, int pixels, int n, uint16_t *y)
 {
-    leave(d, q, false, sum, pixels, n, y);
+    leave(d->f, q, false, sum, pixels, n, y, d->yx);
 }
 
 /* Pixels [ox, ox + pixels) of channels [c, end).  What the next row of results is first to need is fetched meanwhile. */

@@ -51,6 +51,7 @@ typedef struct gemm_bare {
 } gemm_bare;
 /* Numbers on their way to bfloat16: `count` strips of n, `step` apart there and `on` here, further parts of them `rest` bytes on each. */
 typedef struct gemm_strips { int64_t n, count, step, on, rest; } gemm_strips;
+struct grouped;
 typedef struct gemm_vec {
     int width;                              /* floats in a vector */
     int rows[TILE_VECS + 1];                /* most rows of a tile that many vectors wide; 0: no such tile */
@@ -83,6 +84,7 @@ typedef struct gemm_vec {
      * vectors.  Likewise. */
     void (*weigh_back)(float *x, float scale, const float *bias, float *dx, float *dbias, bool add, int64_t n);
     const struct depthwise_vec *depthwise;  /* of bfloat16 in memory; likewise: depthwise_bf16.c */
+    void (*grouped)(const struct grouped *g, int64_t from, int64_t to, int64_t c, int64_t end);   /* by dot products; likewise: grouped_bf16.c */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     int grain, half;                        /* rows that are read as they lie are of a multiple of `grain` numbers, and half of them at once; likewise */
     void (*finish)(const gemm_tile *t, int rows);       /* dear functions, and a residual after them, on rows just written */
@@ -161,6 +163,24 @@ typedef struct grouped_vec {
     void (*rows[GROUP_WIDTHS])(const depthwise *d, int64_t from, int64_t to, int64_t c, int64_t end);
 } grouped_vec;
 VEC_TABLE(grouped_vec, grouped_vec)
+
+/* -- the same by dot products: grouped_bf16.c ---------------------------------------------------------------------- */
+
+enum { GROUPED_BLOCK = 32, GROUPED_WIDEST = 32, GROUPED_ROWS = 8 };    /* channels at a time, of a group; of a kernel at most */
+/* Rows [from, to) of the result, channels [c, end) of it, c a multiple of GROUPED_BLOCK. */
+typedef struct grouped {
+    int64_t h, w, ow, kh, kw, width;        /* width: channels of a group in and out, a power of two */
+    int64_t stride[2], pad[2], dilation[2];
+    int64_t xy, xx, yy, yx;                 /* as depthwise's */
+    const uint16_t *weights;                /* [block][row][pair of a group's channels in][column][channel out of the block][2] */
+    const float *bias;                      /* filled up to whole blocks, as weights are */
+    const void *x;
+    void *y;
+    bool of_floats, to_floats;              /* image and result; else bfloat16 */
+    int64_t pixels;                         /* of a row of the image with the zeros that taps read beside it */
+    uint16_t *copies;                       /* room for as many of these as a kernel spans, and one more; 64-byte aligned */
+    act f;
+} grouped;
 
 /* -- its gradient in the weights: depthwise_grad_vec.c --------------------------------------------------------------- */
 
