@@ -96,10 +96,11 @@ INLINE void sums_of_some(const operand *l, const uint16_t *b, int rows, int vecs
 /* Whole strips, whose rows leave from registers.  The loop over them is in one place for each way, so that the next strip's products begin early. */
 INLINE void whole_strips(const form how, const operand *l, const uint16_t *b, int count, const int vecs, const late *p)
 {
-    const way w = way_of(how, p);
+    way w = way_of(how, p);
     for (int first = 0; first < count * STRIP; first += STRIP) {
         vf acc[STRIP][2];
         sums(l, first, b, STRIP, vecs, acc);
+        __asm__ volatile("" : "+r"(w.q.pieces));        /* read here, and not before the loop: its products need the registers */
         UNROLL for (int i = 0; i < STRIP; i++) {
             if (vecs < 2)
                 acc[i][1] = vset(0.f);

@@ -169,9 +169,12 @@ static curve curve_of(act f)
     }
 }
 
-/* The same in registers. */
-typedef struct bend { vf a, b, lo, hi; bool times; } bend;
-INLINE bend bend_of(const curve *q) { return (bend){ vset(q->a), vset(q->b), vset(q->lo), vset(q->hi), q->times }; }
+/* The same in registers, but for the pieces. */
+typedef struct bend { vf a, b, lo, hi; bool times; const float (*pieces)[32]; } bend;
+INLINE bend bend_of(const curve *q)
+{
+    return (bend){ vset(q->a), vset(q->b), vset(q->lo), vset(q->hi), q->times, q->form == PIECES_TANH ? gelu_tanh_pieces : gelu_pieces };
+}
 
 INLINE vf follow(const form how, const bend *q, vf x)
 {
@@ -182,7 +185,7 @@ INLINE vf follow(const form how, const bend *q, vf x)
     if (how == STRAIGHT)
         return vclamp(x * q->a + q->b, q->lo, q->hi);
     if (how == PIECES || how == PIECES_TANH)
-        return vmax(x, vset(0.f)) + pieces_of(how == PIECES ? gelu_pieces : gelu_tanh_pieces, x);
+        return vmax(x, vset(0.f)) + pieces_of(q->pieces, x);
     const vf y = how == HARD ? vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6) : inverse(vset(1.f) + power(x * -q->a));
     return q->times ? x * y : y;
 }
