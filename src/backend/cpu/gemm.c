@@ -8,8 +8,8 @@
 #include <string.h>
 #include "base/pages.h"
 
-/* Rows at once, and of them packed ones or ones of floats; a piece of work's are a multiple of; multiply-adds that are worth a task of their own;
- * columns that are worth reading rows for. */
+/* Rows at once, and of them packed ones or ones of floats; multiply-adds that are worth a task of their own; columns that are worth reading rows
+ * for. */
 enum { BLOCK_ROWS = 256, MOST_ROWS = 208, WORTH = 10000000, FEWEST = 384 };
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
