@@ -147,7 +147,7 @@ static void outer(const state *s, int64_t rows, const float *left, const float *
         int64_t i = s->f.n * t / tiles, height = s->f.n * (t + 1) / tiles - i;
         for (int64_t j = 0; j < s->wide; j += panel) {
             int64_t width = s->wide - j < panel ? s->wide - j : panel;
-            outer_tile tile = { .left = left + i, .left_step = s->room, .right = r->right + j * rows, .place = &start, .runs = 1, .run = rows,
+            outer_tile tile = { .left = left + i, .left_step = s->room, .right = r->right + j * rows, .right_step = width, .place = &start, .runs = 1, .run = rows,
                                 .out = sums + i * sums_step + j, .step = sums_step, .add = add };
             s->o->tile[width / s->o->width][height](&tile);
         }

@@ -5,7 +5,8 @@
  * with a stride of s, columns lie in s phases, so that neighbours of dy meet neighbours.  Where all channels are few, or
  * the kernel is one column wide, a panel holds what all taps of a kernel row see of a pixel, and only kernel rows are taps.
  * A task is a part of the result, strips by panels: it goes through all lots on its own and packs what it needs of each, the
- * strips and a few panels at a time, which stay in L2 while they are used.  So no sum is shared, and nobody waits.
+ * strips and a few panels at a time, which stay in L2 while they are used.  So no sum is shared, and nobody waits.  Where pixels
+ * of dy meet pixels of x (1 x 1, linear layers), x is read where it lies, and the next panel of it fetched.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "ops/conv2d_grad.h"
 #include "packed_product.h"
 
-enum { FEW_CHANNELS = 12, PIXELS = 256, ROOM = 1 << 19, STRIP_ROWS = 384, FEW_PIXELS = 16 };
+enum { FEW_CHANNELS = 12, PIXELS = 256, ROOM = 1 << 19, STRIP_ROWS = 384, FEW_PIXELS = 16, LINE = 16 };
 
 typedef struct state {
     const outer_vec *v;
@@ -29,6 +30,7 @@ typedef struct state {
     int64_t *place;                         /* of each row of dy in a panel, in pixels */
     size_t left_bytes, right_bytes;         /* of a thread's scratch, in this order; the sums come after all threads' */
     bool direct;                            /* sums lie as the result does */
+    bool as_it_lies;                        /* x is read where it lies: pixels meet pixels, whole vectors of channels */
 } state;
 
 static const char *declines(const tg_call *c)
@@ -115,6 +117,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out > 1 ? s->out : 2, s->columns, 1, s->ow);
     s->tiles = (int)((s->out + s->v->rows[s->vecs] - 1) / s->v->rows[s->vecs]);
     s->panels = (s->padded / s->v->width + s->vecs - 1) / s->vecs;
+    s->as_it_lies = s->groups * s->kh * s->kw == 1 && a->stride[0] * a->stride[1] == 1 && s->h == s->oh && s->w == s->ow && s->padded == s->columns
+                    && s->vecs * s->v->width >= 2 * LINE;
     plan_lots(s);
     plan_tasks(s, pool_threads(c->pool));
     s->place = malloc((size_t)(s->images * s->band) * sizeof *s->place);
@@ -125,8 +129,8 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->direct = s->taps == 1 && s->kw == 1 && s->padded == s->columns && tg_is_dense(&c->out);
     s->left_bytes = lines(s->images * s->band * s->ow * ((s->tiles + s->parts - 1) / s->parts) * s->v->rows[s->vecs]);
     s->few = (int64_t)(cpu()->l2 / 4 / lines(s->right * s->vecs * s->v->width));
-    s->few = s->few < 1 ? 1 : s->few < s->panels ? s->few : s->panels;
-    s->right_bytes = lines(s->right * s->few * s->vecs * s->v->width);
+    s->few = s->as_it_lies ? s->panels : s->few < 1 ? 1 : s->few < s->panels ? s->few : s->panels;
+    s->right_bytes = s->as_it_lies ? 0 : lines(s->right * s->few * s->vecs * s->v->width);
     prep->scratch = (s->left_bytes + s->right_bytes) * (size_t)pool_threads(c->pool)
                     + (s->direct ? 0 : lines(s->groups * s->taps * s->out * s->padded));
     prep->state = s;
@@ -213,6 +217,26 @@ static void pack_right(const lot *l)
     }
 }
 
+/* x from a pixel on, where it is read as it lies. */
+static const float *x_at(const lot *l, int64_t image, int64_t row)
+{
+    return (const float *)l->c->in[1].data + (image * l->s->h + row) * l->s->w * l->s->in;
+}
+
+/* Of the next panel of such an x, a piece: as many as there are strips.  After the last lot comes the next task's first one.
+ * Always inlined: compilers drop calls of what does nothing but fetch. */
+static inline __attribute__((always_inline)) void fetch(const lot *l, int64_t t, int64_t first)
+{
+    const state *s = l->s;
+    const int64_t pixels = l->images * l->band * s->ow, pieces = l->tiles - l->tile, panel = s->vecs * s->v->width;
+    const bool last = l->image + l->images == s->n && l->row + l->band == s->oh;
+    const float *x = first + panel < l->end ? x_at(l, l->image, l->row) + first + panel
+                                            : (last ? x_at(l, 0, 0) : x_at(l, l->image, l->row) + pixels * s->in) + l->first;
+    for (int64_t p = pixels * (t - l->tile) / pieces; p < pixels * (t + 1 - l->tile) / pieces; p++)
+        for (int64_t j = 0; j < panel; j += LINE)
+            __builtin_prefetch(x + p * s->in + j, 0, 2);
+}
+
 /* All taps of a strip by a panel. */
 static void multiply(const lot *l, int64_t t, int64_t first)
 {
@@ -231,7 +255,8 @@ static void multiply(const lot *l, int64_t t, int64_t first)
         outer_tile tile = { .place = s->place, .runs = runs, .run = s->ow, .step = s->padded, .add = l->image || l->row };
         tile.left = l->left + (o - tile_row(s, l->tile)) * runs * s->ow;
         tile.left_step = tile_row(s, t + 1) - o;
-        tile.right = l->right + (first - l->first) * s->right + shift * width;
+        tile.right = s->as_it_lies ? x_at(l, l->image, l->row) + first : l->right + (first - l->first) * s->right + shift * width;
+        tile.right_step = s->as_it_lies ? s->in : width;
         tile.out = l->sums + ((l->g * s->taps + tap) * s->out + o) * s->padded + first;
         s->v->tile[width / s->v->width][tile_row(s, t + 1) - o](&tile);
     }
@@ -259,10 +284,14 @@ static void work(void *arg, int64_t from, int64_t to)
                 pack_left(&l);
                 for (l.first = begin; l.first < end; l.first = l.end) {
                     l.end = l.first + s->few * panel < end ? l.first + s->few * panel : end;
-                    pack_right(&l);
+                    if (!s->as_it_lies)
+                        pack_right(&l);
                     for (int64_t first = l.first; first < l.end; first += panel)
-                        for (int64_t t = l.tile; t < l.tiles; t++)
+                        for (int64_t t = l.tile; t < l.tiles; t++) {
+                            if (s->as_it_lies)
+                                fetch(&l, t, first);
                             multiply(&l, t, first);
+                        }
                 }
             }
     }

@@ -7,13 +7,13 @@ INLINE void tile(const int rows, const int vecs, const outer_tile *t)
 {
     vf acc[TILE_ROWS][TILE_VECS];
     const float *d = t->left;
-    const int64_t step = t->left_step;
+    const int64_t step = t->left_step, right_step = t->right_step;
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < vecs; j++)
             acc[i][j] = vset(0.f);
     for (int64_t r = 0; r < t->runs; r++) {
-        const float *b = t->right + t->place[r] * vecs * VW;
-        for (int64_t k = 0; k < t->run; k++, d += step, b += vecs * VW) {
+        const float *b = t->right + t->place[r] * right_step;
+        for (int64_t k = 0; k < t->run; k++, d += step, b += right_step) {
             vf bv[TILE_VECS];
             UNROLL for (int j = 0; j < vecs; j++)
                 bv[j] = vload(b + j * VW);

@@ -115,7 +115,8 @@ VEC_TABLE(peak_vec, peak_vec)
 typedef struct outer_tile {
     const float *left;                      /* rows numbers a pixel, left_step apart from pixel to pixel: as many, if packed */
     int64_t left_step;
-    const float *right;                     /* packed: vecs vectors a pixel */
+    const float *right;                     /* vecs vectors a pixel, right_step numbers apart: as many, if packed */
+    int64_t right_step;
     const int64_t *place;                   /* where each run begins in right, in pixels */
     int64_t runs, run;
     float *out;

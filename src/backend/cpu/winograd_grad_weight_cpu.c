@@ -164,7 +164,7 @@ static void multiply(void *arg, int64_t from, int64_t to)
             s->o->left(dy + o, s->out, l->tiles, (int)rows, left);
             for (int64_t j = 0; j < s->padded; j += panel) {
                 int64_t width = s->padded - j < panel ? s->padded - j : panel;
-                outer_tile tile = { .left = left, .left_step = rows, .right = right + j * l->tiles, .place = &start, .runs = 1, .run = l->tiles,
+                outer_tile tile = { .left = left, .left_step = rows, .right = right + j * l->tiles, .right_step = width, .place = &start, .runs = 1, .run = l->tiles,
                                     .out = sums + o * s->padded + j, .step = s->padded, .add = l->first > 0 };
                 s->o->tile[width / s->o->width][rows](&tile);
             }
