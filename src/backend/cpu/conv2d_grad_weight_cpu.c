@@ -30,7 +30,7 @@ typedef struct state {
     int64_t *place;                         /* of each row of dy in a panel, in pixels */
     size_t left_bytes, right_bytes;         /* of a thread's scratch, in this order; the sums come after all threads' */
     bool direct;                            /* sums lie as the result does */
-    bool as_it_lies;                        /* x is read where it lies: pixels meet pixels, whole vectors of channels */
+    bool as_it_lies;                        /* x is read where it lies: pixels meet pixels, in whole vectors; of one line a pixel, packing is the faster */
 } state;
 
 static const char *declines(const tg_call *c)
