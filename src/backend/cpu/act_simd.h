@@ -1,4 +1,4 @@
-/* act_simd.h - the unary functions on vectors.  Errors are a few units in the last place of the largest result. */
+/* act_simd.h - the unary and binary functions on vectors.  Errors are a few units in the last place of the largest result. */
 #ifndef ACT_SIMD_H
 #define ACT_SIMD_H
 #include "act.h"
@@ -75,8 +75,24 @@ INLINE vf vact(act_kind kind, vf x, vf a, vf b)
         return vset(.5f) + vset(.5f) * verf(x * vset(.70710678118654752f)) + x * vset(.3989422804014327f) * vexp_mid(vset(-.5f) * x * x);
     case ACT_HARD_SWISH_SLOPE:
         return vpick(x > vset(3.f), vset(1.f), vpick(x > vset(-3.f), x * vset(1.f / 3) + vset(.5f), vset(0.f)));
+    case ACT_KINDS:        break;
     }
     return x;
+}
+
+INLINE vf vbinary(binary_kind kind, vf a, vf b)
+{
+    switch (kind) {
+    case BIN_ADD:     return a + b;
+    case BIN_SUB:     return a - b;
+    case BIN_MUL:     return a * b;
+    case BIN_DIV:     return a / b;
+    case BIN_MAX:     return vmax(a, b);
+    case BIN_MIN:     return vmin(a, b);
+    case BIN_GREATER: return vpick(a > b, vset(1.f), vset(0.f));
+    case BIN_KINDS:   break;
+    }
+    return a;
 }
 
 /* y[i] = f(x[i]); in place is fine. */
@@ -102,6 +118,7 @@ static inline void act_any(act f, const float *x, float *y, int64_t n)
     switch (f.kind) {
 #define ACT_ROW(k) case k: act_row(k, f.a, f.b, x, y, n); break;
     ACT_EACH(ACT_ROW)
+    case ACT_KINDS: break;
 #undef ACT_ROW
     }
 }
@@ -116,6 +133,7 @@ static inline void act_rows(act f, float *const *y, int rows, int64_t column, in
             act_row(k, f.a, f.b, y[i] + column, y[i] + column, n); \
         break;
     ACT_EACH(ACT_ROWS)
+    case ACT_KINDS: break;
 #undef ACT_ROWS
     }
 }

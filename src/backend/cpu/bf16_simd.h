@@ -151,7 +151,7 @@ INLINE vf pieces_of(const float (*c)[32], vf x)
 typedef enum form { NOTHING, OTHER, WIDE, PLAIN, ABOVE, ADDED, STRAIGHT, CURVED, PIECES, PIECES_TANH, HARD } form;
 typedef struct curve { form form; float a, b, lo, hi; bool times; } curve;            /* times x */
 
-static curve curve_of(act f)
+static inline curve curve_of(act f)
 {
     const float e = 1.44269504f;                        /* powers are of two */
     switch (f.kind) {
@@ -188,6 +188,17 @@ INLINE vf follow(const form how, const bend *q, vf x)
         return vmax(x, vset(0.f)) + pieces_of(q->pieces, x);
     const vf y = how == HARD ? vclamp(x + vset(3.f), vset(0.f), vset(6.f)) * vset(1.f / 6) : inverse(vset(1.f) + power(x * -q->a));
     return q->times ? x * y : y;
+}
+
+/* The derivative of x sigmoid(y), y = a x: sigmoid(y) + x sigmoid(y) (1 - sigmoid(y)) a; or GELU's. */
+INLINE vf slope_of(const form how, const bend *q, vf x)
+{
+    if (how == PIECES) {
+        const vf s = pieces_of(gelu_slope_pieces, x);
+        return vpick(x > vset(0.f), vset(1.f) + s, -s);
+    }
+    const vf y = inverse(vset(1.f) + power(x * -q->a));
+    return y + x * y * (vset(1.f) - y) * vset(.693147181f) * q->a;
 }
 
 #endif

@@ -1,24 +1,12 @@
-/* chain.c - chains of elementwise ops: their instructions, and a tile of their result. */
+/* chain.c - chains of elementwise ops: instructions for a strip of numbers (chain_simd.h runs them), and a tile of their result. */
 #include "chain.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE = CHAIN_TILE };
-
-/* A step: from registers (tiles of scratch) or operands to a register. */
-typedef struct instruction {
-    enum { UNARY, BINARY, MADD, PLAIN } kind;           /* MADD: from[0] from[1] + from[2] */
-    act f;
-    binary_kind binary;
-    const tg_op *op;            /* PLAIN: a function that has no vector code */
-    double attr[2];
-    int from[3], n;             /* below POINTWISE_INPUTS an operand, else a register from there on */
-    int to;
-} instruction;
-
 struct chain {
-    int steps, registers;              /* the last step's result goes to memory */
-    instruction step[POINTWISE_STEPS];
+    int ops;
+    chain_op op[CHAIN_OPS];             /* without their operands' sources, which chain_begin adds */
+    pointwise_attr attr;                /* whose steps they are */
 };
 
 bool chain_known(const pointwise_attr *a)
@@ -31,88 +19,58 @@ bool chain_known(const pointwise_attr *a)
     return true;
 }
 
-static bool does(const tg_op *op, binary_kind kind)
+static bool reads_twice(const pointwise_step *s) { return s->op->arity == 2 && s->a == s->b; }
+
+/* The last step that finds the result of step i in memory; 0: none, the next one has it in the strip, if any. */
+static int last_read(const pointwise_attr *a, int i)
 {
-    binary_kind k;
-    return binary_of(op, &k) && k == kind;
+    int last = 0;
+    for (int k = i + 1; k < a->steps; k++) {
+        const pointwise_step *s = &a->step[k];
+        const bool reads = s->a == POINTWISE_INPUTS + i || (s->op->arity == 2 && s->b == POINTWISE_INPUTS + i);
+        last = reads && (k > i + 1 || reads_twice(s)) ? k : last;
+    }
+    return last;
 }
 
-/* The product that step i, an addition, is alone in reading: one instruction does both.  -1: none. */
-static int product_of(const pointwise_attr *a, const int *uses, int i)
-{
-    const int from[2] = { a->step[i].a, a->step[i].b };
-    for (int k = 0; k < 2 && does(a->step[i].op, BIN_ADD); k++) {
-        int step = from[k] - POINTWISE_INPUTS;
-        if (step >= 0 && does(a->step[step].op, BIN_MUL) && uses[step] == 1)
-            return step;
-    }
-    return -1;
-}
+static void emit(chain *p, int code, int operand) { p->op[p->ops++] = (chain_op){ .code = code, .operand = operand }; }
 
-/* Instructions for the steps; what they read is numbered by instruction still, not by register. */
-static void translate(chain *p, const pointwise_attr *a)
+static void translate(chain *p)
 {
-    int uses[POINTWISE_STEPS] = { 0 }, made[POINTWISE_STEPS];
-    bool taken[POINTWISE_STEPS] = { 0 };
-    for (int i = 0; i < a->steps; i++)
-        for (int k = 0; k < a->step[i].op->arity; k++) {
-            int from = k ? a->step[i].b : a->step[i].a;
-            if (from >= POINTWISE_INPUTS)
-                uses[from - POINTWISE_INPUTS]++;
-        }
+    const pointwise_attr *a = &p->attr;
+    int place[POINTWISE_INPUTS + POINTWISE_STEPS], until[CHAIN_KEPT] = { 0 };          /* until: the last step that reads what is kept there */
+    for (int k = 0; k < POINTWISE_INPUTS; k++)
+        place[k] = k;
     for (int i = 0; i < a->steps; i++) {
-        int factors = product_of(a, uses, i);
-        if (factors >= 0)
-            taken[factors] = true;
-    }
-    for (int i = 0; i < a->steps; i++) {
-        const pointwise_step *from = &a->step[i];
-        const int factors = product_of(a, uses, i);
-        if (taken[i])
-            continue;
-        instruction *s = &p->step[p->steps];
-        made[i] = p->steps++;
-        if (factors >= 0) {
-            const int other = from->a == POINTWISE_INPUTS + factors ? from->b : from->a;
-            *s = (instruction){ .kind = MADD, .n = 3, .from = { a->step[factors].a, a->step[factors].b, other } };
+        const pointwise_step *s = &a->step[i];
+        const int held = i ? POINTWISE_INPUTS + i - 1 : -1, last = last_read(a, i);
+        binary_kind kind;
+        if (!binary_of(s->op, &kind)) {
+            act f;
+            if (s->a != held)
+                emit(p, CHAIN_LOAD, place[s->a]);
+            const bool known = act_of(s->op, s->attr, &f);
+            emit(p, known ? CHAIN_UNARY + (int)f.kind : CHAIN_PLAIN, 0);
+            p->op[p->ops - 1].f = f;
+            p->op[p->ops - 1].op = s->op;
+            p->op[p->ops - 1].attr = s->attr;
+        } else if (s->b == held && s->a != held) {
+            emit(p, CHAIN_TURNED + (int)kind * CHAIN_SOURCES, place[s->a]);
         } else {
-            s->op = from->op;
-            memcpy(s->attr, from->attr, sizeof s->attr);
-            s->kind = binary_of(from->op, &s->binary) ? BINARY : act_of(from->op, s->attr, &s->f) ? UNARY : PLAIN;
-            s->n = from->op->arity;
-            s->from[0] = from->a;
-            s->from[1] = from->b;
+            if (s->a != held)
+                emit(p, CHAIN_LOAD, place[s->a]);
+            emit(p, CHAIN_BINARY + (int)kind * CHAIN_SOURCES, place[s->b]);
         }
-        for (int k = 0; k < s->n; k++)
-            if (s->from[k] >= POINTWISE_INPUTS)
-                s->from[k] = POINTWISE_INPUTS + made[s->from[k] - POINTWISE_INPUTS];
+        if (last) {
+            int free = 0;
+            while (until[free] > i)
+                free++;
+            until[free] = last;
+            place[POINTWISE_INPUTS + i] = CHAIN_OPERANDS + free;
+            emit(p, CHAIN_KEEP, CHAIN_OPERANDS + free);
+        }
     }
-}
-
-/* Registers are given back after their last use, so that a long chain still fits in the cache. */
-static void assign_registers(chain *p)
-{
-    int last[POINTWISE_STEPS];
-    bool busy[POINTWISE_STEPS] = { 0 };
-    for (int i = 0; i < p->steps; i++) {
-        last[i] = i;
-        for (int k = 0; k < p->step[i].n; k++)
-            if (p->step[i].from[k] >= POINTWISE_INPUTS)
-                last[p->step[i].from[k] - POINTWISE_INPUTS] = i;
-    }
-    for (int i = 0; i < p->steps; i++) {
-        instruction *s = &p->step[i];
-        for (int k = 0; k < s->n; k++)
-            if (s->from[k] >= POINTWISE_INPUTS)
-                s->from[k] = POINTWISE_INPUTS + p->step[s->from[k] - POINTWISE_INPUTS].to;
-        for (int k = 0; k < i; k++)
-            if (last[k] == i)
-                busy[p->step[k].to] = false;             /* steps may write over what they read */
-        while (busy[s->to])
-            s->to++;
-        busy[s->to] = true;
-        p->registers = s->to + 1 > p->registers ? s->to + 1 : p->registers;
-    }
+    emit(p, CHAIN_LEAVE, 0);
 }
 
 chain *chain_make(const pointwise_attr *a)
@@ -120,13 +78,13 @@ chain *chain_make(const pointwise_attr *a)
     chain *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    translate(p, a);
-    assign_registers(p);
+    p->attr = *a;
+    translate(p);
     return p;
 }
 
 size_t chain_bytes(const chain *p) { return sizeof *p; }
-int64_t chain_room(const chain *p, int n_in) { return (p->registers + n_in) * (int64_t)TILE; }
+int64_t chain_room(int n_in) { return n_in * (int64_t)(CHAIN_ROW + 2 * CHAIN_LONGEST); }
 
 /* -- a walk -------------------------------------------------------------------------------------------------------- */
 
@@ -151,97 +109,106 @@ static void gather(const chain_walk *w, int k, int64_t at, int64_t n, float *to)
     }
 }
 
-static void plain(const instruction *s, const float *x, int64_t step, float *y, int64_t n)
+/* Of the innermost axes: a row is one of them, a block two. */
+static int64_t inner(const loops *l, int axes)
 {
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (float)s->op->scalar((double)x[i * step], s->attr);
+    int64_t n = 1;
+    for (int a = l->rank - 1; a >= 0 && a >= l->rank - axes; a--)
+        n *= l->dim[a];
+    return n;
 }
 
-typedef struct source { const float *p; int step; } source;
-
-/* Numbers [from, to) of the result on: while a tile is computed, memory would rest. */
-static void fetch(const chain_walk *w, int64_t from, int64_t to)
+static chain_access how_of(const loops *l, int k, int64_t row)
 {
-    for (int k = 0; k < w->n_in; k++) {
-        const tg_dtype of = w->in[k].dtype;
-        for (int64_t i = from; i < to && w->how[k] == CHAIN_WHOLE; i += 64 / tg_size(of))
-            __builtin_prefetch(tg_at(w->in[k].data, of, i), 0, 2);
-    }
-}
-
-static void one_tile(const chain_walk *w, const source *in, float *registers, int64_t at, float *y, int64_t n)
-{
-    const elementwise_vec *v = VEC_PICK(elementwise_vec);
-    for (int i = 0; i < w->p->steps; i++) {
-        const instruction *s = &w->p->step[i];
-        fetch(w, at + n + n * i / w->p->steps, at + n + n * (i + 1) / w->p->steps);
-        float *to = i + 1 == w->p->steps ? y : registers + s->to * TILE, same[TILE];
-        source x[3];
-        for (int k = 0; k < s->n; k++)
-            x[k] = s->from[k] < POINTWISE_INPUTS ? in[s->from[k]] : (source){ registers + (s->from[k] - POINTWISE_INPUTS) * TILE, 1 };
-        if (s->kind == MADD) {
-            v->madd(x[0].p, x[0].step, x[1].p, x[1].step, x[2].p, x[2].step, to, n);
-        } else if (s->kind == BINARY) {
-            v->binary[s->binary](x[0].p, x[0].step, x[1].p, x[1].step, to, n);
-        } else if (s->kind == PLAIN) {
-            plain(s, x[0].p, x[0].step, to, n);
-        } else {
-            for (int64_t k = 0; k < n && !x[0].step; k++)        /* one number for all of the tile */
-                same[k] = *x[0].p;
-            const float *from = x[0].step ? x[0].p : same;
-            if (!w->rough || !w->rough->quick(s->f, from, to, n))
-                v->unary(s->f, from, to, n);
-        }
-    }
-}
-
-static chain_access how_of(const loops *l, int k, int64_t tile)
-{
-    bool none = true, same = true, outer = false;
+    bool none = true, same = true;
     for (int a = 0; a < l->rank; a++) {
         none = none && l->stride[k][a] == 0;
         same = same && l->stride[k][a] == l->stride[0][a];
-        outer = outer || (a + 1 < l->rank && l->stride[k][a]);
     }
-    return same ? CHAIN_WHOLE : none ? CHAIN_ONE : !outer && tile % l->dim[l->rank - 1] == 0 ? CHAIN_REPEATED : CHAIN_GATHERED;
+    return same ? CHAIN_WHOLE : none ? CHAIN_ALL : l->rank > 1 && l->stride[k][l->rank - 2] == 0 && row <= CHAIN_ROW ? CHAIN_REPEATED : CHAIN_GATHERED;
 }
 
-chain_walk chain_begin(const chain *p, const tg_tensor *in, int n_in, const tg_tensor *out)
+/* The instructions with the sources of their operands. */
+static void resolve(chain_walk *w)
+{
+    memcpy(w->op, w->p->op, (size_t)w->p->ops * sizeof *w->op);
+    for (int i = 0; i < w->p->ops; i++) {
+        chain_op *op = &w->op[i];
+        const int k = op->operand;
+        if (op->code == CHAIN_LEAVE)
+            op->code += w->leaves == TG_BFLOAT ? CHAIN_BFLOATS : CHAIN_FLOATS;
+        else if (op->code < CHAIN_UNARY && k < CHAIN_OPERANDS)
+            op->code += w->how[k] == CHAIN_ALL ? CHAIN_ONE : w->how[k] == CHAIN_WHOLE && w->in[k].dtype == TG_BFLOAT ? CHAIN_BFLOATS : CHAIN_FLOATS;
+    }
+}
+
+/* Numbers of what is laid out of rows: whole rows, of whole vectors if they fit, and a strip at least. */
+static int64_t period_of(int64_t row, int64_t strip)
+{
+    int64_t n = row;
+    while (n % CHAIN_LINE && n * 2 <= CHAIN_ROW)
+        n *= 2;
+    return (strip + n - 1) / n * n;
+}
+
+chain_walk chain_begin(const chain *p, const tg_tensor *in, int n_in, const tg_tensor *out, tg_dtype leaves)
 {
     const tg_tensor *t[POINTWISE_INPUTS + 1] = { out };
+    const gemm_vec *rough = leaves == TG_BFLOAT ? gemm_for(TG_BF16) : NULL;
+    int64_t begin = 0;
     for (int k = 0; k < n_in; k++)
         t[k + 1] = &in[k];
-    chain_walk w = { .p = p, .in = in, .n_in = n_in, .l = loops_of(t, n_in + 1), .n = tg_numel(out->shape) };
-    const int64_t row = w.l.dim[w.l.rank - 1];
-    w.tile = row <= TILE ? TILE / row * row : TILE;      /* whole rows, so that what repeats with them is laid out once */
+    chain_walk w = { .p = p, .in = in, .n_in = n_in, .l = loops_of(t, n_in + 1), .n = tg_numel(out->shape), .leaves = leaves,
+                     .v = rough ? rough->chain : VEC_PICK(chain_vec), .quick = rough ? rough->quick : NULL };
+    const int64_t row = inner(&w.l, 1), strip = w.v->strip;
+    w.block = inner(&w.l, 2);
+    w.period = period_of(row, strip);
     for (int k = 0; k < n_in; k++) {
-        w.how[k] = how_of(&w.l, k + 1, w.tile);
-        if (w.how[k] == CHAIN_ONE && in[k].dtype == TG_BFLOAT)
+        w.how[k] = how_of(&w.l, k + 1, row);
+        if (w.how[k] == CHAIN_ALL && in[k].dtype == TG_BFLOAT)
             w.how[k] = CHAIN_GATHERED;
+        const int64_t room = w.how[k] == CHAIN_REPEATED ? w.period + strip : w.how[k] == CHAIN_GATHERED ? CHAIN_TILE : 0;
+        w.begin[k] = begin;
+        begin += (room + CHAIN_LINE - 1) / CHAIN_LINE * CHAIN_LINE;
     }
+    resolve(&w);
     return w;
 }
 
-void chain_lay_out(const chain_walk *w, float *room)
+/* The rows of a block, and a strip of what comes after them. */
+static void lay_out(const chain_walk *w, chain_place *place, int64_t block)
 {
-    float *gathered = room + w->p->registers * TILE;
-    for (int k = 0; k < w->n_in; k++)
-        if (w->how[k] == CHAIN_REPEATED)
-            gather(w, k, 0, w->tile < w->n ? w->tile : w->n, gathered + k * TILE);
+    const int64_t row = inner(&w->l, 1);
+    for (int k = 0; k < w->n_in && place->block != block; k++)
+        if (w->how[k] == CHAIN_REPEATED) {
+            float *to = place->room + w->begin[k];
+            gather(w, k, block * w->block, row, to);
+            for (int64_t i = row; i < w->period + w->v->strip; i++)
+                to[i] = to[i - row];
+        }
+    place->block = block;
 }
 
-void chain_tile(const chain_walk *w, float *room, int64_t at, int64_t n, float *y)
+void chain_tile(const chain_walk *w, chain_place *place, int64_t at, int64_t n, void *y)
 {
-    float *gathered = room + w->p->registers * TILE;
-    source in[POINTWISE_INPUTS];
-    for (int k = 0; k < w->n_in; k++) {
-        const float *x = w->in[k].data;
-        const bool lies = w->how[k] == CHAIN_WHOLE && w->in[k].dtype == TG_F32;
-        if (w->how[k] == CHAIN_WHOLE && !lies)
-            VEC_PICK(narrow_vec)->widen((const uint16_t *)(const void *)x + at, gathered + k * TILE, n);
-        if (w->how[k] == CHAIN_GATHERED)
-            gather(w, k, at, n, gathered + k * TILE);
-        in[k] = w->how[k] == CHAIN_ONE ? (source){ x, 0 } : (source){ lies ? x + at : gathered + k * TILE, 1 };
+    chain_program program = { .op = w->op, .n_in = w->n_in, .unary = VEC_PICK(elementwise_vec)->unary, .quick = w->quick };
+    while (n > 0) {
+        const int64_t from = at % w->block, here = n < w->block - from ? n : w->block - from;
+        lay_out(w, place, at / w->block);
+        for (int k = 0; k < w->n_in; k++) {
+            const tg_tensor *x = &w->in[k];
+            const chain_access how = w->how[k];
+            if (how == CHAIN_GATHERED)
+                gather(w, k, at, here, place->room + w->begin[k]);
+            program.in[k] = how == CHAIN_WHOLE ? tg_at(x->data, x->dtype, at) : how == CHAIN_ALL ? x->data : place->room + w->begin[k];
+            program.step[k] = how == CHAIN_WHOLE ? (int64_t)tg_size(x->dtype) : how == CHAIN_ALL ? 0 : (int64_t)sizeof(float);
+            program.first[k] = how == CHAIN_REPEATED ? from % w->period : 0;
+            program.period[k] = how == CHAIN_REPEATED ? w->period : 0;
+            program.far[k] = how == CHAIN_WHOLE;
+        }
+        w->v->run(&program, y, here);
+        at += here;
+        n -= here;
+        y = tg_at(y, w->leaves, here);
     }
-    one_tile(w, in, room, at, y, n);
 }

@@ -130,7 +130,7 @@ SUMS(channel_dots)
 
 /* -- dots of a chain's result -------------------------------------------------------------------------------------- */
 
-enum { FLUSH = 64 };                    /* rows whose sums are single precision */
+enum { FLUSH = 64 };                    /* rows whose sums are single precision; a power of two */
 
 static const char *declines_chain(const tg_call *c)
 {
@@ -161,7 +161,7 @@ static bool prepare_chain(const tg_call *c, tg_prep *prep)
     if (!p)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of ops");
     prep->state_bytes = chain_bytes(p);
-    int64_t each = chain_room(p, c->n_in - 2) + CHAIN_TILE + row_of_sums(channels);
+    int64_t each = chain_room(c->n_in - 2) + CHAIN_TILE + row_of_sums(channels);
     prep->scratch = (size_t)(blocks * 2 * channels + 8) * sizeof(double) + (size_t)(each * pool_threads(c->pool)) * sizeof(float);
     return true;
 }
@@ -169,11 +169,10 @@ static bool prepare_chain(const tg_call *c, tg_prep *prep)
 typedef struct chain_sums { sums s; chain_walk w; float *rooms; int64_t room; const tg_tensor *x; const float *mean; } chain_sums;
 
 /* Rows [first, first + rows): n numbers a row from column `from` on, at most a tile of them together. */
-static void add_tile(const chain_sums *t, float *room, int64_t first, int64_t rows, int64_t from, int64_t n, float *sum)
+static void add_tile(const chain_sums *t, chain_place *place, float *d, int64_t first, int64_t rows, int64_t from, int64_t n, float *sum)
 {
     const int64_t channels = t->s.channels, at = first * channels + from;
-    float *d = room + chain_room(t->w.p, t->w.n_in);
-    chain_tile(&t->w, room, at, rows * n, d);
+    chain_tile(&t->w, place, at, rows * n, d);
     t->s.v->dots_more(d, n, tg_at(t->x->data, t->x->dtype, at), t->x->dtype == TG_BFLOAT, channels, rows, t->mean + from, sum + from,
                       sum + channels + from, n);
 }
@@ -181,9 +180,12 @@ static void add_tile(const chain_sums *t, float *room, int64_t first, int64_t ro
 static void chain_work(void *arg, int64_t from, int64_t to)
 {
     const chain_sums *t = arg;
-    const int64_t n = t->s.channels, together = n < CHAIN_TILE ? CHAIN_TILE / n : 1;
-    float *room = t->rooms + pool_worker() * t->room, *sum = room + chain_room(t->w.p, t->w.n_in) + CHAIN_TILE;
-    chain_lay_out(&t->w, room);
+    const int64_t n = t->s.channels;
+    chain_place place = { t->rooms + pool_worker() * t->room, -1 };
+    float *tile = place.room + chain_room(t->w.n_in), *sum = tile + CHAIN_TILE;
+    int64_t together = 1;               /* a power of two, so that most are of whole strips */
+    while (2 * together * n <= CHAIN_TILE && together < FLUSH)
+        together *= 2;
     for (int64_t b = from; b < to; b++) {
         int64_t row = b * t->s.block, end = row + t->s.block < t->s.rows ? row + t->s.block : t->s.rows;
         double *part = t->s.part + b * 2 * n;
@@ -194,7 +196,7 @@ static void chain_work(void *arg, int64_t from, int64_t to)
             for (; row < stop; row += together) {
                 int64_t rows = stop - row < together ? stop - row : together;
                 for (int64_t k = 0; k < n; k += CHAIN_TILE)
-                    add_tile(t, room, row, rows, k, n - k < CHAIN_TILE ? n - k : CHAIN_TILE, sum);
+                    add_tile(t, &place, tile, row, rows, k, n - k < CHAIN_TILE ? n - k : CHAIN_TILE, sum);
             }
             row = stop;
             for (int64_t k = 0; k < 2 * n; k++)
@@ -208,12 +210,12 @@ static void run_chain(const tg_call *c)
     const int operands = c->n_in - 2;
     const tg_tensor *x = &c->in[operands];
     chain_sums t = { .s = { .c = c, .v = VEC_PICK(channels_vec), .channels = c->out.shape.dim[1], .part = c->scratch },
-                     .w = chain_begin(c->state, c->in, operands, x), .x = x, .mean = x[1].data };
+                     .w = chain_begin(c->state, c->in, operands, x, TG_F32), .x = x, .mean = x[1].data };
     t.s.rows = tg_numel(x->shape) / t.s.channels;
     const int64_t blocks = blocks_of(t.s.rows, t.s.channels);
     t.s.block = (t.s.rows + blocks - 1) / blocks;
     t.rooms = (float *)(void *)(t.s.part + (blocks * 2 * t.s.channels + 7) / 8 * 8);
-    t.room = chain_room(c->state, operands) + CHAIN_TILE + row_of_sums(t.s.channels);
+    t.room = chain_room(operands) + CHAIN_TILE + row_of_sums(t.s.channels);
     pool_run(c->pool, blocks, 1, chain_work, &t);
     add_blocks(&t.s, blocks);
 }

@@ -2,7 +2,8 @@
 #include "simd.h"
 #include "vec.h"
 
-enum { ROWS = 64, COLUMNS = 256, VECS = 4 };         /* at a time: rows, columns; vectors of a row */
+/* At a time: rows whose sums are of floats, columns; vectors of a row, and rows of these: memory is read nearly as it lies. */
+enum { ROWS = 64, COLUMNS = 1024, VECS = 4, TOGETHER = 8 };
 
 INLINE void add_up(const float *from, double *to, int64_t n)
 {
@@ -21,21 +22,22 @@ INLINE float load_one(const void *x, const bool narrow, int64_t i)
     return narrow ? vwiden(number(x, true, i), 1)[0] : *(const float *)number(x, false, i);
 }
 
-/* Numbers further on whose rows are asked for now; of every second cache line, the other comes along. */
+/* Numbers further on whose rows are asked for now, every cache line of them: not all processors bring its neighbour along. */
 INLINE int64_t ahead_of(int64_t step) { return (2048 / step + 1) * step; }
 INLINE void ask(const void *x, const bool narrow, int64_t ahead, int v)
 {
-    if (v % (narrow ? 4 : 2) == 0)
+    if (v * VW * (narrow ? 2 : 4) % 64 == 0)
         __builtin_prefetch(number(x, narrow, ahead + v * VW));
 }
 
-/* a = sum of x - shift, b = sum of (x - shift)^2, over the rows of one block. */
+/* a += x - shift, b += (x - shift)^2, over a few rows. */
 INLINE void moments_vectors(const int vecs, const bool narrow, const void *x, int64_t step, int64_t rows, const float *shift, float *a, float *b)
 {
     vf sum[VECS], squares[VECS], about[VECS];
     const int64_t ahead = ahead_of(step);
     UNROLL for (int v = 0; v < vecs; v++) {
-        sum[v] = squares[v] = vset(0.f);
+        sum[v] = vload(a + v * VW);
+        squares[v] = vload(b + v * VW);
         about[v] = vload(shift + v * VW);
     }
     for (int64_t r = 0; r < rows; r++, x = number(x, narrow, step))
@@ -51,28 +53,38 @@ INLINE void moments_vectors(const int vecs, const bool narrow, const void *x, in
     }
 }
 
+INLINE void moments_some(const bool narrow, const void *x, int64_t step, int64_t rows, const float *shift, float *a, float *b, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + VECS * VW <= n; j += VECS * VW)
+        moments_vectors(VECS, narrow, number(x, narrow, j), step, rows, shift + j, a + j, b + j);
+    for (; j + VW <= n; j += VW)
+        moments_vectors(1, narrow, number(x, narrow, j), step, rows, shift + j, a + j, b + j);
+    for (; j < n; j++)
+        for (int64_t i = 0; i < rows; i++) {
+            float v = load_one(x, narrow, i * step + j) - shift[j];
+            a[j] += v;
+            b[j] += v * v;
+        }
+}
+
+INLINE int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
+
 INLINE void moments_rows(const bool narrow, const void *x, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n)
 {
     float a[COLUMNS], b[COLUMNS];
-    for (int64_t r = 0; r < rows; r += ROWS)
-        for (int64_t c = 0; c < n; c += COLUMNS) {
-            int64_t some = rows - r < ROWS ? rows - r : ROWS, wide = n - c < COLUMNS ? n - c : COLUMNS, j = 0;
-            const void *at = number(x, narrow, r * step + c);
-            for (; j + VECS * VW <= wide; j += VECS * VW)
-                moments_vectors(VECS, narrow, number(at, narrow, j), step, some, shift + c + j, a + j, b + j);
-            for (; j + VW <= wide; j += VW)
-                moments_vectors(1, narrow, number(at, narrow, j), step, some, shift + c + j, a + j, b + j);
-            for (; j < wide; j++) {
-                a[j] = b[j] = 0;
-                for (int64_t i = 0; i < some; i++) {
-                    float v = load_one(at, narrow, i * step + j) - shift[c + j];
-                    a[j] += v;
-                    b[j] += v * v;
-                }
-            }
+    for (int64_t c = 0; c < n; c += COLUMNS) {
+        const int64_t wide = at_most(n - c, COLUMNS);
+        for (int64_t first = 0; first < rows; first += ROWS) {
+            const int64_t end = first + at_most(rows - first, ROWS);
+            memset(a, 0, (size_t)wide * sizeof *a);
+            memset(b, 0, (size_t)wide * sizeof *b);
+            for (int64_t r = first; r < end; r += TOGETHER)
+                moments_some(narrow, number(x, narrow, r * step + c), step, at_most(end - r, TOGETHER), shift + c, a, b, wide);
             add_up(a, sum + c, wide);
             add_up(b, squares + c, wide);
         }
+    }
 }
 
 static void moments(const void *x, bool narrow, int64_t step, int64_t rows, const float *shift, double *sum, double *squares, int64_t n)
@@ -139,16 +151,22 @@ static void dots_more(const float *d, int64_t ds, const void *x, bool narrow, in
 
 INLINE void dots_of(const bool dn, const bool xn, const pair *all, double *sum, double *dot, int64_t n)
 {
-    for (int64_t r = 0; r < all->rows; r += ROWS)
-        for (int64_t c = 0; c < n; c += COLUMNS) {
-            float a[COLUMNS] = { 0 }, b[COLUMNS] = { 0 };
-            const int64_t wide = n - c < COLUMNS ? n - c : COLUMNS;
-            const pair p = { number(all->d, dn, r * all->ds + c), number(all->x, xn, r * all->xs + c), all->ds, all->xs,
-                             all->rows - r < ROWS ? all->rows - r : ROWS, all->mean + c };
-            dots_rows(true, dn, xn, &p, a, b, wide);
+    float a[COLUMNS], b[COLUMNS];
+    for (int64_t c = 0; c < n; c += COLUMNS) {
+        const int64_t wide = at_most(n - c, COLUMNS);
+        for (int64_t first = 0; first < all->rows; first += ROWS) {
+            const int64_t end = first + at_most(all->rows - first, ROWS);
+            memset(a, 0, (size_t)wide * sizeof *a);
+            memset(b, 0, (size_t)wide * sizeof *b);
+            for (int64_t r = first; r < end; r += TOGETHER) {
+                const pair p = { number(all->d, dn, r * all->ds + c), number(all->x, xn, r * all->xs + c), all->ds, all->xs,
+                                 at_most(end - r, TOGETHER), all->mean + c };
+                dots_rows(true, dn, xn, &p, a, b, wide);
+            }
             add_up(a, sum + c, wide);
             add_up(b, dot + c, wide);
         }
+    }
 }
 
 static void dots(const void *d, bool dn, int64_t ds, const void *x, bool xn, int64_t xs, int64_t rows, const float *mean, double *sum,

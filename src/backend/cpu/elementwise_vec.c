@@ -2,34 +2,19 @@
 #include "act_simd.h"
 #include "vec.h"
 
-INLINE vf bin(binary_kind kind, vf a, vf b)
-{
-    switch (kind) {
-    case BIN_ADD:     return a + b;
-    case BIN_SUB:     return a - b;
-    case BIN_MUL:     return a * b;
-    case BIN_DIV:     return a / b;
-    case BIN_MAX:     return vmax(a, b);
-    case BIN_MIN:     return vmin(a, b);
-    case BIN_GREATER: return vpick(a > b, vset(1.f), vset(0.f));
-    case BIN_KINDS:   break;
-    }
-    return a;
-}
-
 INLINE void bin_row(binary_kind kind, const float *a, int sa, const float *b, int sb, float *y, int64_t n)
 {
     vf a0 = vset(*a), b0 = vset(*b);
     int64_t i = 0;
     if (sa && sb)
         for (; i + VW <= n; i += VW)
-            vstore(y + i, bin(kind, vload(a + i), vload(b + i)));
+            vstore(y + i, vbinary(kind, vload(a + i), vload(b + i)));
     else
         for (; i + VW <= n; i += VW)
-            vstore(y + i, bin(kind, sa ? vload(a + i) : a0, sb ? vload(b + i) : b0));
+            vstore(y + i, vbinary(kind, sa ? vload(a + i) : a0, sb ? vload(b + i) : b0));
     if (i < n) {
         int last = (int)(n - i);
-        vstore_n(y + i, bin(kind, sa ? vload_n(a + i, last) : a0, sb ? vload_n(b + i, last) : b0), last);
+        vstore_n(y + i, vbinary(kind, sa ? vload_n(a + i, last) : a0, sb ? vload_n(b + i, last) : b0), last);
     }
 }
 
@@ -45,22 +30,6 @@ BINARY(div_, BIN_DIV)
 BINARY(max_, BIN_MAX)
 BINARY(min_, BIN_MIN)
 BINARY(greater, BIN_GREATER)
-
-static void madd(const float *a, int sa, const float *b, int sb, const float *c, int sc, float *y, int64_t n)
-{
-    vf a0 = vset(*a), b0 = vset(*b), c0 = vset(*c);
-    int64_t i = 0;
-    if (sa && sb && sc)
-        for (; i + VW <= n; i += VW)
-            vstore(y + i, vload(a + i) * vload(b + i) + vload(c + i));
-    else
-        for (; i + VW <= n; i += VW)
-            vstore(y + i, (sa ? vload(a + i) : a0) * (sb ? vload(b + i) : b0) + (sc ? vload(c + i) : c0));
-    if (i < n) {
-        int last = (int)(n - i);
-        vstore_n(y + i, (sa ? vload_n(a + i, last) : a0) * (sb ? vload_n(b + i, last) : b0) + (sc ? vload_n(c + i, last) : c0), last);
-    }
-}
 
 static void scale_shift(const float *x, const float *scale, const float *shift, float *y, int64_t n)
 {
@@ -102,5 +71,5 @@ static void transpose(const float *from, int64_t sf, float *to, int64_t st, int6
 
 const elementwise_vec VEC(elementwise_vec) = {
     .unary = act_any, .binary = { add, sub, mul, div_, max_, min_, greater },
-    .madd = madd, .scale_shift = scale_shift, .scale_two = scale_two, .transpose = transpose,
+    .scale_shift = scale_shift, .scale_two = scale_two, .transpose = transpose,
 };

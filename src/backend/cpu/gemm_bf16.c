@@ -480,11 +480,14 @@ INLINE void bare_any(const gemm_bare *t, const int parts)
 #ifdef BF16_EMULATED
 #define DEPTHWISE depthwise_bf16_emulated_dot
 #define GROUPED grouped_bf16_emulated_dot
+#define CHAIN chain_bf16_emulated_dot
 #else
 #define DEPTHWISE depthwise_bf16_dot
 #define GROUPED grouped_bf16_dot
+#define CHAIN chain_bf16_dot
 #endif
 extern const depthwise_vec DEPTHWISE;
+extern const chain_vec CHAIN;
 void GROUPED(const grouped *g, int64_t from, int64_t to, int64_t c, int64_t end);
 INLINE void split_any(const void *x, const bool of_bfloat, const gemm_strips *s, uint16_t *y, const int parts)
 {
@@ -560,7 +563,7 @@ static void spread(const uint16_t *x, int64_t step, int64_t n, int64_t runs, uin
                                  .left_narrow = left_narrow, .left_gated = left_gated_##parts, .pack_narrow = pack_narrow, \
                                  .turn = turn_##parts, .split = split_##parts, .triples = triples_##parts, .spread = spread, \
                                  .pairs = pairs_##parts, .settle = settle, .quick = quick, .round_scaled = round_scaled, .weigh = weigh, \
-                                 .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .grouped = GROUPED, .peak = peak_##parts, \
+                                 .weigh_back = weigh_back, .depthwise = &DEPTHWISE, .chain = &CHAIN, .grouped = GROUPED, .peak = peak_##parts, \
                                  .deep = DEEP, .grain = GRAIN, .half = HALF, .bytes = 2 * parts, .gain = GAIN / (parts * (parts + 1) / 2), \
                                  .begin = begin, .end = end, .bare = bare_##parts, .enter = configure, .leave = unconfigure };
 TABLE(gemm_bf16, 1)

@@ -23,31 +23,27 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!p)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of ops");
     prep->state_bytes = chain_bytes(p);
-    prep->scratch = (size_t)((chain_room(p, c->n_in) + CHAIN_TILE) * pool_threads(c->pool)) * sizeof(float);
+    prep->scratch = (size_t)(chain_room(c->n_in) * pool_threads(c->pool)) * sizeof(float);
     return true;
 }
 
-struct task { const tg_call *c; chain_walk w; int64_t room; };
+struct task { const tg_call *c; chain_walk w; };
 
 static void work(void *arg, int64_t from, int64_t to)
 {
     const struct task *t = arg;
     const tg_tensor *y = &t->c->out;
-    float *room = (float *)t->c->scratch + pool_worker() * (t->room + CHAIN_TILE), *wide = room + t->room;
-    chain_lay_out(&t->w, room);
+    chain_place place = { (float *)t->c->scratch + pool_worker() * chain_room(t->c->n_in), -1 };
     for (int64_t i = from; i < to; i++) {
-        int64_t at = i * t->w.tile, n = t->w.n - at < t->w.tile ? t->w.n - at : t->w.tile;
-        chain_tile(&t->w, room, at, n, t->w.rough ? wide : (float *)y->data + at);
-        if (t->w.rough)
-            t->w.rough->settle((act){ 0 }, wide, (uint16_t *)y->data + at, n);
+        int64_t at = i * CHAIN_TILE, n = t->w.n - at < CHAIN_TILE ? t->w.n - at : CHAIN_TILE;
+        chain_tile(&t->w, &place, at, n, tg_at(y->data, y->dtype, at));
     }
 }
 
 static void run(const tg_call *c)
 {
-    struct task t = { .c = c, .w = chain_begin(c->state, c->in, c->n_in, &c->out), .room = chain_room(c->state, c->n_in) };
-    t.w.rough = c->out.dtype == TG_BFLOAT ? gemm_for(TG_BF16) : NULL;
-    pool_run(c->pool, (t.w.n + t.w.tile - 1) / t.w.tile, 16, work, &t);
+    struct task t = { .c = c, .w = chain_begin(c->state, c->in, c->n_in, &c->out, c->out.dtype) };
+    pool_run(c->pool, (t.w.n + CHAIN_TILE - 1) / CHAIN_TILE, 8, work, &t);
 }
 
 /* The last step adds an operand as it is: as a residual of many layers the sum stays in single precision. */

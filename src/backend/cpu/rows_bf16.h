@@ -38,25 +38,16 @@ static void settle(act f, const float *x, uint16_t *y, int64_t n)
     }
 }
 
-/* The derivative of x sigmoid(y), y = a x: sigmoid(y) + x sigmoid(y) (1 - sigmoid(y)) a; or GELU's. */
-INLINE vf slope_of(const form how, const bend *q, vf x)
-{
-    if (how == PIECES) {
-        const vf s = pieces_of(gelu_slope_pieces, x);
-        return vpick(x > vset(0.f), vset(1.f) + s, -s);
-    }
-    const vf y = inverse(vset(1.f) + power(x * -q->a));
-    return y + x * y * (vset(1.f) - y) * vset(.693147181f) * q->a;
-}
-
 INLINE void quick_as(const form how, const bool slope, act f, const float *x, float *y, int64_t n)
 {
     const curve of = curve_of(f);
     const bend q = bend_of(&of);
-    for (int64_t i = 0; i < n; i += VW) {
-        const int here = n - i < VW ? (int)(n - i) : VW;
-        const vf v = vload_n(x + i, here);
-        vstore_n(y + i, slope ? slope_of(how, &q, v) : follow(how, &q, v), here);
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW)
+        vstore(y + i, slope ? slope_of(how, &q, vload(x + i)) : follow(how, &q, vload(x + i)));
+    if (i < n) {
+        const vf v = vload_n(x + i, (int)(n - i));
+        vstore_n(y + i, slope ? slope_of(how, &q, v) : follow(how, &q, v), (int)(n - i));
     }
 }
 

@@ -84,6 +84,7 @@ typedef struct gemm_vec {
      * vectors.  Likewise. */
     void (*weigh_back)(float *x, float scale, const float *bias, float *dx, float *dbias, bool add, int64_t n);
     const struct depthwise_vec *depthwise;  /* of bfloat16 in memory; likewise: depthwise_bf16.c */
+    const struct chain_vec *chain;          /* that leaves bfloat16; likewise: chain_bf16.c */
     void (*grouped)(const struct grouped *g, int64_t from, int64_t to, int64_t c, int64_t end);   /* by dot products; likewise: grouped_bf16.c */
     int deep, bytes;                        /* k is filled up to a multiple of this; of a packed number */
     int grain, half;                        /* rows that are read as they lie are of a multiple of `grain` numbers, and half of them at once; likewise */
@@ -199,14 +200,10 @@ VEC_TABLE(depthwise_grad_vec, depthwise_grad_vec)
 
 /* -- elementwise: elementwise_vec.c -------------------------------------------------------------------------------- */
 
-typedef enum binary_kind { BIN_ADD, BIN_SUB, BIN_MUL, BIN_DIV, BIN_MAX, BIN_MIN, BIN_GREATER, BIN_KINDS } binary_kind;
-bool binary_of(const tg_op *op, binary_kind *kind);         /* act.c; false: not one of these */
 typedef struct elementwise_vec {
     void (*unary)(act f, const float *x, float *y, int64_t n);
     /* Steps 0 or 1: a vector or one number. */
     void (*binary[BIN_KINDS])(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
-    /* y = a b + c, likewise. */
-    void (*madd)(const float *a, int sa, const float *b, int sb, const float *c, int sc, float *y, int64_t n);
     void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, int64_t n);
     /* to = a x + b y + more */
     void (*scale_two)(const float *x, const float *a, const float *y, const float *b, const float *more, float *to, int64_t n);
@@ -214,6 +211,45 @@ typedef struct elementwise_vec {
     void (*transpose)(const float *from, int64_t sf, float *to, int64_t st, int64_t n, int64_t m);
 } elementwise_vec;
 VEC_TABLE(elementwise_vec, elementwise_vec)
+
+/* -- chains of elementwise ops: chain_simd.h ----------------------------------------------------------------------- */
+
+/* What an operand is in memory: floats, bfloat16, or one float for all. */
+typedef enum chain_source { CHAIN_FLOATS, CHAIN_BFLOATS, CHAIN_ONE, CHAIN_SOURCES } chain_source;
+/* An instruction for a strip of numbers, which stays in registers from one to the next. */
+enum {
+    CHAIN_LOAD,                                                         /* strip = operand; + its source */
+    CHAIN_BINARY = CHAIN_LOAD + CHAIN_SOURCES,                          /* f(strip, operand); + kind * CHAIN_SOURCES + source */
+    CHAIN_TURNED = CHAIN_BINARY + BIN_KINDS * CHAIN_SOURCES,            /* f(operand, strip); likewise */
+    CHAIN_UNARY = CHAIN_TURNED + BIN_KINDS * CHAIN_SOURCES,             /* + act_kind */
+    CHAIN_PLAIN = CHAIN_UNARY + ACT_KINDS,                              /* by op->scalar */
+    CHAIN_KEEP,                                                         /* for an operand of later ones */
+    CHAIN_LEAVE                                                         /* strip is the result, of floats or bfloat16; + which; the end */
+};
+enum { CHAIN_OPERANDS = 10, CHAIN_KEPT = 24, CHAIN_OPS = 3 * CHAIN_KEPT + 1, CHAIN_LONGEST = 128 };          /* LONGEST: numbers of a strip, at most */
+typedef struct chain_op {
+    int code, operand;                      /* from CHAIN_OPERANDS on what was kept there */
+    act f;
+    const tg_op *op;
+    const double *attr;
+} chain_op;
+typedef struct chain_program {
+    const chain_op *op;
+    const void *in[CHAIN_OPERANDS];
+    int64_t step[CHAIN_OPERANDS];           /* bytes from number to number */
+    int64_t first[CHAIN_OPERANDS];          /* the number that is read first, and after how many of them the first comes again (0: never);  */
+    int64_t period[CHAIN_OPERANDS];         /* a strip of numbers is there beyond, as if it had */
+    bool far[CHAIN_OPERANDS];               /* it may be in no cache */
+    int n_in;
+    /* Functions that take long: quick as exactly as bfloat16 tells, false or NULL: as unary has them. */
+    void (*unary)(act f, const float *x, float *y, int64_t n);
+    bool (*quick)(act f, const float *x, float *y, int64_t n);
+} chain_program;
+typedef struct chain_vec {
+    int strip;                              /* numbers of one; the last may be shorter */
+    void (*run)(const chain_program *p, void *y, int64_t n);
+} chain_vec;
+VEC_TABLE(chain_vec, chain_vec)
 
 /* -- rows: rows_vec.c ---------------------------------------------------------------------------------------------- */
 
