@@ -5,8 +5,7 @@
 
 struct chain {
     int ops;
-    chain_op op[CHAIN_OPS];             /* without their operands' sources, which chain_begin adds */
-    pointwise_attr attr;                /* whose steps they are */
+    chain_op op[];                      /* without their operands' sources, which a walk adds */
 };
 
 bool chain_known(const pointwise_attr *a)
@@ -33,11 +32,10 @@ static int last_read(const pointwise_attr *a, int i)
     return last;
 }
 
-static void emit(chain *p, int code, int operand) { p->op[p->ops++] = (chain_op){ .code = code, .operand = operand }; }
-
-static void translate(chain *p)
+/* Instructions for the steps, at most CHAIN_OPS of them: how many. */
+static int translate(const pointwise_attr *a, chain_op *op)
 {
-    const pointwise_attr *a = &p->attr;
+    int n = 0;
     int place[POINTWISE_INPUTS + POINTWISE_STEPS], until[CHAIN_KEPT] = { 0 };          /* until: the last step that reads what is kept there */
     for (int k = 0; k < POINTWISE_INPUTS; k++)
         place[k] = k;
@@ -48,43 +46,52 @@ static void translate(chain *p)
         if (!binary_of(s->op, &kind)) {
             act f;
             if (s->a != held)
-                emit(p, CHAIN_LOAD, place[s->a]);
+                op[n++] = (chain_op){ .code = CHAIN_LOAD, .operand = place[s->a] };
             const bool known = act_of(s->op, s->attr, &f);
-            emit(p, known ? CHAIN_UNARY + (int)f.kind : CHAIN_PLAIN, 0);
-            p->op[p->ops - 1].f = f;
-            p->op[p->ops - 1].op = s->op;
-            p->op[p->ops - 1].attr = s->attr;
+            op[n++] = (chain_op){ .code = known ? CHAIN_UNARY + (int)f.kind : CHAIN_PLAIN, .f = f, .op = s->op, .attr = { s->attr[0], s->attr[1] } };
         } else if (s->b == held && s->a != held) {
-            emit(p, CHAIN_TURNED + (int)kind * CHAIN_SOURCES, place[s->a]);
+            op[n++] = (chain_op){ .code = CHAIN_TURNED + (int)kind * CHAIN_SOURCES, .operand = place[s->a] };
         } else {
             if (s->a != held)
-                emit(p, CHAIN_LOAD, place[s->a]);
-            emit(p, CHAIN_BINARY + (int)kind * CHAIN_SOURCES, place[s->b]);
+                op[n++] = (chain_op){ .code = CHAIN_LOAD, .operand = place[s->a] };
+            op[n++] = (chain_op){ .code = CHAIN_BINARY + (int)kind * CHAIN_SOURCES, .operand = place[s->b] };
         }
         if (last) {
-            int free = 0;
-            while (until[free] > i)
-                free++;
-            until[free] = last;
-            place[POINTWISE_INPUTS + i] = CHAIN_OPERANDS + free;
-            emit(p, CHAIN_KEEP, CHAIN_OPERANDS + free);
+            int slot = 0;
+            while (until[slot] > i)
+                slot++;
+            until[slot] = last;
+            place[POINTWISE_INPUTS + i] = CHAIN_OPERANDS + slot;
+            op[n++] = (chain_op){ .code = CHAIN_KEEP, .operand = CHAIN_OPERANDS + slot };
         }
     }
-    emit(p, CHAIN_LEAVE, 0);
+    op[n++] = (chain_op){ .code = CHAIN_LEAVE };
+    return n;
 }
 
-chain *chain_make(const pointwise_attr *a)
+static chain *make(const pointwise_attr *a)
 {
-    chain *p = calloc(1, sizeof *p);
+    chain_op op[CHAIN_OPS];
+    const int n = translate(a, op);
+    chain *p = calloc(1, sizeof *p + (size_t)n * sizeof *op);
     if (!p)
         return NULL;
-    p->attr = *a;
-    translate(p);
+    p->ops = n;
+    memcpy(p->op, op, (size_t)n * sizeof *op);
     return p;
 }
 
-size_t chain_bytes(const chain *p) { return sizeof *p; }
 int64_t chain_room(int n_in) { return n_in * (int64_t)(CHAIN_ROW + 2 * CHAIN_LONGEST); }
+
+bool chain_prepare(const tg_call *c, int n_in, const pointwise_attr *a, tg_prep *prep)
+{
+    chain *p = prep->state = make(a);
+    if (!p)
+        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of ops");
+    prep->state_bytes = sizeof *p + (size_t)p->ops * sizeof *p->op;
+    prep->scratch = (size_t)(chain_room(n_in) * pool_threads(c->pool)) * sizeof(float);
+    return true;
+}
 
 /* -- a walk -------------------------------------------------------------------------------------------------------- */
 
@@ -151,28 +158,32 @@ static int64_t period_of(int64_t row, int64_t strip)
     return (strip + n - 1) / n * n;
 }
 
-chain_walk chain_begin(const chain *p, const tg_tensor *in, int n_in, const tg_tensor *out, tg_dtype leaves)
+void chain_begin(chain_walk *w, const chain *p, const tg_tensor *in, int n_in, const tg_tensor *out, tg_dtype leaves)
 {
     const tg_tensor *t[POINTWISE_INPUTS + 1] = { out };
     const gemm_vec *rough = leaves == TG_BFLOAT ? gemm_for(TG_BF16) : NULL;
     int64_t begin = 0;
     for (int k = 0; k < n_in; k++)
         t[k + 1] = &in[k];
-    chain_walk w = { .p = p, .in = in, .n_in = n_in, .l = loops_of(t, n_in + 1), .n = tg_numel(out->shape), .leaves = leaves,
-                     .v = rough ? rough->chain : VEC_PICK(chain_vec), .quick = rough ? rough->quick : NULL };
-    const int64_t row = inner(&w.l, 1), strip = w.v->strip;
-    w.block = inner(&w.l, 2);
-    w.period = period_of(row, strip);
+    w->p = p;
+    w->in = in;
+    w->n_in = n_in;
+    w->l = loops_of(t, n_in + 1);
+    w->leaves = leaves;
+    w->v = rough ? rough->chain : VEC_PICK(chain_vec);
+    w->quick = rough ? rough->quick : NULL;
+    const int64_t row = inner(&w->l, 1), strip = w->v->strip;
+    w->block = inner(&w->l, 2);
+    w->period = period_of(row, strip);
     for (int k = 0; k < n_in; k++) {
-        w.how[k] = how_of(&w.l, k + 1, row);
-        if (w.how[k] == CHAIN_ALL && in[k].dtype == TG_BFLOAT)
-            w.how[k] = CHAIN_GATHERED;
-        const int64_t room = w.how[k] == CHAIN_REPEATED ? w.period + strip : w.how[k] == CHAIN_GATHERED ? CHAIN_TILE : 0;
-        w.begin[k] = begin;
+        w->how[k] = how_of(&w->l, k + 1, row);
+        if (w->how[k] == CHAIN_ALL && in[k].dtype == TG_BFLOAT)
+            w->how[k] = CHAIN_GATHERED;
+        const int64_t room = w->how[k] == CHAIN_REPEATED ? w->period + strip : w->how[k] == CHAIN_GATHERED ? CHAIN_TILE : 0;
+        w->begin[k] = begin;
         begin += (room + CHAIN_LINE - 1) / CHAIN_LINE * CHAIN_LINE;
     }
-    resolve(&w);
-    return w;
+    resolve(w);
 }
 
 /* The rows of a block, and a strip of what comes after them. */
@@ -211,4 +222,36 @@ void chain_tile(const chain_walk *w, chain_place *place, int64_t at, int64_t n, 
         n -= here;
         y = tg_at(y, w->leaves, here);
     }
+}
+
+/* -- the whole of a call ----------------------------------------------------------------------------------------------- */
+
+/* The result is one piece of memory, walked from its first number to its last. */
+bool chain_whole(const tg_tensor *result)
+{
+    const tg_tensor *one[] = { result };
+    loops l = loops_of(one, 1);
+    return l.rank == 1 && (l.stride[0][0] == 1 || l.dim[0] == 1);
+}
+
+struct task { const tg_call *c; chain_walk w; int64_t n; };
+
+static void work(void *arg, int64_t from, int64_t to)
+{
+    const struct task *t = arg;
+    const tg_tensor *y = &t->c->out;
+    chain_place place = { (float *)t->c->scratch + pool_worker() * chain_room(t->c->n_in), -1 };
+    for (int64_t i = from; i < to; i++) {
+        int64_t at = i * CHAIN_TILE, n = t->n - at < CHAIN_TILE ? t->n - at : CHAIN_TILE;
+        chain_tile(&t->w, &place, at, n, tg_at(y->data, y->dtype, at));
+    }
+}
+
+void chain_run(const tg_call *c)
+{
+    struct task t;
+    t.c = c;
+    t.n = tg_numel(c->out.shape);
+    chain_begin(&t.w, c->state, c->in, c->n_in, &c->out, c->out.dtype);
+    pool_run(c->pool, (t.n + CHAIN_TILE - 1) / CHAIN_TILE, 8, work, &t);
 }

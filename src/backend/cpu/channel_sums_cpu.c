@@ -157,10 +157,8 @@ static int64_t row_of_sums(int64_t channels) { return (2 * channels + 15) / 16 *
 static bool prepare_chain(const tg_call *c, tg_prep *prep)
 {
     const int64_t channels = c->out.shape.dim[1], blocks = blocks_of(tg_numel(c->in[c->n_in - 2].shape) / channels, channels);
-    chain *p = prep->state = chain_make(c->attr);
-    if (!p)
-        return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a chain of ops");
-    prep->state_bytes = chain_bytes(p);
+    if (!chain_prepare(c, c->n_in - 2, c->attr, prep))
+        return false;
     int64_t each = chain_room(c->n_in - 2) + CHAIN_TILE + row_of_sums(channels);
     prep->scratch = (size_t)(blocks * 2 * channels + 8) * sizeof(double) + (size_t)(each * pool_threads(c->pool)) * sizeof(float);
     return true;
@@ -210,7 +208,8 @@ static void run_chain(const tg_call *c)
     const int operands = c->n_in - 2;
     const tg_tensor *x = &c->in[operands];
     chain_sums t = { .s = { .c = c, .v = VEC_PICK(channels_vec), .channels = c->out.shape.dim[1], .part = c->scratch },
-                     .w = chain_begin(c->state, c->in, operands, x, TG_F32), .x = x, .mean = x[1].data };
+                     .x = x, .mean = x[1].data };
+    chain_begin(&t.w, c->state, c->in, operands, x, TG_F32);
     t.s.rows = tg_numel(x->shape) / t.s.channels;
     const int64_t blocks = blocks_of(t.s.rows, t.s.channels);
     t.s.block = (t.s.rows + blocks - 1) / blocks;

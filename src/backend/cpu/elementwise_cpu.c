@@ -1,4 +1,6 @@
 /* elementwise_cpu.c - functions of one element of each operand, any strides, numpy broadcasting. */
+#include <stdlib.h>
+#include "chain.h"
 #include "gemm.h"
 #include "kernels.h"
 #include "loops.h"
@@ -75,7 +77,6 @@ struct binary {
     void (*f)(const float *a, int sa, const float *b, int sb, float *y, int64_t n);
     const tg_tensor *a, *b, *y;
     int64_t sa, sb, sy;
-    bool multiplies;
 };
 
 static void binary_row(const void *arg, const int64_t *offset, int64_t n)
@@ -89,10 +90,6 @@ static void binary_row(const void *arg, const int64_t *offset, int64_t n)
         k->f(a, (int)k->sa, b, (int)k->sb, y, n);
         return;
     }
-    if (k->sa == 1 && k->sb == 1 && k->sy == 1 && k->multiplies && of_a == TG_BFLOAT && of_b == TG_F32 && of_y == TG_BFLOAT) {
-        VEC_PICK(narrow_vec)->multiply((const uint16_t *)(const void *)a, b, (uint16_t *)(void *)y, n);        /* a gate for each channel */
-        return;
-    }
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = n - i < CHUNK ? n - i : CHUNK;
         const float *x0 = gathered(tg_at(a, of_a, i * k->sa), of_a, k->sa ? k->sa : 1, k->sa ? m : 1, in[0]);
@@ -102,8 +99,19 @@ static void binary_row(const void *arg, const int64_t *offset, int64_t n)
     }
 }
 
+/* A chain of one, where that can be. */
+static bool prepare_binary(const tg_call *c, tg_prep *prep)
+{
+    const pointwise_attr a = { .steps = 1, .step = { { c->op, 0, 1, { 0 } } } };
+    return !chain_whole(&c->out) || chain_prepare(c, c->n_in, &a, prep);
+}
+
 static void run_binary(const tg_call *c)
 {
+    if (c->state) {
+        chain_run(c);
+        return;
+    }
     const tg_tensor *t[] = { &c->out, &c->in[0], &c->in[1] };
     loops l = loops_of(t, 3);
     const int last = l.rank - 1;
@@ -115,8 +123,7 @@ static void run_binary(const tg_call *c)
                         .y = &c->out,
                         .sy = l.stride[0][last],
                         .sa = l.stride[1][last],
-                        .sb = l.stride[2][last],
-                        .multiplies = kind == BIN_MUL };
+                        .sb = l.stride[2][last] };
     loops_run(&l, c->pool, 1, binary_row, &k);
 }
 
@@ -136,7 +143,8 @@ static unsigned narrow_map(const tg_call *c) { return gemm_narrow(TG_BF16) && c-
 #define UNARY(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_unary };
 #define BINARY(of) \
-    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .run = run_binary, .narrow = narrow };
+    const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = declines, .prepare = prepare_binary, .run = run_binary, \
+                                    .release = free, .narrow = narrow };
 ACTIVATION(relu) ACTIVATION(relu6) ACTIVATION(leaky_relu) ACTIVATION(elu) ACTIVATION(silu) ACTIVATION(gelu) ACTIVATION(gelu_tanh)
 ACTIVATION(quick_gelu) ACTIVATION(hard_swish)
 UNARY(clamp) UNARY(affine) UNARY(abs) UNARY(sqrt) UNARY(rsqrt) UNARY(exp) UNARY(erf) UNARY(tanh) UNARY(sigmoid) UNARY(hard_sigmoid)

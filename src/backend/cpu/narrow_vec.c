@@ -1,4 +1,4 @@
-/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, what pools, means and gates do with them, and packing. */
+/* narrow_vec.c - numbers that lie in memory as bfloat16: to floats and back, what pools and means do with them, and packing. */
 #include "columns_simd.h"
 #include "simd.h"
 #include "vec.h"
@@ -80,14 +80,6 @@ static void largest(const uint16_t *const *row, int rows, uint16_t *y, int64_t n
     }
 }
 
-static void multiply(const uint16_t *a, const float *b, uint16_t *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i += VW) {
-        int here = first(n - i);
-        vnarrow(y + i, vwiden(a + i, here) * vload_n(b + i, here), here);
-    }
-}
-
 enum { PAIRS = 16, ACROSS = 16 };       /* of a slab of a product; numbers of one and the next pixel in 16 columns */
 
 /* Numbers [c, c + n) of one pixel and the next, side by side; zeros after them. */
@@ -116,5 +108,5 @@ static void turn(const uint16_t *const *at, int64_t c, int n, void *slab)
 }
 
 const narrow_vec VEC(narrow_vec) = {
-    .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .largest = largest, .multiply = multiply, .turn = turn, .pairs = pairs,
+    .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .largest = largest, .turn = turn, .pairs = pairs,
 };

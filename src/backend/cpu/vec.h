@@ -231,7 +231,7 @@ typedef struct chain_op {
     int code, operand;                      /* from CHAIN_OPERANDS on what was kept there */
     act f;
     const tg_op *op;
-    const double *attr;
+    double attr[2];
 } chain_op;
 typedef struct chain_program {
     const chain_op *op;
@@ -284,7 +284,6 @@ typedef struct narrow_vec {
     void (*narrow)(const float *x, uint16_t *y, int64_t n);
     void (*widen)(const uint16_t *x, float *y, int64_t n);
     void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
-    void (*multiply)(const uint16_t *a, const float *b, uint16_t *y, int64_t n);
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
     void (*largest)(const uint16_t *const *row, int rows, uint16_t *y, int64_t n);         /* of one row or more; not a number counts as its bits do */
     /* As gemm_vec's, of numbers that are rounded already and have no rest. */
