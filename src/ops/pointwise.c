@@ -102,6 +102,11 @@ static const pointwise_attr norm_add_relu = { .steps = 4, .step = {
 static const pointwise_attr odd_functions = { .steps = 3, .step = {
     { &op_softplus, 0, 0, { 0 } }, { &op_greater, STEP(0), 1, { 0 } }, { &op_mul, STEP(1), STEP(0), { 0 } },
 } };
+/* (a - s + s^2 / max(b, s))^2 with s = x a: operands on either side, and results that are read again, twice or later. */
+static const pointwise_attr turned = { .steps = 7, .step = {
+    { &op_mul, 0, 1, { 0 } }, { &op_sub, 1, STEP(0), { 0 } }, { &op_mul, STEP(0), STEP(0), { 0 } }, { &op_maximum, 2, STEP(0), { 0 } },
+    { &op_div, STEP(2), STEP(3), { 0 } }, { &op_add, STEP(1), STEP(4), { 0 } }, { &op_mul, STEP(5), STEP(5), { 0 } },
+} };
 static const pointwise_attr astray = { .steps = 1, .step = { { &op_add, 0, STEP(0), { 0 } } } };
 
 static const tg_case cases[] = {
@@ -112,7 +117,10 @@ static const tg_case cases[] = {
     { .in = { DIMS(3, 40, 9, 11), DIMS(3, 40, 1, 1), DIMS(3, 1, 1, 1), DIMS(3, 40, 9, 11) }, .attr = &norm_add_relu, .note = "gates" },
     { .in = { DIMS(5, 1500), DIMS(1500), DIMS(5, 1), DIMS(5, 1500) }, .attr = &norm_add_relu, .note = "rows longer than a tile" },
     { .in = { DIMS(4, 1, 6), DIMS(5, 1), DIMS(4, 1, 1), DIMS(1, 5, 6) }, .attr = &norm_add_relu, .note = "all are repeated" },
+    { .in = { DIMS(2, 5000), DIMS(5000), DIMS(2, 1), DIMS(2, 5000) }, .attr = &norm_add_relu, .note = "too long to be laid out" },
+    { .in = { DIMS(3, 72, 5, 7), DIMS(3, 72, 1, 1), DIMS(72, 1, 1), DIMS(3, 72, 5, 7) }, .attr = &norm_add_relu, .note = "rows of half vectors" },
     { .in = { DIMS(6, 5), DIMS(6, 5) }, .attr = &odd_functions, .kinked = true },
+    { .in = { DIMS(3, 400), DIMS(3, 400), DIMS(400) }, .attr = &turned, .lo = .5, .hi = 2, .kinked = true },
     { .in = { DIMS(2, 3), DIMS(4, 3) }, .attr = &astray, .rejects = "step 0 has no operand 10" },
 };
 

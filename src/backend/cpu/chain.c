@@ -125,6 +125,8 @@ static int64_t inner(const loops *l, int axes)
     return n;
 }
 
+enum { LONG = 256 };                    /* numbers of a row that a run of the machine is worth while for */
+
 static chain_access how_of(const loops *l, int k, int64_t row)
 {
     bool none = true, same = true;
@@ -132,8 +134,14 @@ static chain_access how_of(const loops *l, int k, int64_t row)
         none = none && l->stride[k][a] == 0;
         same = same && l->stride[k][a] == l->stride[0][a];
     }
-    return same ? CHAIN_WHOLE : none ? CHAIN_ALL : l->rank > 1 && l->stride[k][l->rank - 2] == 0 && row <= CHAIN_ROW ? CHAIN_REPEATED : CHAIN_GATHERED;
+    if (same || none)
+        return same ? CHAIN_WHOLE : CHAIN_ONE_FOR_ALL;
+    if (l->stride[k][l->rank - 1] == 0 && row >= LONG)
+        return CHAIN_ONE_A_ROW;
+    return l->rank > 1 && l->stride[k][l->rank - 2] == 0 && row <= CHAIN_ROW ? CHAIN_REPEATED : CHAIN_GATHERED;
 }
+
+static bool one(chain_access how) { return how == CHAIN_ONE_FOR_ALL || how == CHAIN_ONE_A_ROW; }
 
 /* The instructions with the sources of their operands. */
 static void resolve(chain_walk *w)
@@ -145,7 +153,7 @@ static void resolve(chain_walk *w)
         if (op->code == CHAIN_LEAVE)
             op->code += w->leaves == TG_BFLOAT ? CHAIN_BFLOATS : CHAIN_FLOATS;
         else if (op->code < CHAIN_UNARY && k < CHAIN_OPERANDS)
-            op->code += w->how[k] == CHAIN_ALL ? CHAIN_ONE : w->how[k] == CHAIN_WHOLE && w->in[k].dtype == TG_BFLOAT ? CHAIN_BFLOATS : CHAIN_FLOATS;
+            op->code += one(w->how[k]) ? CHAIN_ONE : w->how[k] == CHAIN_WHOLE && w->in[k].dtype == TG_BFLOAT ? CHAIN_BFLOATS : CHAIN_FLOATS;
     }
 }
 
@@ -170,16 +178,16 @@ void chain_begin(chain_walk *w, const chain *p, const tg_tensor *in, int n_in, c
     w->n_in = n_in;
     w->l = loops_of(t, n_in + 1);
     w->leaves = leaves;
+    w->fetch = false;
     w->v = rough ? rough->chain : VEC_PICK(chain_vec);
     w->quick = rough ? rough->quick : NULL;
     const int64_t row = inner(&w->l, 1), strip = w->v->strip;
-    w->block = inner(&w->l, 2);
+    w->block = w->steady = inner(&w->l, 2);
     w->period = period_of(row, strip);
     for (int k = 0; k < n_in; k++) {
         w->how[k] = how_of(&w->l, k + 1, row);
-        if (w->how[k] == CHAIN_ALL && in[k].dtype == TG_BFLOAT)
-            w->how[k] = CHAIN_GATHERED;
-        const int64_t room = w->how[k] == CHAIN_REPEATED ? w->period + strip : w->how[k] == CHAIN_GATHERED ? CHAIN_TILE : 0;
+        w->steady = w->how[k] == CHAIN_ONE_A_ROW ? row : w->steady;
+        const int64_t room = w->how[k] == CHAIN_REPEATED ? w->period + strip : w->how[k] == CHAIN_GATHERED ? CHAIN_TILE : one(w->how[k]);
         w->begin[k] = begin;
         begin += (room + CHAIN_LINE - 1) / CHAIN_LINE * CHAIN_LINE;
     }
@@ -204,18 +212,19 @@ void chain_tile(const chain_walk *w, chain_place *place, int64_t at, int64_t n, 
 {
     chain_program program = { .op = w->op, .n_in = w->n_in, .unary = VEC_PICK(elementwise_vec)->unary, .quick = w->quick };
     while (n > 0) {
-        const int64_t from = at % w->block, here = n < w->block - from ? n : w->block - from;
+        const int64_t rest = w->steady - at % w->steady, here = n < rest ? n : rest;
         lay_out(w, place, at / w->block);
         for (int k = 0; k < w->n_in; k++) {
             const tg_tensor *x = &w->in[k];
             const chain_access how = w->how[k];
-            if (how == CHAIN_GATHERED)
-                gather(w, k, at, here, place->room + w->begin[k]);
-            program.in[k] = how == CHAIN_WHOLE ? tg_at(x->data, x->dtype, at) : how == CHAIN_ALL ? x->data : place->room + w->begin[k];
-            program.step[k] = how == CHAIN_WHOLE ? (int64_t)tg_size(x->dtype) : how == CHAIN_ALL ? 0 : (int64_t)sizeof(float);
-            program.first[k] = how == CHAIN_REPEATED ? from % w->period : 0;
+            float *room = place->room + w->begin[k];
+            if (how == CHAIN_GATHERED || one(how))
+                gather(w, k, at, how == CHAIN_GATHERED ? here : 1, room);
+            program.in[k] = how == CHAIN_WHOLE ? tg_at(x->data, x->dtype, at) : room;
+            program.step[k] = how == CHAIN_WHOLE ? (int64_t)tg_size(x->dtype) : one(how) ? 0 : (int64_t)sizeof(float);
+            program.first[k] = how == CHAIN_REPEATED ? at % w->block % w->period : 0;
             program.period[k] = how == CHAIN_REPEATED ? w->period : 0;
-            program.far[k] = how == CHAIN_WHOLE;
+            program.fetch[k] = w->fetch && how == CHAIN_WHOLE;
         }
         w->v->run(&program, y, here);
         at += here;

@@ -21,9 +21,9 @@ void chain_run(const tg_call *c);
 typedef struct chain chain;                             /* the state */
 int64_t chain_room(int n_in);                           /* numbers of scratch that a thread needs */
 
-/* How an operand's numbers are found: as the result's; one for all; with each row of the innermost axis anew, in a block of the two innermost
- * axes; any other way. */
-typedef enum chain_access { CHAIN_WHOLE, CHAIN_ALL, CHAIN_REPEATED, CHAIN_GATHERED } chain_access;
+/* How an operand's numbers are found: as the result's; one for all, or for a row of the innermost axis; with each row anew, in a block of the
+ * two innermost axes; any other way. */
+typedef enum chain_access { CHAIN_WHOLE, CHAIN_ONE_FOR_ALL, CHAIN_ONE_A_ROW, CHAIN_REPEATED, CHAIN_GATHERED } chain_access;
 /* A walk over the result's numbers in the order of memory; the result is one piece of it. */
 typedef struct chain_walk {
     const chain *p;
@@ -34,8 +34,10 @@ typedef struct chain_walk {
     const chain_vec *v;
     bool (*quick)(act f, const float *x, float *y, int64_t n);          /* chain_program's */
     int64_t block, period;      /* numbers of a block, and of the rows of one that are laid out */
+    int64_t steady;             /* numbers after which an operand may be another one */
     int64_t begin[POINTWISE_INPUTS];                    /* where in a thread's room what is laid out or gathered lies */
     tg_dtype leaves;
+    bool fetch;                 /* operands ahead of their turn; false, as chain_begin has it: the processor does so by itself */
     chain_op op[CHAIN_OPS];
 } chain_walk;
 /* out: what has the result's shape and order in memory; leaves: what its numbers are. */

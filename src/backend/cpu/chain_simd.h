@@ -84,7 +84,7 @@ INLINE void chain_strip(const chain_program *p, void *const *at, void *y, const 
 enum { CHAIN_AHEAD = 4096 };            /* bytes: while a strip is computed, memory would rest */
 
 /* An operand on its way: bytes a strip, and where what repeats ends. */
-typedef struct chain_way { int operand; bool far; int64_t bytes, period; const char *end; } chain_way;
+typedef struct chain_way { int operand; bool fetch; int64_t bytes, period; const char *end; } chain_way;
 
 INLINE int chain_ways(const chain_program *p, void **at, chain_way *way)
 {
@@ -93,7 +93,7 @@ INLINE int chain_ways(const chain_program *p, void **at, chain_way *way)
         const int64_t step = p->step[k], period = p->period[k] * step;
         at[k] = (char *)p->in[k] + p->first[k] * step;
         if (step)
-            way[n++] = (chain_way){ k, p->far[k], step * CHAIN_STRIP, period, period ? (const char *)p->in[k] + period : (const char *)UINTPTR_MAX };
+            way[n++] = (chain_way){ k, p->fetch[k], step * CHAIN_STRIP, period, period ? (const char *)p->in[k] + period : (const char *)UINTPTR_MAX };
     }
     return n;
 }
@@ -112,7 +112,7 @@ INLINE void chain_strips(const chain_program *p, void *y, int64_t n, const chain
         chain_strip(p, at, (char *)y + i * size, how);
         for (const chain_way *w = way; w < way + ways; w++) {
             char *next = (char *)at[w->operand] + w->bytes;
-            for (int64_t b = 0; w->far && b < w->bytes; b += 64)
+            for (int64_t b = 0; w->fetch && b < w->bytes; b += 64)
                 __builtin_prefetch(next + CHAIN_AHEAD + b, 0, 2);
             at[w->operand] = next >= w->end ? next - w->period : next;
         }

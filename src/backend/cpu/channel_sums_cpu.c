@@ -210,6 +210,7 @@ static void run_chain(const tg_call *c)
     chain_sums t = { .s = { .c = c, .v = VEC_PICK(channels_vec), .channels = c->out.shape.dim[1], .part = c->scratch },
                      .x = x, .mean = x[1].data };
     chain_begin(&t.w, c->state, c->in, operands, x, TG_F32);
+    t.w.fetch = true;                   /* x is read by turns in two ways */
     t.s.rows = tg_numel(x->shape) / t.s.channels;
     const int64_t blocks = blocks_of(t.s.rows, t.s.channels);
     t.s.block = (t.s.rows + blocks - 1) / blocks;

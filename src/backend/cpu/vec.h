@@ -239,7 +239,7 @@ typedef struct chain_program {
     int64_t step[CHAIN_OPERANDS];           /* bytes from number to number */
     int64_t first[CHAIN_OPERANDS];          /* the number that is read first, and after how many of them the first comes again (0: never);  */
     int64_t period[CHAIN_OPERANDS];         /* a strip of numbers is there beyond, as if it had */
-    bool far[CHAIN_OPERANDS];               /* it may be in no cache */
+    bool fetch[CHAIN_OPERANDS];             /* what is read soon */
     int n_in;
     /* Functions that take long: quick as exactly as bfloat16 tells, false or NULL: as unary has them. */
     void (*unary)(act f, const float *x, float *y, int64_t n);
