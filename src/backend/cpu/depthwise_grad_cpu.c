@@ -153,8 +153,10 @@ static void input_band(void *arg, int64_t from, int64_t to)
 /* `count` pixels, n channels of each from `from`, `step` apart, as floats GROUP apart or back. */
 static void bring(const void *from, tg_dtype of, int64_t step, int64_t count, int64_t n, float *to)
 {
-    for (int64_t i = 0; i < count; i++)
-        loops_gather(tg_at(from, of, i * step), of, 1, n, to + i * GROUP);
+    if (of == TG_BFLOAT)
+        VEC_PICK(narrow_vec)->widen_runs(from, step, n, count, to, GROUP);
+    for (int64_t i = 0; i < count && of == TG_F32; i++)
+        memcpy(to + i * GROUP, tg_at(from, of, i * step), (size_t)n * sizeof *to);
 }
 
 static void leave(const float *from, int64_t count, int64_t n, void *to, tg_dtype of, int64_t step)

@@ -23,6 +23,17 @@ static void widen(const uint16_t *x, float *y, int64_t n)
         vstore_n(y + i, vwiden(x + i, (int)(n - i)), (int)(n - i));
 }
 
+/* The memory of runs further on is asked for: they lie in no order that a processor foresees. */
+static void widen_runs(const uint16_t *x, int64_t step, int64_t n, int64_t runs, float *y, int64_t pitch)
+{
+    enum { AHEAD = 8 };
+    for (int64_t r = 0; r < runs; r++, x += step, y += pitch) {
+        for (int64_t i = 0; i < n; i += 32)
+            __builtin_prefetch(x + AHEAD * step + i);
+        widen(x, y, n);
+    }
+}
+
 static void reduce_rows(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n)
 {
     if (kind == REDUCE_SUM)
@@ -108,5 +119,5 @@ static void turn(const uint16_t *const *at, int64_t c, int n, void *slab)
 }
 
 const narrow_vec VEC(narrow_vec) = {
-    .narrow = narrow, .widen = widen, .reduce_rows = reduce_rows, .pool = pool, .largest = largest, .turn = turn, .pairs = pairs,
+    .narrow = narrow, .widen = widen, .widen_runs = widen_runs, .reduce_rows = reduce_rows, .pool = pool, .largest = largest, .turn = turn, .pairs = pairs,
 };

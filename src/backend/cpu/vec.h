@@ -283,6 +283,7 @@ VEC_TABLE(rows_vec, rows_vec)
 typedef struct narrow_vec {
     void (*narrow)(const float *x, uint16_t *y, int64_t n);
     void (*widen)(const uint16_t *x, float *y, int64_t n);
+    void (*widen_runs)(const uint16_t *x, int64_t step, int64_t n, int64_t runs, float *y, int64_t pitch);      /* of n, `step` and `pitch` apart */
     void (*reduce_rows)(reduce_kind kind, const uint16_t *x, int64_t step, int64_t rows, float scale, float *y, int64_t n);      /* as rows_vec's */
     void (*pool)(reduce_kind kind, const uint16_t *const *row, int rows, float scale, float *y, int64_t n);
     void (*largest)(const uint16_t *const *row, int rows, uint16_t *y, int64_t n);         /* of one row or more; not a number counts as its bits do */
