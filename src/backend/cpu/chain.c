@@ -179,7 +179,7 @@ void chain_begin(chain_walk *w, const chain *p, const tg_tensor *in, int n_in, c
     w->l = loops_of(t, n_in + 1);
     w->leaves = leaves;
     w->fetch = false;
-    w->v = rough ? rough->chain : VEC_PICK(chain_vec);
+    w->v = !rough ? VEC_PICK(chain_vec) : rough->chain ? rough->chain : VEC_PICK(chain_narrow_vec);
     w->quick = rough ? rough->quick : NULL;
     const int64_t row = inner(&w->l, 1), strip = w->v->strip;
     w->block = w->steady = inner(&w->l, 2);

@@ -250,6 +250,7 @@ typedef struct chain_vec {
     void (*run)(const chain_program *p, void *y, int64_t n);
 } chain_vec;
 VEC_TABLE(chain_vec, chain_vec)
+VEC_TABLE(chain_vec, chain_narrow_vec)          /* that leaves bfloat16, of functions as exact as floats */
 
 /* -- rows: rows_vec.c ---------------------------------------------------------------------------------------------- */
 
