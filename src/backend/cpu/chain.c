@@ -235,7 +235,6 @@ void chain_tile(const chain_walk *w, chain_place *place, int64_t at, int64_t n, 
 
 /* -- the whole of a call ----------------------------------------------------------------------------------------------- */
 
-/* The result is one piece of memory, walked from its first number to its last. */
 bool chain_whole(const tg_tensor *result)
 {
     const tg_tensor *one[] = { result };

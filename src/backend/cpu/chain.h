@@ -11,7 +11,7 @@ enum { CHAIN_TILE = 2048, CHAIN_ROW = 4096, CHAIN_LINE = 16 };          /* numbe
 _Static_assert((int)CHAIN_OPERANDS == (int)POINTWISE_INPUTS && (int)CHAIN_KEPT == (int)POINTWISE_STEPS, "a chain's own");
 
 bool chain_known(const pointwise_attr *a);              /* all its steps can be run */
-bool chain_whole(const tg_tensor *result);              /* and such a result left */
+bool chain_whole(const tg_tensor *result);              /* it is one piece of memory, which a chain can leave */
 /* A kernel's prepare, of the first n_in operands and what it has its scratch begin with, and its run; free() releases the state. */
 bool chain_prepare(const tg_call *c, int n_in, const pointwise_attr *a, tg_prep *prep);
 void chain_run(const tg_call *c);

@@ -237,8 +237,8 @@ typedef struct chain_program {
     const chain_op *op;
     const void *in[CHAIN_OPERANDS];
     int64_t step[CHAIN_OPERANDS];           /* bytes from number to number */
-    int64_t first[CHAIN_OPERANDS];          /* the number that is read first, and after how many of them the first comes again (0: never);  */
-    int64_t period[CHAIN_OPERANDS];         /* a strip of numbers is there beyond, as if it had */
+    /* Which number is read first, and of how many that follow one another in turn, with a strip of these once more after them; 0: they do not. */
+    int64_t first[CHAIN_OPERANDS], period[CHAIN_OPERANDS];
     bool fetch[CHAIN_OPERANDS];             /* what is read soon */
     int n_in;
     /* Functions that take long: quick as exactly as bfloat16 tells, false or NULL: as unary has them. */
