@@ -137,6 +137,8 @@ static const tg_case cases[] = {
       CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .bias = true, .gate = true }), .note = "gated" },
     { .in = { DIMS(2, 6, 7, 6), DIMS(4, 3, 3, 2), DIMS(2, 6, 1, 1) }, CONV({ 2, 1 }, { 1, 1, 0, 1 }, { 1, 1 }, 2, { .gate = true }),
       .note = "gated, in groups" },
+    { .in = { DIMS(2, 34, 5, 7), DIMS(132, 34, 1, 1), DIMS(132) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .bias = true }), .note = "halves", .kinked = true, .lo = -.3, .hi = .3 },
+    { .in = { DIMS(2, 30, 13, 11), DIMS(150, 30, 1, 1) }, CONV({ 3, 2 }, { 1, 0, 1, 2 }, { 1, 1 }, 1, { 0 }), .note = "halves, strided and padded", .kinked = true, .lo = -.3, .hi = .3 },
     { .in = { DIMS(2, 6, 4, 4), DIMS(5, 6, 1, 1), DIMS(1, 6, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .gate = true }),
       .rejects = "the gate is (1, 6, 1, 1), not (2, 6, 1, 1)" },
     { .in = { DIMS(1, 6, 4, 4), DIMS(5, 6, 1, 1) }, CONV({ 1, 1 }, { 0 }, { 1, 1 }, 1, { .gate = true }), .rejects = "2 operands, not 3" },

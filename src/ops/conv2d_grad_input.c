@@ -68,6 +68,8 @@ static const tg_case cases[] = {
       CONV({ { 1, 1 }, { 0, 1, 2, 1 }, { 1, 1 }, 1, { 0 } }, DIMS(3, 35, 7, 6)), .note = "whole slabs, padded unevenly" },
     { .in = { DIMS(2, 18, 7, 8), DIMS(18, 21, 1, 1) },
       CONV({ { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(2, 21, 7, 8)), .note = "1x1" },
+    { .in = { DIMS(2, 34, 5, 7), DIMS(34, 131, 1, 1) },
+      CONV({ { 1, 1 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(2, 131, 5, 7)), .note = "halves", .kinked = true, .lo = -.3, .hi = .3 },
     { .in = { DIMS(2, 9, 4, 3), DIMS(9, 10, 1, 1) },
       CONV({ { 2, 2 }, { 0 }, { 1, 1 }, 1, { 0 } }, DIMS(2, 10, 7, 6)), .note = "1x1 of stride 2" },
     { .in = { DIMS(1, 6, 4, 5), DIMS(6, 16, 3, 5) },

@@ -198,7 +198,7 @@ static bool plan_runs(conv_state *s, const tg_call *c)
     return true;
 }
 
-static bool prepare(const tg_call *c, tg_prep *prep)
+static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *w = &c->in[1];
@@ -206,6 +206,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     int64_t per = out_channels(c) / a->groups;
+    s->p.halves = halves;
     s->shared = conv2d_shares(c);
     s->joined = a->groups > 1 && !s->shared ? join(a->groups, per) : 1;
     s->blocks = s->shared ? 1 : a->groups / s->joined;
@@ -227,6 +228,22 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     prep->state = s;
     return true;
 }
+
+static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_as(c, false, prep); }
+static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_as(c, true, prep); }
+
+static int64_t pixels_out(const tg_call *c) { return c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]; }
+
+static const char *strassen_why_not(const tg_call *c)
+{
+    const conv2d_attr *a = c->attr;
+    const char *why = declines(c);
+    if (!why && (!one_tap(c) || a->groups > 1 || any_layout(c)))
+        why = "not 1x1";
+    return why ? why : halves_declines(c, &a->e, pixels_out(c), out_channels(c), group_in(c));
+}
+
+static const char *doubts(const tg_call *c) { return strassen_doubts(pixels_out(c), out_channels(c), group_in(c)); }
 
 /* -- rows ---------------------------------------------------------------------------------------------------------- */
 
@@ -436,4 +453,9 @@ static bool exact(const tg_call *c)
 const tg_kernel kernel_conv2d = {
     .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
     .apart = gemm_packs, .exact = exact, .release = release, .repack = true, .narrow = narrow
+};
+
+const tg_kernel kernel_conv2d_strassen = {
+    .op = "conv2d", .name = "cpu.strassen", .declines = strassen_why_not, .doubts = doubts, .prefers = prefers, .prepare = prepare_halves, .run = run,
+    .release = release, .repack = true
 };

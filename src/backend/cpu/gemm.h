@@ -49,6 +49,7 @@ typedef struct gemm {
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
     bool far;                   /* results leave the caches before they are read: in training, where weights change */
     bool add;                   /* to what out, of floats, holds; no bias then */
+    bool halves;                /* by strassen.c: floats that are not packed, one tap, an even run */
     void *out;
     rowmap out_rows;
     const void *residual;       /* NULL: none */
@@ -74,6 +75,13 @@ size_t gemm_scratch(const gemm_vec *v, int vecs, int64_t taps, int64_t run, int 
 void gemm_run(const gemm *g, pool *p);
 /* The same for rows [from, to) and panels [first, last) on this thread; `place` has room for gemm_scratch(.., 1). */
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place);
+
+/* strassen.c.  NULL: such a product can be one of halves, or by rule is faster so; otherwise why not.  last: a residual after a function. */
+const char *strassen_declines(int64_t m, int64_t n, int64_t k, bool last);
+const char *strassen_doubts(int64_t m, int64_t n, int64_t k);
+int64_t strassen_length(int64_t run);                                  /* of a run so many numbers are multiplied at once */
+size_t strassen_scratch(const gemm_vec *v, int vecs, int64_t run, int threads);
+void strassen_run(const gemm *g, int64_t pairs, pool *p);              /* so many pairs of panels */
 
 /* Packs a right operand on all threads: element (p, j) at w[p * sk + j * sn]; `to` has room for gemm_packed numbers. */
 void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, int64_t sk, int64_t sn, int vecs, float *to, pool *p);

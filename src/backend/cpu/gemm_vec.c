@@ -3,17 +3,18 @@
 #include "vec.h"
 
 /* Bias, residual and clamps while the results are in registers; dearer functions on the rows just written. */
-INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
+INLINE void tile(const int rows, const int vecs, const bool summed, const gemm_tile *t)
 {
     vf acc[TILE_ROWS][TILE_VECS];
-    const float *b = t->b;
+    const float *b = t->b, *other = t->other;
+    float *sum = t->sum;
     const char *ahead = t->ahead;
     const int64_t step = t->ahead_step;
     const bool whole = t->columns == vecs * VW;
     const int last = t->columns - (vecs - 1) * VW;
 
     UNROLL for (int j = 0; j < vecs; j++) {
-        vf start = t->bias ? vload(t->bias + t->column + j * VW) : vset(0.f);
+        vf start = t->bias && !t->keep ? vload(t->bias + t->column + j * VW) : vset(0.f);
         UNROLL for (int i = 0; i < rows; i++)
             acc[i][j] = start;
     }
@@ -23,6 +24,10 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
                 const float *p = t->out[i] + t->column + j * VW;
                 acc[i][j] = j < vecs - 1 || whole ? vload(p) : vload_n(p, last);
             }
+    for (int k = 0; k < 2 && t->from[k]; k++)
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int j = 0; j < vecs; j++)
+                acc[i][j] += vload(t->from[k] + (i * vecs + j) * VW);
     if (t->residual)
         UNROLL for (int i = 0; i < rows; i++)
             __builtin_prefetch(t->residual[i] + t->column);
@@ -34,6 +39,14 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
             vf bv[TILE_VECS];
             UNROLL for (int j = 0; j < vecs; j++)
                 bv[j] = vload(b + j * VW);
+            if (summed) {
+                UNROLL for (int j = 0; j < vecs; j++) {
+                    bv[j] -= vload(other + j * VW);
+                    vstore(sum + j * VW, bv[j]);
+                }
+                other += vecs * VW;
+                sum += vecs * VW;
+            }
             UNROLL for (int i = 0; i < rows; i++) {
                 vf x = vset(row[i][k]);
                 UNROLL for (int j = 0; j < vecs; j++)
@@ -44,6 +57,16 @@ INLINE void tile(const int rows, const int vecs, const gemm_tile *t)
             ahead += step;
         }
     }
+    if (t->keep)
+        UNROLL for (int j = 0; j < vecs; j++) {
+            const vf more = t->bias ? vload(t->bias + t->column + j * VW) : vset(0.f);
+            UNROLL for (int i = 0; i < rows; i++) {
+                vstore(t->keep + (i * vecs + j) * VW, acc[i][j]);
+                acc[i][j] += t->plus ? vload(t->plus + (i * vecs + j) * VW) + more : more;
+            }
+        }
+    if (!t->out)
+        return;
     if (t->residual && !t->act_first)
         UNROLL for (int i = 0; i < rows; i++)
             UNROLL for (int j = 0; j < vecs; j++) {
@@ -78,7 +101,7 @@ static __attribute__((noinline)) void finish(const gemm_tile *t, int rows)
 #define TILE(r, v) \
     static void tile_##r##x##v(const gemm_tile *t) \
     { \
-        tile(r, v, t); \
+        tile(r, v, false, t); \
         if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first)) \
             finish(t, r); \
     }
@@ -89,6 +112,19 @@ TILE(1, 4) TILE(1, 5) TILE(1, 6) TILE(1, 7) TILE(1, 8)
 #if VEC_BYTES == 64
 TILE(7, 1) TILE(8, 1) TILE(7, 2) TILE(8, 2) TILE(5, 3) TILE(6, 3) TILE(7, 3) TILE(8, 3)
 TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
+#endif
+
+#define SUMMED(r, v) \
+    static void summed_##r##x##v(const gemm_tile *t) \
+    { \
+        tile(r, v, true, t); \
+        if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first)) \
+            finish(t, r); \
+    }
+#if VEC_BYTES == 64
+SUMMED(8, 2) SUMMED(8, 3) SUMMED(6, 4)
+#else
+SUMMED(6, 2) SUMMED(4, 3)
 #endif
 
 static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn, int width, float *packed)
@@ -132,6 +168,7 @@ static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, i
 #if VEC_BYTES == 64
 #define ROWS_AND_TILES \
     .rows = { 0, 8, 8, 8, 6, 1, 1, 1, 1 }, \
+    .summed = { [2] = summed_8x2, [3] = summed_8x3, [4] = summed_6x4 }, \
     .tile = { \
         [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1 }, \
         [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2 }, \
@@ -142,6 +179,7 @@ static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, i
 #else
 #define ROWS_AND_TILES \
     .rows = { 0, 6, 6, 4, 1, 1, 1, 1, 1 }, \
+    .summed = { [2] = summed_6x2, [3] = summed_4x3 }, \
     .tile = { \
         [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1 }, \
         [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2 }, \

@@ -19,7 +19,7 @@ static const char *declines(const tg_call *c)
     return epilogue_declines(c, &a->e, last);
 }
 
-static bool prepare(const tg_call *c, tg_prep *prep)
+static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
 {
     const linear_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
@@ -27,6 +27,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     linear_state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a linear layer");
+    s->p.halves = halves;
     s->p.m = tg_span(x->shape, 0, last);
     s->p.n = w->shape.dim[0];
     s->p.k = w->shape.dim[1];
@@ -35,6 +36,22 @@ static bool prepare(const tg_call *c, tg_prep *prep)
         return product_release(s), false;
     prep->state = s;
     return true;
+}
+
+static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_as(c, false, prep); }
+static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_as(c, true, prep); }
+
+static const char *strassen_why_not(const tg_call *c)
+{
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const char *why = declines(c);
+    return why ? why : halves_declines(c, &((const linear_attr *)c->attr)->e, tg_span(x->shape, 0, x->shape.rank - 1), w->shape.dim[0], w->shape.dim[1]);
+}
+
+static const char *doubts(const tg_call *c)
+{
+    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    return strassen_doubts(tg_span(x->shape, 0, x->shape.rank - 1), w->shape.dim[0], w->shape.dim[1]);
 }
 
 struct rows { const tg_tensor *x; const rowmap *map; };
@@ -82,3 +99,12 @@ const tg_kernel kernel_linear = { .op = "linear",
                                   .release = product_release,
                                   .repack = true,
                                   .narrow = narrow };
+
+const tg_kernel kernel_linear_strassen = { .op = "linear",
+                                           .name = "cpu.strassen",
+                                           .declines = strassen_why_not,
+                                           .doubts = doubts,
+                                           .prepare = prepare_halves,
+                                           .run = run,
+                                           .release = product_release,
+                                           .repack = true };

@@ -28,6 +28,11 @@ const char *gated_declines(const tg_call *c, const epilogue *e, int axis)
 
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis) { return e->gate ? "a gate" : gated_declines(c, e, axis); }
 
+const char *halves_declines(const tg_call *c, const epilogue *e, int64_t m, int64_t n, int64_t k)
+{
+    return gemm_for(c->precision)->left ? "rows are packed" : strassen_declines(m, n, k, e->residual && e->act_first);
+}
+
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
                      int64_t sn, tg_prep *prep)
 {
@@ -45,6 +50,8 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
         p->pack_bytes = c->in[1].constant ? 0 : ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
     }
     p->gemm_bytes = gemm_scratch(p->v, p->w.vecs, taps, p->k / taps, p->threads);
+    if (p->halves && strassen_scratch(p->v, p->w.vecs, p->k, p->threads) > p->gemm_bytes)
+        p->gemm_bytes = strassen_scratch(p->v, p->w.vecs, p->k, p->threads);
     prep->scratch = p->pack_bytes + p->gemm_bytes;
     return true;
 }
@@ -62,6 +69,7 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
     g->act_first = e->act_first;
     g->b = p->w.b;
     g->far = !p->w.b;
+    g->halves = p->halves;
     g->bias = p->w.bias;
     if (!g->b) {
         float *b = c->scratch;

@@ -15,6 +15,8 @@ static inline const tg_tensor *epilogue_gate(const tg_call *c, const epilogue *e
  * no gate; or of a kernel that takes gates. */
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis);
 const char *gated_declines(const tg_call *c, const epilogue *e, int axis);
+/* And for products of halves. */
+const char *halves_declines(const tg_call *c, const epilogue *e, int64_t m, int64_t n, int64_t k);
 bool all_f32(const tg_call *c);
 
 /* Right operand: packed once where it is constant, else in each run, in scratch. */
@@ -24,9 +26,10 @@ typedef struct product {
     packed w;
     act f;
     int threads;
+    bool halves;                            /* of seven products of halves: strassen.c */
     size_t pack_bytes, gemm_bytes;          /* of scratch, in this order */
 } product;
-/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run, a constant's (in a sketch) never. p->m, n, k are set. taps: of the products
+/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run, a constant's (in a sketch) never. p->m, n, k and halves are set. taps: of the products
  * to come. */
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
                      int64_t sn, tg_prep *prep);

@@ -22,6 +22,11 @@ typedef struct gemm_tile {
     const float *const *row;
     int64_t taps, run, used;                /* used: of a run's numbers those that may be other than zero; of .any alone */
     const float *b;
+    const float *other;                     /* .summed: b - other, which goes to `sum`; all packed alike */
+    float *sum;
+    /* Sums of rows x vecs vectors, each dense: what is added to first, NULL: nothing; and where sums go before `plus` is added to them. */
+    const float *from[2], *plus;
+    float *keep;
     const float *bias;                      /* padded to whole vectors; NULL: none */
     float *const *out;                      /* row i's results go to out[i] + column; bfloat16, if narrow_out */
     const float *const *residual;           /* NULL: none; bfloat16, if narrow_residual */
@@ -56,6 +61,7 @@ typedef struct gemm_vec {
     int width;                              /* floats in a vector */
     int rows[TILE_VECS + 1];                /* most rows of a tile that many vectors wide; 0: no such tile */
     void (*tile[TILE_VECS + 1][TILE_ROWS + 1])(const gemm_tile *t);
+    void (*summed[TILE_VECS + 1])(const gemm_tile *t);      /* of most rows */
     /* Packs k x n numbers, element (p, j) at b[p * sk + j * sn], into panels of `panel` columns: [panel][k][its columns];
      * the last panel is as many whole vectors as it needs, filled up with zeros. */
     void (*pack)(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);
@@ -101,6 +107,14 @@ typedef struct gemm_vec {
 } gemm_vec;
 VEC_TABLE(gemm_vec, gemm_vec)
 extern const gemm_vec gemm_bf16_amx, gemm_bf16x3_amx, gemm_bf16x6_amx, gemm_bf16_dot;       /* gemm_bf16.c */
+
+/* -- products of halves: strassen_vec.c ----------------------------------------------------------------------------- */
+
+typedef struct strassen_vec {
+    /* Of quarters 11, 12, 21, 22, n numbers of each: 21 + 22, 21 + 22 - 11, 11 - 21, 11 + 12 - 21 - 22, `step` numbers apart. */
+    void (*sums)(const float *const q[4], int64_t n, float *to, int64_t step);
+} strassen_vec;
+VEC_TABLE(strassen_vec, strassen_vec)
 
 /* -- what is possible at most: peak_vec.c ---------------------------------------------------------------------------- */
 
