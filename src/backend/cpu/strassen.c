@@ -13,27 +13,17 @@
  * products, no sum goes to memory, and what a product is added to is where its own sums begin.
  */
 #include "gemm.h"
+#include "strassen.h"
 
-enum { SUMS = 4, PRODUCTS = 7, MOST = 104, LONGEST = 1024, APART = 16, FEW = 16, LEAST = 32 };
+enum { MOST = 104, LONGEST = 1024, APART = 16, FEW = 16, LEAST = 32 };
 
-/* Operands: quarters, of the panels that come next, too; of rows sums, and of panels the two last ones made, whose places are used in turn. */
-enum { NONE = -1, Q11, Q12, Q21, Q22, NEXT, S1 = NEXT, S2, S3, S4, X = NEXT, Y };
-/* Sums that wait, of a block's rows by a panel: P5 goes by its own name. */
-enum { P1, U, U7, P5, WAITING };
-
-typedef struct product {
-    int left, right, less, sum;             /* right - less is made, and stays in `sum` */
-    int from[2], keep, plus;                /* sums that wait */
-    int result;                             /* a quarter */
-    int ahead;                              /* a quarter that is fetched meanwhile */
-} product;
-static const product order[PRODUCTS] = {
+const strassen_step strassen_steps[STRASSEN_PRODUCTS] = {
     { Q11, Q11, NONE, NONE, { NONE, NONE }, P1, NONE, NONE, Q12 },
     { S1, Q12, Q11, X, { NONE, NONE }, P5, NONE, NONE, Q22 },
-    { S2, Q22, X, Y, { P1, NONE }, U, NONE, NONE, NONE },
-    { S3, Q22, Q12, X, { U, NONE }, U7, P5, Q22, Q21 },
-    { Q22, Q21, Y, X, { U7, NONE }, NONE, NONE, Q21, NONE },
-    { S4, Q22, NONE, NONE, { U, P5 }, NONE, NONE, Q12, NONE },
+    { S2, Q22, X, Y, { P1, NONE }, P1_P6, NONE, NONE, NONE },
+    { S3, Q22, Q12, X, { P1_P6, NONE }, P1_P6_P7, P5, Q22, Q21 },
+    { Q22, Q21, Y, X, { P1_P6_P7, NONE }, NONE, NONE, Q21, NONE },
+    { S4, Q22, NONE, NONE, { P1_P6, P5 }, NONE, NONE, Q12, NONE },
     { Q12, Q21, NONE, NONE, { P1, NONE }, NONE, NONE, Q11, NEXT },
 };
 
@@ -52,7 +42,7 @@ const char *strassen_doubts(int64_t m, int64_t n, int64_t k) { return m < 96 || 
 static int half_rows(const gemm_vec *v, int vecs, int64_t half)
 {
     const int most = v->rows[vecs];
-    int64_t rows = (int64_t)(cpu()->l2 * 7 / 16 / sizeof(float)) / (SUMS * half);
+    int64_t rows = (int64_t)(cpu()->l2 * 7 / 16 / sizeof(float)) / (STRASSEN_SUMS * half);
     rows = rows > MOST ? MOST : rows;
     return (int)(rows < 3 * most ? 3 * most : rows / most * most);
 }
@@ -70,7 +60,7 @@ enum { HEAD = 4 * 2 * MOST * 8 / 64 * 64 + 64 };
 static size_t room_bytes(const gemm_vec *v, int vecs, int64_t run)
 {
     const int64_t half = strassen_length(run) / 2, rows = half_rows(v, vecs, half), panel = vecs * v->width;
-    return HEAD + lines(SUMS * rows * (half + APART)) + lines(2 * half * panel) + lines(WAITING * rows * panel);
+    return HEAD + lines(STRASSEN_SUMS * rows * (half + APART)) + lines(2 * half * panel) + lines(STRASSEN_WAITING * rows * panel);
 }
 
 size_t strassen_scratch(const gemm_vec *v, int vecs, int64_t run, int threads) { return room_bytes(v, vecs, run) * (size_t)threads; }
@@ -87,7 +77,7 @@ static room room_of(const struct deal *d)
     r.residual = (const void **)(r.out + 2 * MOST);
     r.row = r.residual + 2 * MOST;
     r.left = (float *)(void *)(place + HEAD);
-    r.right = r.left + lines(SUMS * d->rows * (half + APART)) / sizeof(float);
+    r.right = r.left + lines(STRASSEN_SUMS * d->rows * (half + APART)) / sizeof(float);
     r.waiting = r.right + lines(2 * half * panel) / sizeof(float);
     return r;
 }
@@ -123,13 +113,13 @@ static void multiply(const struct deal *d, int64_t from, int64_t to, int64_t fir
         const float *one = r.row[i], *two = r.row[upper + i];
         d->s->sums((const float *const[]){ one, one + half, two, two + half }, half, r.left + i * step, upper * step);
     }
-    float *const wait[WAITING] = { r.waiting, r.waiting + upper * panel, r.waiting + 2 * upper * panel, r.waiting + 3 * upper * panel };
+    float *const wait[STRASSEN_WAITING] = { r.waiting, r.waiting + upper * panel, r.waiting + 2 * upper * panel, r.waiting + 3 * upper * panel };
     const int rest = (upper - most + most - 1) / most, tiles = 1 + rest;
     for (int64_t p = first; p < last; p++) {
         const float *b = g->b + 2 * p * panel * deep + g->skip * panel, *next = b + (p + 1 < last ? 2 : 0) * panel * deep;
         const float *right[] = { b, b + panel * deep, b + half * panel, b + panel * (deep + half), r.right, r.right + half * panel };
-        for (const product *m = order; m < order + PRODUCTS; m++) {
-            const bool below = m->result == Q21 || m->result == Q22, beside = m->result == Q12 || m->result == Q22;
+        for (const strassen_step *m = strassen_steps; m < strassen_steps + STRASSEN_PRODUCTS; m++) {
+            const bool below = strassen_below(m), beside = strassen_beside(m);
             const float *row[TILE_ROWS];
             gemm_tile tile = { .row = row, .taps = 1, .run = half, .used = half, .columns = (int)panel, .b = right[m->right] };
             if (m->result != NONE) {

@@ -134,14 +134,20 @@ typedef struct outer_tile {
     int64_t right_step;
     const int64_t *place;                   /* where each run begins in right, in pixels */
     int64_t runs, run;
-    float *out;
+    /* As gemm_tile's: .summed's right - other, of one run, to sum, packed; and sums before and after. */
+    const float *other;
+    int64_t other_step;
+    float *sum;
+    const float *from[2], *plus;
+    float *keep;
+    float *out;                             /* NULL: they are kept alone */
     int64_t step;                           /* from row to row of out */
     bool add;                               /* to what out holds */
 } outer_tile;
 typedef struct outer_vec {
     int width;
     int rows[TILE_VECS + 1];                /* as gemm_vec's */
-    void (*tile[TILE_VECS + 1][TILE_ROWS + 1])(const outer_tile *t);
+    void (*tile[TILE_VECS + 1][TILE_ROWS + 1])(const outer_tile *t), (*summed[TILE_VECS + 1])(const outer_tile *t);     /* summed: of most rows */
     /* Packs `rows` numbers of n pixels; `columns` numbers, filled up with zeros to `width`. */
     void (*left)(const float *x, int64_t step, int64_t n, int rows, float *to);
     void (*right)(const float *x, int64_t step, int64_t n, int columns, int width, float *to);
