@@ -71,7 +71,7 @@ TEST(models_in_bf16x6_compute_as_timm) { check("data/golden.jsonl.xz", 6e5, 8, "
 TEST(models_compute_as_timm) { check("data/golden.jsonl.xz", 6e6, 30, ""); }
 TEST(models_without_one_pass_compute_as_timm)
 {
-    static const char *const passes[] = { "fuse", "expand", "pointwise", "inplace", "fuse,expand,gate,shortcut,pointwise,dots,recompute,inplace,slices" };
+    static const char *const passes[] = { "fuse", "expand", "pointwise", "inplace", "fewer", "fuse,expand,gate,shortcut,pointwise,dots,recompute,inplace,slices" };
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         setenv("TIMM_WITHOUT", passes[i], 1);
         check("data/golden.jsonl.xz", 6e5, 8, "");

@@ -27,7 +27,7 @@ TEST(gradients_in_fp32_as_pytorch) { check("--train --precision fp32"); }
 
 TEST(gradients_without_one_pass)
 {
-    static const char *const passes[] = { "fuse", "pointwise", "dots", "recompute", "inplace", "fuse,expand,gate,shortcut,pointwise,dots,recompute,inplace" };
+    static const char *const passes[] = { "fuse", "pointwise", "dots", "recompute", "inplace", "fewer", "fuse,expand,gate,shortcut,pointwise,dots,recompute,inplace" };
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         setenv("TIMM_WITHOUT", passes[i], 1);
         check("--train");

@@ -67,7 +67,8 @@ typedef struct timm_open_opts {
     void (*note)(void *user, const char *text);   /* receives notes (deprecated names, ...) instead of stderr */
     void *user;
     const char *without;        /* passes over the graph to leave out, to find out what one of them does: "fuse,slices"; all:
-                                   fuse, expand, gate, shortcut, pointwise, dots, recompute, narrow, inplace, slices */
+                                   fuse, expand, gate, shortcut, pointwise, dots, recompute, narrow, inplace, slices, fewer (multiplications:
+                                   Winograd's and Strassen's, which round a little more) */
     timm_tuning tuning;
     const char *tune_file;      /* NULL: timm/kernels-MACHINE.txt in $XDG_CACHE_HOME or ~/.cache */
 } timm_open_opts;

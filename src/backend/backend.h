@@ -39,6 +39,7 @@ typedef struct tg_kernel {
     bool (*apart)(tg_precision p);
     /* By rule such a call is faster in single precision, which is exact, whichever kernel does it.  NULL: none is. */
     bool (*exact)(const tg_call *c);
+    bool fewer;                 /* fewer multiplications than the definition's, and more rounding: Winograd, Strassen */
     bool repack;                /* prepared state depends on constant operands' values */
     /* Bit i: operand i, NARROW_RESULT: the result, may lie in memory as bfloat16 (TG_BFLOAT) where the plan's precision allows it;
      * asked once prepared, and the call's dtypes tell when it runs.  NULL: none. */

@@ -54,9 +54,11 @@ static void tell(const plan_opts *o, const char *where, const tg_call *call, con
         fprintf(stderr, "timm: %-40s %-14s %-24s %s\n", where, call->op->name, k ? k->name : "ref", why ? why : "chosen");
 }
 
-static bool takes(const tg_kernel *k, const tg_call *call)
+static bool without_fewer(const plan_opts *o) { return o->without >> PASS_FEWER & 1; }
+
+static bool takes(const plan_opts *o, const tg_kernel *k, const tg_call *call)
 {
-    return !strcmp(k->op, call->op->name) && (!k->declines || !k->declines(call));
+    return !strcmp(k->op, call->op->name) && !(k->fewer && without_fewer(o)) && (!k->declines || !k->declines(call));
 }
 
 /* Kernels for a call that is laid out as the first of them wants it, prepared; the first is the choice by rule.  Where one has
@@ -73,9 +75,9 @@ static int contenders(const plan_opts *o, const tg_call *call, const tg_kernel *
         for (int b = 0; o->backends[b] && n; b++)
             for (size_t i = 0; i < o->backends[b]->count && n < room && status_ok(st); i++) {
                 const tg_kernel *k = &o->backends[b]->kernels[i];
-                bool now = takes(k, call), differs = now && k->apart && k->apart(call->precision);
+                bool now = takes(o, k, call), differs = now && k->apart && k->apart(call->precision);
                 apart = apart || differs;
-                if (round ? (!now || differs) && takes(k, &exact) && prepare(o, k, &exact, &c[n], st) : now && k != first && prepare(o, k, call, &c[n], st))
+                if (round ? (!now || differs) && takes(o, k, &exact) && prepare(o, k, &exact, &c[n], st) : now && k != first && prepare(o, k, call, &c[n], st))
                     n++;
             }
     return n;
@@ -107,10 +109,10 @@ static bool measured(const plan_opts *o, const tg_call *call, const tg_kernel *f
     for (int b = 0; o->backends[b] && name && (exact || !name[length]); b++)
         for (size_t i = 0; i < o->backends[b]->count; i++) {
             const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (strlen(k->name) == length && !strncmp(k->name, name, length) && takes(k, &found))
+            if (strlen(k->name) == length && !strncmp(k->name, name, length) && takes(o, k, &found))
                 return (k != first || found.precision != call->precision) && prepare(o, k, &found, c, st);
         }
-    if (!tune_measures(o->tune) || o->sketch)                  /* a name of no kernel that can is as good as none */
+    if (!tune_measures(o->tune) || o->sketch || without_fewer(o))          /* a name of no kernel that can is as good as none */
         return false;
     int n = contenders(o, call, first, of, MOST, st), best = n - 1;
     if (n > 1)
@@ -153,7 +155,7 @@ bool choose_kernel(const plan_opts *o, tg_call *call, tg_tensor *in, bool canoni
     for (int b = 0; o->backends[b] && n == call->n_in; b++)
         for (size_t i = 0; i < o->backends[b]->count; i++) {
             const tg_kernel *k = &o->backends[b]->kernels[i];
-            if (strcmp(k->op, call->op->name))
+            if (strcmp(k->op, call->op->name) || (k->fewer && without_fewer(o)))
                 continue;
             if (k->prefers && canonical)
                 k->prefers(call, in, &call->out);

@@ -15,9 +15,9 @@ typedef struct plan_source {
     void (*done)(void *param, const float *value, bool temporary);
 } plan_source;
 
-/* Each may be left out, and the results stay the same but for rounding. */
+/* Each may be left out, and the results stay the same but for rounding.  Fewer: kernels of fewer multiplications than the definition's. */
 typedef enum plan_pass {
-    PASS_FUSE, PASS_EXPAND, PASS_GATE, PASS_SHORTCUT, PASS_POINTWISE, PASS_DOTS, PASS_RECOMPUTE, PASS_NARROW, PASS_INPLACE, PASS_SLICES, PLAN_PASSES
+    PASS_FUSE, PASS_EXPAND, PASS_GATE, PASS_SHORTCUT, PASS_POINTWISE, PASS_DOTS, PASS_RECOMPUTE, PASS_NARROW, PASS_INPLACE, PASS_SLICES, PASS_FEWER, PLAN_PASSES
 } plan_pass;
 extern const char *const plan_passes[PLAN_PASSES];           /* "fuse", ... */
 /* Bits of names with commas or blanks between, NULL: none.  False: no such name, with a status that names all. */

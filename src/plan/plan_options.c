@@ -3,7 +3,8 @@
 #include <string.h>
 
 const char *const plan_passes[PLAN_PASSES] = { [PASS_FUSE] = "fuse", [PASS_EXPAND] = "expand", [PASS_GATE] = "gate", [PASS_SHORTCUT] = "shortcut", [PASS_POINTWISE] = "pointwise",
-                                               [PASS_DOTS] = "dots", [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices" };
+                                               [PASS_DOTS] = "dots", [PASS_RECOMPUTE] = "recompute", [PASS_NARROW] = "narrow", [PASS_INPLACE] = "inplace", [PASS_SLICES] = "slices",
+                                               [PASS_FEWER] = "fewer" };
 
 bool plan_without(const char *names, unsigned *without, status *st)
 {
@@ -14,7 +15,7 @@ bool plan_without(const char *names, unsigned *without, status *st)
         while (i < PLAN_PASSES && (strlen(plan_passes[i]) != n || strncmp(plan_passes[i], names, n)))
             i++;
         if (n && i == PLAN_PASSES)
-            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, gate, shortcut, pointwise, dots, recompute, narrow, inplace, slices", (int)n, names);
+            return status_fail(st, TIMM_BAD_ARG, "no pass is called '%.*s'; there are fuse, expand, gate, shortcut, pointwise, dots, recompute, narrow, inplace, slices, fewer", (int)n, names);
         *without |= n ? 1u << i : 0;
         names += n + (names[n] != 0);
     }

@@ -457,5 +457,5 @@ const tg_kernel kernel_conv2d = {
 
 const tg_kernel kernel_conv2d_strassen = {
     .op = "conv2d", .name = "cpu.strassen", .declines = strassen_why_not, .doubts = doubts, .prefers = prefers, .prepare = prepare_halves, .run = run,
-    .release = release, .repack = true
+    .release = release, .fewer = true, .repack = true
 };

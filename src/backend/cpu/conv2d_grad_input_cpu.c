@@ -251,5 +251,5 @@ const tg_kernel kernel_conv2d_grad_input = {
 
 const tg_kernel kernel_strassen_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.strassen_grad_input", .declines = strassen_why_not, .doubts = doubts, .prefers = prefers,
-    .prepare = prepare_halves, .run = run, .release = release
+    .prepare = prepare_halves, .run = run, .release = release, .fewer = true
 };

@@ -107,4 +107,5 @@ const tg_kernel kernel_linear_strassen = { .op = "linear",
                                            .prepare = prepare_halves,
                                            .run = run,
                                            .release = product_release,
+                                           .fewer = true,
                                            .repack = true };

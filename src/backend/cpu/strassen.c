@@ -13,6 +13,7 @@
  * products, no sum goes to memory, and what a product is added to is where its own sums begin.
  */
 #include "gemm.h"
+#include <string.h>
 #include "strassen.h"
 
 enum { MOST = 104, LONGEST = 1024, APART = 16, FEW = 16, LEAST = 32 };
@@ -53,117 +54,129 @@ int64_t strassen_length(int64_t run)
     return parts < 2 ? run : ((run + parts - 1) / parts + 31) / 32 * 32;
 }
 
-/* A thread's: pointers, sums of rows and of panels, sums that wait. */
-typedef struct room { int64_t *offset; void **out; const void **residual, **row; float *left, *right, *waiting; } room;
-enum { HEAD = 4 * 2 * MOST * 8 / 64 * 64 + 64 };
+/* Of a thread: pointers, sums of rows, of panels, and those that wait. */
+enum { HEAD = 3 * 2 * MOST * 8 / 64 * 64 + 64 };
+typedef struct sizes { int rows; int64_t half; size_t left, right, all; } sizes;
 
-static size_t room_bytes(const gemm_vec *v, int vecs, int64_t run)
+/* For all pieces of a run of so many numbers. */
+static sizes sizes_of(const gemm_vec *v, int vecs, int64_t run)
 {
-    const int64_t half = strassen_length(run) / 2, rows = half_rows(v, vecs, half), panel = vecs * v->width;
-    return HEAD + lines(STRASSEN_SUMS * rows * (half + APART)) + lines(2 * half * panel) + lines(STRASSEN_WAITING * rows * panel);
+    const int64_t half = strassen_length(run) / 2, panel = vecs * v->width;
+    const int rows = half_rows(v, vecs, half);
+    const size_t left = lines(STRASSEN_SUMS * rows * (half + APART)), right = lines(2 * half * panel);
+    return (sizes){ rows, half, left, right, HEAD + left + right + lines(STRASSEN_WAITING * rows * panel) };
 }
 
-size_t strassen_scratch(const gemm_vec *v, int vecs, int64_t run, int threads) { return room_bytes(v, vecs, run) * (size_t)threads; }
+size_t strassen_scratch(const gemm_vec *v, int vecs, int64_t run, int threads) { return sizes_of(v, vecs, run).all * (size_t)threads; }
 
-struct deal { const gemm *g; const strassen_vec *s; int rows, threads; int64_t pairs, blocks, groups, per_group; size_t room; };
+struct deal { const gemm *g; const strassen_vec *s; sizes z; int threads; int64_t pairs, blocks, groups, per_group; };
 
-static room room_of(const struct deal *d)
+/* Some rows, the upper ones and as many below, or one less; 2 half numbers of each. */
+typedef struct block {
+    const gemm *g;
+    int upper, lower, tiles;                /* tiles down a half */
+    int64_t half, step, panel, deep;        /* from row to row of its sums; of a panel's columns and rows */
+    void **out;
+    const void **residual, **row;
+    float *left, *right, *waiting;
+} block;
+
+static block block_of(const struct deal *d, int rows)
 {
     const gemm *g = d->g;
-    char *place = g->scratch + (size_t)pool_worker() * d->room;
-    const int64_t half = g->run / 2, panel = g->vecs * g->v->width;
-    room r = { .offset = (int64_t *)(void *)place };
-    r.out = (void **)(r.offset + 2 * MOST);
-    r.residual = (const void **)(r.out + 2 * MOST);
-    r.row = r.residual + 2 * MOST;
-    r.left = (float *)(void *)(place + HEAD);
-    r.right = r.left + lines(STRASSEN_SUMS * d->rows * (half + APART)) / sizeof(float);
-    r.waiting = r.right + lines(2 * half * panel) / sizeof(float);
-    return r;
+    char *place = g->scratch + (size_t)pool_worker() * d->z.all;
+    const int upper = (rows + 1) / 2, most = g->v->rows[g->vecs];
+    block b = { .g = g, .upper = upper, .lower = rows - upper, .tiles = (upper + most - 1) / most, .half = g->run / 2, .step = g->run / 2 + APART,
+                .panel = g->vecs * g->v->width, .deep = g->of_run ? g->of_run : g->run };
+    b.out = (void **)(void *)place;
+    b.residual = (const void **)(b.out + 2 * MOST);
+    b.row = b.residual + 2 * MOST;
+    b.left = (float *)(void *)(place + HEAD);
+    b.right = (float *)(void *)(place + HEAD + d->z.left);
+    b.waiting = (float *)(void *)(place + HEAD + d->z.left + d->z.right);
+    return b;
 }
 
-static void places(const void *at, const rowmap *map, int64_t from, int rows, int64_t *offset, void **to)
+static void places(const void *at, const rowmap *map, int64_t from, int rows, void **to)
 {
+    int64_t offset[2 * MOST];
     rowmap_offsets(map, from, rows, offset);
     for (int i = 0; i < rows; i++)
         to[i] = (float *)(uintptr_t)at + offset[i];
 }
 
-/* A block of rows [from, to) by pairs [first, last) of panels. */
-static void multiply(const struct deal *d, int64_t from, int64_t to, int64_t first, int64_t last)
+/* Where rows from `from` on lie and go, and their sums. */
+static void bring_rows(const block *b, const strassen_vec *s, int64_t from)
 {
-    const gemm *g = d->g;
-    const room r = room_of(d);
-    const int rows = (int)(to - from), upper = (rows + 1) / 2, lower = rows - upper, most = g->v->rows[g->vecs];
-    const int64_t half = g->run / 2, panel = g->vecs * g->v->width, step = half + APART, deep = g->of_run ? g->of_run : g->run;
-
-    places(g->out, &g->out_rows, from, rows, r.offset, r.out);
+    const gemm *g = b->g;
+    const int rows = b->upper + b->lower;
+    places(g->out, &g->out_rows, from, rows, b->out);
     if (g->add)
-        for (int i = 0; i < rows; i++)
-            r.residual[i] = r.out[i];
+        memcpy(b->residual, b->out, (size_t)rows * sizeof *b->out);
     else if (g->residual)
-        places(g->residual, &g->residual_rows, from, rows, r.offset, (void **)r.residual);
+        places(g->residual, &g->residual_rows, from, rows, (void **)b->residual);
     for (int i = 0; i < rows; i += TILE_ROWS)
-        g->rows(g->ctx, from + i, rows - i < TILE_ROWS ? rows - i : TILE_ROWS, r.row + i);
+        g->rows(g->ctx, from + i, rows - i < TILE_ROWS ? rows - i : TILE_ROWS, b->row + i);
     for (int i = 0; i < rows; i++)
-        r.row[i] = (const float *)r.row[i] + g->skip;
-    if (lower < upper)                                      /* the last row's half is nobody's: any numbers will do */
-        r.row[rows] = r.row[upper - 1];
-    for (int i = 0; i < upper; i++) {
-        const float *one = r.row[i], *two = r.row[upper + i];
-        d->s->sums((const float *const[]){ one, one + half, two, two + half }, half, r.left + i * step, upper * step);
+        b->row[i] = (const float *)b->row[i] + g->skip;
+    if (b->lower < b->upper)                                /* below the last one is none: any numbers will do */
+        b->row[rows] = b->row[b->upper - 1];
+    for (int i = 0; i < b->upper; i++) {
+        const float *one = b->row[i], *two = b->row[b->upper + i];
+        s->sums((const float *const[]){ one, one + b->half, two, two + b->half }, b->half, b->left + i * b->step, b->upper * b->step);
     }
-    float *const wait[STRASSEN_WAITING] = { r.waiting, r.waiting + upper * panel, r.waiting + 2 * upper * panel, r.waiting + 3 * upper * panel };
-    const int rest = (upper - most + most - 1) / most, tiles = 1 + rest;
-    for (int64_t p = first; p < last; p++) {
-        const float *b = g->b + 2 * p * panel * deep + g->skip * panel, *next = b + (p + 1 < last ? 2 : 0) * panel * deep;
-        const float *right[] = { b, b + panel * deep, b + half * panel, b + panel * (deep + half), r.right, r.right + half * panel };
-        for (const strassen_step *m = strassen_steps; m < strassen_steps + STRASSEN_PRODUCTS; m++) {
-            const bool below = strassen_below(m), beside = strassen_beside(m);
-            const float *row[TILE_ROWS];
-            gemm_tile tile = { .row = row, .taps = 1, .run = half, .used = half, .columns = (int)panel, .b = right[m->right] };
-            if (m->result != NONE) {
-                tile.column = (2 * p + beside) * panel;
-                tile.bias = g->bias;
-                tile.act_first = g->act_first;
-                tile.f = g->f;
-            }
-            if (m->less != NONE) {
-                tile.other = right[m->less];
-                tile.sum = r.right + (m->sum - X) * half * panel;
-            }
-            tile.ahead = (const char *)tile.b;
-            if (m->ahead != NONE) {
-                tile.ahead = (const char *)(m->ahead == NEXT ? next : right[m->ahead]);
-                tile.ahead_step = panel * (int64_t)sizeof(float) / tiles;
-            }
-            for (int t = 0; t < tiles; t++) {
-                const int at = t ? most + (upper - most) * (t - 1) / rest : 0, end = t ? most + (upper - most) * t / rest : most;
-                const int here = below && end > lower ? lower - at : end - at;
-                const int64_t before = at * panel;
-                if (m->left >= S1)
-                    for (int j = at; j < end; j++)
-                        row[j - at] = r.left + ((m->left - S1) * upper + j) * step;
-                else
-                    for (int j = at; j < end; j++)
-                        row[j - at] = (const float *)r.row[j + (m->left == Q22 ? upper : 0)] + (m->left == Q11 ? 0 : half);
-                for (int j = 0; j < 2; j++)
-                    tile.from[j] = m->from[j] == NONE ? NULL : wait[m->from[j]] + before;
-                tile.keep = m->keep == NONE ? NULL : wait[m->keep] + before;
-                tile.plus = m->plus == NONE ? NULL : wait[m->plus] + before;
-                if (m->result != NONE) {
-                    tile.out = (float *const *)(r.out + at + (below ? upper : 0));
-                    tile.residual = g->residual || g->add ? (const float *const *)(r.residual + at + (below ? upper : 0)) : NULL;
-                }
-                if (!t && m->less != NONE)
-                    g->v->summed[g->vecs](&tile);
-                else if (here)
-                    g->v->tile[g->vecs][here](&tile);
-                if (!t && m->less != NONE)
-                    tile.b = tile.sum;
-                tile.ahead += half * tile.ahead_step;
-            }
+}
+
+/* The first tile has all rows that one can have, the others are alike. */
+static int tile_row(const block *b, int t)
+{
+    const int most = b->g->v->rows[b->g->vecs];
+    return !t ? 0 : t == b->tiles ? b->upper : most + (b->upper - most) * (t - 1) / (b->tiles - 1);
+}
+
+static const float *left_row(const block *b, int operand, int i)
+{
+    if (operand >= S1)
+        return b->left + ((operand - S1) * b->upper + i) * b->step;
+    return (const float *)b->row[operand == Q22 ? b->upper + i : i] + (operand == Q11 ? 0 : b->half);
+}
+
+static float *waiting(const block *b, int sum, int row) { return sum == NONE ? NULL : b->waiting + (sum * b->upper + row) * b->panel; }
+
+/* One product, of the pair of panels whose quarters and sums are `right`; columns from `column` on. */
+static void multiply(const block *b, const strassen_step *s, const float *const *right, int64_t column)
+{
+    const gemm *g = b->g;
+    const int below = strassen_below(s) ? b->upper : 0;
+    const float *row[TILE_ROWS];
+    gemm_tile tile = { .row = row, .taps = 1, .run = b->half, .used = b->half, .columns = (int)b->panel, .b = right[s->right] };
+    if (s->result != NONE) {
+        tile.column = column + (strassen_beside(s) ? b->panel : 0);
+        tile.bias = g->bias;
+        tile.act_first = g->act_first;
+        tile.f = g->f;
+    }
+    tile.ahead = (const char *)(s->ahead == NONE ? tile.b : right[s->ahead]);
+    tile.ahead_step = s->ahead == NONE ? 0 : b->panel * (int64_t)sizeof(float) / b->tiles;
+    for (int t = 0; t < b->tiles; t++, tile.ahead += b->half * tile.ahead_step) {
+        const int from = tile_row(b, t), end = tile_row(b, t + 1), used = below && end > b->lower ? b->lower - from : end - from;
+        for (int i = from; i < end; i++)
+            row[i - from] = left_row(b, s->left, i);
+        for (int i = 0; i < 2; i++)
+            tile.from[i] = waiting(b, s->from[i], from);
+        tile.keep = waiting(b, s->keep, from);
+        tile.plus = waiting(b, s->plus, from);
+        if (s->result != NONE) {
+            tile.out = (float *const *)(b->out + from + below);
+            tile.residual = g->residual || g->add ? (const float *const *)(b->residual + from + below) : NULL;
         }
+        if (!t && s->less != NONE) {
+            tile.other = right[s->less];
+            tile.sum = b->right + (s->sum - X) * b->half * b->panel;
+            g->v->summed[g->vecs](&tile);
+            tile.b = tile.sum;
+        } else if (used)
+            g->v->tile[g->vecs][used](&tile);
     }
 }
 
@@ -171,24 +184,31 @@ static void multiply(const struct deal *d, int64_t from, int64_t to, int64_t fir
 static void work(void *arg, int64_t from, int64_t to)
 {
     const struct deal *d = arg;
+    const gemm *g = d->g;
     for (int64_t i = from; i < to; i++) {
         const int64_t band = i / (d->threads * d->groups), begin = band * d->threads, in = i - begin * d->groups;
-        const int64_t blocks = d->blocks - begin < d->threads ? d->blocks - begin : d->threads;
-        const int64_t block = begin + in % blocks, first = in / blocks * d->per_group;
-        multiply(d, d->g->m * block / d->blocks, d->g->m * (block + 1) / d->blocks, first,
-                 first + d->per_group < d->pairs ? first + d->per_group : d->pairs);
+        const int64_t blocks = d->blocks - begin < d->threads ? d->blocks - begin : d->threads, at = begin + in % blocks;
+        const int64_t row = g->m * at / d->blocks, first = in / blocks * d->per_group;
+        const int64_t last = first + d->per_group < d->pairs ? first + d->per_group : d->pairs;
+        const block b = block_of(d, (int)(g->m * (at + 1) / d->blocks - row));
+        bring_rows(&b, d->s, row);
+        for (int64_t p = first; p < last; p++) {
+            const float *one = g->b + (2 * p * b.deep + g->skip) * b.panel, *two = one + b.deep * b.panel, *next = p + 1 < last ? two + b.deep * b.panel : one;
+            const float *right[] = { one, two, one + b.half * b.panel, two + b.half * b.panel, b.right, b.right + b.half * b.panel, next };
+            for (int k = 0; k < STRASSEN_PRODUCTS; k++)
+                multiply(&b, &strassen_steps[k], right, 2 * p * b.panel);
+        }
     }
 }
 
 void strassen_run(const gemm *g, int64_t pairs, pool *p)
 {
-    struct deal d = { .g = g, .s = VEC_PICK(strassen_vec), .rows = half_rows(g->v, g->vecs, g->run / 2), .threads = pool_threads(p), .pairs = pairs,
-                      .room = room_bytes(g->v, g->vecs, g->of_run ? g->of_run : g->run) };
-    const int64_t wanted = 4 * d.threads;
-    d.blocks = (g->m + 2 * d.rows - 1) / (2 * d.rows);
-    if (d.blocks < FEW)
+    struct deal d = { .g = g, .s = VEC_PICK(strassen_vec), .z = sizes_of(g->v, g->vecs, g->of_run ? g->of_run : g->run), .threads = pool_threads(p),
+                      .pairs = pairs };
+    d.blocks = (g->m + 2 * d.z.rows - 1) / (2 * d.z.rows);
+    if (d.blocks < FEW)                                     /* of few each thread is to have as many, of two; not of `threads`, which results know nothing of */
         d.blocks = (d.blocks + 1) / 2 * 2;
-    d.groups = (wanted + d.blocks - 1) / d.blocks;
+    d.groups = (4 * d.threads + d.blocks - 1) / d.blocks;
     d.groups = d.groups > pairs ? pairs : d.groups;
     d.per_group = (pairs + d.groups - 1) / d.groups;
     d.groups = (pairs + d.per_group - 1) / d.per_group;

@@ -4,9 +4,9 @@
 #define STRASSEN_H
 #include <stdbool.h>
 
-/* Operands: quarters, of the right operand that comes next, too; sums of left ones, and of right ones the two that were made last, whose places
- * are used in turn. */
-enum { NONE = -1, Q11, Q12, Q21, Q22, NEXT, S1 = NEXT, S2, S3, S4, X = NEXT, Y, STRASSEN_SUMS = 4, STRASSEN_PRODUCTS = 7 };
+/* Operands: quarters; sums of left ones; of right ones the two that were made last, whose places are used in turn, and quarter 11 of what comes
+ * next. */
+enum { NONE = -1, Q11, Q12, Q21, Q22, S1, S2, S3, S4, X = S1, Y, NEXT, STRASSEN_SUMS = 4, STRASSEN_PRODUCTS = 7 };
 /* Sums of products that wait. */
 enum { P1, P1_P6, P1_P6_P7, P5, STRASSEN_WAITING };
 

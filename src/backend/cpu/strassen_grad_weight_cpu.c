@@ -211,5 +211,5 @@ static void release(void *s) { free(s); }
 
 const tg_kernel kernel_strassen_grad_weight = {
     .op = "conv2d_grad_weight", .name = "cpu.strassen_grad_weight", .declines = declines, .doubts = doubts,
-    .prefers = prefers, .prepare = prepare, .run = run, .release = release,
+    .prefers = prefers, .prepare = prepare, .run = run, .release = release, .fewer = true,
 };

@@ -336,10 +336,10 @@ static unsigned narrow(const tg_call *c) { return product_narrow(c, view_of(c).e
 
 const tg_kernel kernel_winograd = {
     .op = "conv2d", .name = "cpu.winograd", .declines = declines, .doubts = doubts, .prefers = prefers, .prepare = prepare, .run = run,
-    .apart = gemm_whole, .release = release, .repack = true, .narrow = narrow
+    .apart = gemm_whole, .release = release, .fewer = true, .repack = true, .narrow = narrow
 };
 
 const tg_kernel kernel_winograd_grad_input = {
     .op = "conv2d_grad_input", .name = "cpu.winograd_grad_input", .declines = declines, .doubts = doubts, .prefers = prefers,
-    .prepare = prepare, .run = run, .apart = gemm_whole, .release = release, .repack = true, .narrow = narrow
+    .prepare = prepare, .run = run, .apart = gemm_whole, .release = release, .fewer = true, .repack = true, .narrow = narrow
 };

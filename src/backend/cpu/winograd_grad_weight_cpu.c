@@ -201,5 +201,5 @@ static void release(void *s) { free(s); }
 static unsigned narrow(const tg_call *c) { return gemm_narrow(c->precision) ? 3 : 0; }
 
 const tg_kernel kernel_winograd_grad_weight = { .op = "conv2d_grad_weight", .name = "cpu.winograd_grad_weight", .declines = declines,
-                                                .prefers = prefers, .prepare = prepare, .run = run, .release = release,
+                                                .prefers = prefers, .prepare = prepare, .run = run, .release = release, .fewer = true,
                                                 .narrow = narrow };
