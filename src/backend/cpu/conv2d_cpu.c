@@ -139,7 +139,7 @@ static bool pack_groups(conv_state *s, const tg_call *c, tg_prep *prep)
             bias.data = (float *)bias.data + i * s->p.n * bias.stride[0];
         }
         order_weights(s, c, i * s->joined, w, &sk, &sn);
-        ok = gemm_pack(s->p.v, s->p.m, s->p.n, s->taps, s->p.k / s->taps, w, sk, sn, a->e.bias ? &bias : NULL, &s->more[i]);
+        ok = gemm_pack(s->p.v, s->p.w.vecs, s->p.n, s->p.k, w, sk, sn, a->e.bias ? &bias : NULL, &s->more[i]);
         prep->state_bytes += s->more[i].bytes;
     }
     room_free(w);
@@ -198,7 +198,7 @@ static bool plan_runs(conv_state *s, const tg_call *c)
     return true;
 }
 
-static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
+static bool prepare_of(const tg_call *c, int64_t image, tg_prep *prep)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *w = &c->in[1];
@@ -206,7 +206,7 @@ static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution");
     int64_t per = out_channels(c) / a->groups;
-    s->p.halves = halves;
+    s->p.image = image;
     s->shared = conv2d_shares(c);
     s->joined = a->groups > 1 && !s->shared ? join(a->groups, per) : 1;
     s->blocks = s->shared ? 1 : a->groups / s->joined;
@@ -229,10 +229,9 @@ static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
     return true;
 }
 
-static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_as(c, false, prep); }
-static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_as(c, true, prep); }
-
-static int64_t pixels_out(const tg_call *c) { return c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]; }
+static int64_t pixels_out(const tg_call *c) { return c->out.shape.dim[2] * c->out.shape.dim[3]; }        /* of an image */
+static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_of(c, 0, prep); }
+static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_of(c, pixels_out(c), prep); }
 
 static const char *strassen_why_not(const tg_call *c)
 {
@@ -243,7 +242,7 @@ static const char *strassen_why_not(const tg_call *c)
     return why ? why : halves_declines(c, &a->e, pixels_out(c), out_channels(c), group_in(c));
 }
 
-static const char *doubts(const tg_call *c) { return strassen_doubts(pixels_out(c), out_channels(c), group_in(c)); }
+static const char *doubts(const tg_call *c) { return strassen_doubts(halves_rows(c, pixels_out(c)), out_channels(c), group_in(c)); }
 
 /* -- rows ---------------------------------------------------------------------------------------------------------- */
 

@@ -20,7 +20,7 @@ typedef struct state {
     int vecs;
     int64_t in, out, kh, kw;                /* channels of a group */
     size_t packed, ordered, zeros;          /* bytes of scratch, in this order; then gemm's */
-    bool halves;                            /* product.halves */
+    int64_t image;                          /* product.image */
 } state;
 
 static const conv2d_attr *conv_of(const tg_call *c) { return &((const conv2d_grad_attr *)c->attr)->conv; }
@@ -51,7 +51,7 @@ static void prefers(const tg_call *c, tg_tensor *in, tg_tensor *out)
     tg_channels_last(out);
 }
 
-static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
+static bool prepare_of(const tg_call *c, int64_t image, tg_prep *prep)
 {
     const tg_shape w = c->in[1].shape, x = c->out.shape;
     int64_t pixels = x.dim[0] * x.dim[2] * x.dim[3] / conv_of(c)->stride[0] / conv_of(c)->stride[1];
@@ -59,22 +59,21 @@ static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a convolution's gradient");
     *s = (state){ .v = gemm_for(c->precision), .in = w.dim[1], .out = w.dim[0] / conv_of(c)->groups, .kh = w.dim[2], .kw = w.dim[3] };
-    s->vecs = gemm_panel(s->v, pixels < 2 ? 2 : pixels, s->in, s->kh * s->kw, s->out);
+    s->image = image;
+    s->vecs = image ? strassen_vecs(s->v->width, s->v->rows, s->in) : gemm_panel(s->v, pixels < 2 ? 2 : pixels, s->in, s->kh * s->kw, s->out);
     s->packed = lines(conv_of(c)->groups * gemm_packed(s->v, s->out * s->kh * s->kw, s->in));
     s->ordered = s->v->left ? lines(w.dim[0] * w.dim[1] * w.dim[2] * w.dim[3]) : 0;
     s->zeros = lines(s->out);
-    s->halves = halves;
     const size_t direct = gemm_scratch(s->v, s->vecs, s->kh * s->kw, s->out, pool_threads(c->pool));
-    const size_t more = halves ? strassen_scratch(s->v, s->vecs, s->out, pool_threads(c->pool)) : 0;
+    const size_t more = image ? strassen_scratch(s->v, s->vecs, s->out, s->in, pool_threads(c->pool)) : 0;
     prep->scratch = s->packed + s->ordered + s->zeros + (direct > more ? direct : more);
     prep->state = s;
     return true;
 }
 
-static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_as(c, false, prep); }
-static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_as(c, true, prep); }
-
-static int64_t pixels_in(const tg_call *c) { return c->out.shape.dim[0] * c->out.shape.dim[2] * c->out.shape.dim[3]; }
+static int64_t pixels_in(const tg_call *c) { return c->out.shape.dim[2] * c->out.shape.dim[3]; }         /* of an image */
+static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_of(c, 0, prep); }
+static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_of(c, pixels_in(c), prep); }
 
 /* Of stride 1, all pixels are one product. */
 static const char *strassen_why_not(const tg_call *c)
@@ -87,7 +86,7 @@ static const char *strassen_why_not(const tg_call *c)
     return why ? why : halves_declines(c, &a->e, pixels_in(c), w.dim[1], w.dim[0]);
 }
 
-static const char *doubts(const tg_call *c) { return strassen_doubts(pixels_in(c), c->in[1].shape.dim[1], c->in[1].shape.dim[0]); }
+static const char *doubts(const tg_call *c) { return strassen_doubts(halves_rows(c, pixels_in(c)), c->in[1].shape.dim[1], c->in[1].shape.dim[0]); }
 
 static phase phase_of(const tg_call *c, int axis, int64_t at)
 {
@@ -195,7 +194,7 @@ static void run_phase(const tg_call *c, int at_y, int at_x)
     struct gemm_rows lines_of_dy = { dy->data, pixel.rank ? pixel.stride[0] : 0, dy->dtype };
     gemm g = { .v = s->v, .m = dx->shape.dim[0] * p.y.size * p.x.size, .n = s->in, .taps = p.y.taps * p.x.taps,
                .run = s->out, .vecs = s->vecs, .b = c->scratch, .rows = rows, .ctx = &m, .scratch = room + s->packed + s->ordered + s->zeros,
-               .halves = s->halves, .of = dy->dtype, .out_of = dx->dtype, .out = tg_at(dx->data, dx->dtype, at_y * dx->stride[2] + at_x * dx->stride[3]) };
+               .image = s->image, .of = dy->dtype, .out_of = dx->dtype, .out = tg_at(dx->data, dx->dtype, at_y * dx->stride[2] + at_x * dx->stride[3]) };
     bool pointwise = s->kh == 1 && s->kw == 1 && dy->shape.dim[2] == p.y.size && dy->shape.dim[3] == p.x.size
                      && !p.y.move[0] && !p.x.move[0] && g.taps && pixel.rank <= 1;
 

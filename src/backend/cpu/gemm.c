@@ -385,7 +385,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
 /* How many numbers are multiplied at once: all of them where results are rounded, or are written over a residual that comes last. */
 static int64_t piece_length(const gemm *g)
 {
-    if (g->halves)
+    if (g->image)
         return strassen_length(g->run);
     return g->direct || g->taps != 1 || g->out_of == TG_BFLOAT || (g->residual && g->act_first) ? g->run : at_once(g->v, g->m, g->run);
 }
@@ -491,31 +491,15 @@ static void run_piece(const gemm *g, pool *p)
     pool_run(p, d.tasks, 1, work, &d);
 }
 
-/* Columns from the `first` on, with which a panel begins. */
-static gemm columns_from(const gemm *g, int64_t first)
-{
-    gemm part = *g;
-    part.n -= first;
-    part.b += first * (g->of_run ? g->of_run : g->run);
-    part.bias = g->bias ? g->bias + first : NULL;
-    part.out = tg_at(g->out, g->out_of, first);
-    part.residual = g->residual ? tg_at(g->residual, g->residual_of, first) : NULL;
-    return part;
-}
-
 void gemm_run(const gemm *g, pool *p)
 {
-    const int64_t length = piece_length(g), pair = 2 * g->vecs * g->v->width, pairs = g->halves ? g->n / pair : 0;
+    const int64_t length = piece_length(g);
     for (int64_t at = 0; !at || at < g->run; at += length ? length : 1) {
         const gemm part = piece(g, at, length);
-        if (!pairs) {
+        if (g->image)
+            strassen_run(&part, p);
+        else
             run_piece(&part, p);
-            continue;
-        }
-        const gemm rest = columns_from(&part, pairs * pair);
-        strassen_run(&part, pairs, p);
-        if (rest.n)
-            run_piece(&rest, p);
     }
 }
 
@@ -534,11 +518,10 @@ void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, in
     pool_run(p, n, d.panel, pack_columns, &d);
 }
 
-bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t run, const float *w, int64_t sk, int64_t sn,
-               const tg_tensor *bias, packed *out)
+bool gemm_pack(const gemm_vec *v, int vecs, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn, const tg_tensor *bias, packed *out)
 {
-    int64_t k = taps * run, padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
-    *out = (packed){ .vecs = gemm_panel(v, m, n, taps, run), .bytes = (size_t)(packed_b + padded) * sizeof(float) };
+    int64_t padded = gemm_filled(v, n), packed_b = gemm_packed(v, k, n);
+    *out = (packed){ .vecs = vecs, .bytes = (size_t)(packed_b + padded) * sizeof(float) };
     out->b = pages_alloc(out->bytes);
     if (!out->b)
         return false;

@@ -49,7 +49,7 @@ typedef struct gemm {
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */
     bool far;                   /* results leave the caches before they are read: in training, where weights change */
     bool add;                   /* to what out, of floats, holds; no bias then */
-    bool halves;                /* by strassen.c: floats that are not packed, one tap, an even run */
+    int64_t image;              /* rows of an image: its halves make seven products (strassen.c); of one tap, floats, vecs of strassen_vecs.  0: rows by themselves */
     void *out;
     rowmap out_rows;
     const void *residual;       /* NULL: none */
@@ -76,20 +76,21 @@ void gemm_run(const gemm *g, pool *p);
 /* The same for rows [from, to) and panels [first, last) on this thread; `place` has room for gemm_scratch(.., 1). */
 void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t last, char *place);
 
-/* strassen.c.  NULL: such a product can be one of halves, or by rule is faster so; otherwise why not.  last: a residual after a function. */
-const char *strassen_declines(int64_t m, int64_t n, int64_t k, bool last);
-const char *strassen_doubts(int64_t m, int64_t n, int64_t k);
+/* strassen.c.  NULL: a product, images of so many rows, can be one of halves, or by rule is faster so, of all images' m rows; otherwise why not.
+ * last: a residual after a function. */
+const char *strassen_declines(int64_t image, int64_t n, int64_t k, bool last);
+const char *strassen_doubts(double m, int64_t n, int64_t k);
+int strassen_vecs(int width, const int *rows, int64_t n);              /* vectors of panels that fill half of n columns; 0: none do */
 int64_t strassen_length(int64_t run);                                  /* of a run so many numbers are multiplied at once */
-size_t strassen_scratch(const gemm_vec *v, int vecs, int64_t run, int threads);
-void strassen_run(const gemm *g, int64_t pairs, pool *p);              /* so many pairs of panels */
+size_t strassen_scratch(const gemm_vec *v, int vecs, int64_t run, int64_t n, int threads);
+void strassen_run(const gemm *g, pool *p);
 
 /* Packs a right operand on all threads: element (p, j) at w[p * sk + j * sn]; `to` has room for gemm_packed numbers. */
 void gemm_pack_right(const gemm_vec *v, int64_t k, int64_t n, const float *w, int64_t sk, int64_t sn, int vecs, float *to, pool *p);
 
 /* Weights and bias packed into one allocation (pages_free()); element (p, j) at w[p * sk + j * sn]. */
 typedef struct packed { float *b, *bias; size_t bytes; int vecs; } packed;
-bool gemm_pack(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t run, const float *w, int64_t sk, int64_t sn,
-               const tg_tensor *bias, packed *out);
+bool gemm_pack(const gemm_vec *v, int vecs, int64_t n, int64_t k, const float *w, int64_t sk, int64_t sn, const tg_tensor *bias, packed *out);
 /* Bytes of so many floats, in whole cache lines: how kernels divide their scratch. */
 static inline size_t lines(int64_t numbers) { return ((size_t)numbers * sizeof(float) + 63) / 64 * 64; }
 

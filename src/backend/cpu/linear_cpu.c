@@ -19,7 +19,7 @@ static const char *declines(const tg_call *c)
     return epilogue_declines(c, &a->e, last);
 }
 
-static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
+static bool prepare_of(const tg_call *c, int64_t image, tg_prep *prep)
 {
     const linear_attr *a = c->attr;
     const tg_tensor *x = &c->in[0], *w = &c->in[1];
@@ -27,7 +27,7 @@ static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
     linear_state *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a linear layer");
-    s->p.halves = halves;
+    s->p.image = image;
     s->p.m = tg_span(x->shape, 0, last);
     s->p.n = w->shape.dim[0];
     s->p.k = w->shape.dim[1];
@@ -38,20 +38,22 @@ static bool prepare_as(const tg_call *c, bool halves, tg_prep *prep)
     return true;
 }
 
-static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_as(c, false, prep); }
-static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_as(c, true, prep); }
+static int64_t rows_of_image(const tg_call *c) { return tg_span(c->in[0].shape, 1, c->in[0].shape.rank - 1); }
+static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_of(c, 0, prep); }
+static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_of(c, rows_of_image(c), prep); }
 
 static const char *strassen_why_not(const tg_call *c)
 {
-    const tg_tensor *x = &c->in[0], *w = &c->in[1];
+    const int64_t *w = c->in[1].shape.dim;
     const char *why = declines(c);
-    return why ? why : halves_declines(c, &((const linear_attr *)c->attr)->e, tg_span(x->shape, 0, x->shape.rank - 1), w->shape.dim[0], w->shape.dim[1]);
+    if (!why && c->in[0].shape.rank < 3)
+        why = "images of one row";
+    return why ? why : halves_declines(c, &((const linear_attr *)c->attr)->e, rows_of_image(c), w[0], w[1]);
 }
 
 static const char *doubts(const tg_call *c)
 {
-    const tg_tensor *x = &c->in[0], *w = &c->in[1];
-    return strassen_doubts(tg_span(x->shape, 0, x->shape.rank - 1), w->shape.dim[0], w->shape.dim[1]);
+    return strassen_doubts(halves_rows(c, rows_of_image(c)), c->in[1].shape.dim[0], c->in[1].shape.dim[1]);
 }
 
 struct rows { const tg_tensor *x; const rowmap *map; };

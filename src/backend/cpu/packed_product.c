@@ -28,9 +28,14 @@ const char *gated_declines(const tg_call *c, const epilogue *e, int axis)
 
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis) { return e->gate ? "a gate" : gated_declines(c, e, axis); }
 
-const char *halves_declines(const tg_call *c, const epilogue *e, int64_t m, int64_t n, int64_t k)
+const char *halves_declines(const tg_call *c, const epilogue *e, int64_t image, int64_t n, int64_t k)
 {
-    return gemm_for(c->precision)->left ? "rows are packed" : strassen_declines(m, n, k, e->residual && e->act_first);
+    return gemm_for(c->precision)->left ? "rows are packed" : strassen_declines(image, n, k, e->residual && e->act_first);
+}
+
+double halves_rows(const tg_call *c, int64_t image)
+{
+    return (double)(c->in[0].shape.dim[0] * image) * (c->slice ? (double)c->batch / (double)c->slice : 1);
 }
 
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
@@ -40,18 +45,18 @@ bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t ta
     p->threads = pool_threads(c->pool);
     act_of(e->act, e->act_attr, &p->f);
     const tg_tensor *bias = epilogue_bias(c, e);
+    p->w.vecs = p->image ? strassen_vecs(p->v->width, p->v->rows, p->n) : gemm_panel(p->v, p->m, p->n, taps, p->k / taps);
     if (w) {
-        if (!gemm_pack(p->v, p->m, p->n, taps, p->k / taps, w, sk, sn, bias, &p->w))
+        if (!gemm_pack(p->v, p->w.vecs, p->n, p->k, w, sk, sn, bias, &p->w))
             return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory packing weights");
         prep->consumed |= bias ? 6 : 2;
         prep->state_bytes = p->w.bytes;
     } else {
-        p->w.vecs = gemm_panel(p->v, p->m, p->n, taps, p->k / taps);
         p->pack_bytes = c->in[1].constant ? 0 : ((size_t)(gemm_packed(p->v, p->k, p->n) + gemm_filled(p->v, p->n)) * sizeof(float) + 63) / 64 * 64;
     }
     p->gemm_bytes = gemm_scratch(p->v, p->w.vecs, taps, p->k / taps, p->threads);
-    if (p->halves && strassen_scratch(p->v, p->w.vecs, p->k, p->threads) > p->gemm_bytes)
-        p->gemm_bytes = strassen_scratch(p->v, p->w.vecs, p->k, p->threads);
+    if (p->image)
+        p->gemm_bytes = strassen_scratch(p->v, p->w.vecs, p->k, p->n, p->threads);
     prep->scratch = p->pack_bytes + p->gemm_bytes;
     return true;
 }
@@ -69,7 +74,7 @@ void product_begin(const product *p, const tg_call *c, const epilogue *e, const 
     g->act_first = e->act_first;
     g->b = p->w.b;
     g->far = !p->w.b;
-    g->halves = p->halves;
+    g->image = p->image;
     g->bias = p->w.bias;
     if (!g->b) {
         float *b = c->scratch;

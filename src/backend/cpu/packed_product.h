@@ -15,8 +15,9 @@ static inline const tg_tensor *epilogue_gate(const tg_call *c, const epilogue *e
  * no gate; or of a kernel that takes gates. */
 const char *epilogue_declines(const tg_call *c, const epilogue *e, int axis);
 const char *gated_declines(const tg_call *c, const epilogue *e, int axis);
-/* And for products of halves. */
-const char *halves_declines(const tg_call *c, const epilogue *e, int64_t m, int64_t n, int64_t k);
+/* And for seven products of halves, images of so many rows. */
+const char *halves_declines(const tg_call *c, const epilogue *e, int64_t image, int64_t n, int64_t k);
+double halves_rows(const tg_call *c, int64_t image);        /* of the whole batch, as rules want them */
 bool all_f32(const tg_call *c);
 
 /* Right operand: packed once where it is constant, else in each run, in scratch. */
@@ -26,10 +27,10 @@ typedef struct product {
     packed w;
     act f;
     int threads;
-    bool halves;                            /* of seven products of halves: strassen.c */
+    int64_t image;                          /* gemm.image */
     size_t pack_bytes, gemm_bytes;          /* of scratch, in this order */
 } product;
-/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run, a constant's (in a sketch) never. p->m, n, k and halves are set. taps: of the products
+/* Element (p, j) at w[p * sk + j * sn]; w NULL: it is packed in each run, a constant's (in a sketch) never. p->m, n, k and image are set. taps: of the products
  * to come. */
 bool product_prepare(product *p, const tg_call *c, const epilogue *e, int64_t taps, const float *w, int64_t sk,
                      int64_t sn, tg_prep *prep);

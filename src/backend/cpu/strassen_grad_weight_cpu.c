@@ -25,15 +25,6 @@ typedef struct state {
 static const conv2d_attr *conv_of(const tg_call *c) { return &((const conv2d_grad_attr *)c->attr)->conv; }
 static int64_t pixels_of(const tg_call *c) { return c->in[0].shape.dim[0] * c->in[0].shape.dim[2] * c->in[0].shape.dim[3]; }
 
-/* Vectors of panels that are whole pairs of a row of x, the widest such; 0: none are. */
-static int pair_vecs(const outer_vec *v, int64_t in)
-{
-    for (int vecs = 4; vecs > 1; vecs--)
-        if (v->rows[vecs] && in % (2 * vecs * v->width) == 0)
-            return vecs;
-    return 0;
-}
-
 static const char *declines(const tg_call *c)
 {
     const char *why = kernel_conv2d_grad_weight.declines(c);
@@ -45,7 +36,7 @@ static const char *declines(const tg_call *c)
     if (w.dim[2] > 1 || w.dim[3] > 1 || a->groups > 1 || a->stride[0] > 1 || a->stride[1] > 1 || dy.dim[2] != x.dim[2] || dy.dim[3] != x.dim[3]
         || a->pad[0] || a->pad[1])
         return "not 1x1 of stride 1";
-    const int vecs = pair_vecs(v, w.dim[1]);
+    const int vecs = strassen_vecs(v->width, v->rows, w.dim[1]);
     if (!vecs || w.dim[0] % 2 || w.dim[0] < 4 * v->rows[vecs] || pixels_of(c) % 2)
         return "no halves";
     return tg_is_dense(&c->out) ? NULL : "a result with gaps";
@@ -73,7 +64,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for a gradient");
     *s = (state){ .v = VEC_PICK(outer_vec), .s = VEC_PICK(strassen_vec), .out = c->out.shape.dim[0], .in = c->out.shape.dim[1], .pixels = pixels_of(c) };
-    s->vecs = pair_vecs(s->v, s->in);
+    s->vecs = strassen_vecs(s->v->width, s->v->rows, s->in);
     const int64_t panel = s->vecs * s->v->width;
     s->blocks = (s->out + 2 * CHANNELS - 1) / (2 * CHANNELS) * 2;
     s->pairs = s->in / panel / 2;
