@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "backend/backend.h"
+#include "base/random.h"
 #include "graph/graph.h"
 #include "ops/op.h"
 #include "test.h"
@@ -45,13 +46,12 @@ TEST(products_of_halves_are_of_each_image_alone)
     const tg_kernel *k = kernel();
     float *x = malloc(sizeof(float) * IMAGES * ROWS * IN), *w = malloc(sizeof(float) * OUT * IN);
     float *all = malloc(sizeof(float) * IMAGES * ROWS * OUT), *alone = malloc(sizeof(float) * IMAGES * ROWS * OUT);
-    unsigned seed = 1;
     CHECK(k && x && w && all && alone, "no kernel, or no memory");
     if (k && x && w && all && alone) {
         for (int i = 0; i < IMAGES * ROWS * IN; i++)
-            x[i] = (float)(int)((seed = seed * 1664525 + 1013904223) >> 8) * 0x1p-24f - .5f;
+            x[i] = (float)random_uniform(1, (uint64_t)i) - .5f;
         for (int i = 0; i < OUT * IN; i++)
-            w[i] = (float)(int)((seed = seed * 1664525 + 1013904223) >> 8) * 0x1p-24f - .5f;
+            w[i] = (float)random_uniform(2, (uint64_t)i) - .5f;
         multiply(k, x, w, 0, IMAGES, 2, all);
         for (int i = 0; i < IMAGES; i++)
             multiply(k, x, w, i, 1, 1, alone);

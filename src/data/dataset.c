@@ -120,7 +120,10 @@ uint8_t *dataset_unpack(const char *path, size_t limit, size_t *size, status *st
         if (*size == room) {
             uint8_t *more = room < limit ? realloc(bytes, room *= 2) : NULL;
             if (!more) {
-                status_fail(st, room < limit ? TIMM_NO_MEMORY : TIMM_BAD_FILE, "%s: larger than the %zu bytes that fit", name, limit);
+                if (*size < limit)
+                    status_fail(st, TIMM_NO_MEMORY, "%s: out of memory", name);
+                else
+                    status_fail(st, TIMM_BAD_FILE, "%s: larger than the %zu bytes that fit", name, limit);
                 break;
             }
             bytes = more;
