@@ -11,7 +11,7 @@
 #include "packed_product.h"
 #include "strassen.h"
 
-enum { CHANNELS = 192, PIXELS = 512, OPERANDS = STRASSEN_SUMS + 3, LINE = 16 };
+enum { CHANNELS = 192, LEAST_PIXELS = 128, MOST_PIXELS = 1024, OPERANDS = STRASSEN_SUMS + 3, LINE = 16 };
 
 typedef struct state {
     const outer_vec *v;
@@ -57,6 +57,13 @@ static int64_t pitch(int64_t channels) { return ((channels + LINE - 1) / LINE | 
 /* The i-th of n parts of `of`, in whole pairs. */
 static int64_t even(int64_t of, int64_t i, int64_t n) { return of / 2 * i / n * 2; }
 
+/* So many that a block's operands fill three quarters of L2. */
+static int64_t lot_pixels(void)
+{
+    const int64_t fit = (int64_t)(cpu()->l2 / sizeof(float) * 3 / 4) / (OPERANDS * (CHANNELS / 2 + LINE)) / 16 * 32;
+    return fit < LEAST_PIXELS ? LEAST_PIXELS : fit > MOST_PIXELS ? MOST_PIXELS : fit;
+}
+
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
     const int threads = pool_threads(c->pool);
@@ -68,7 +75,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     const int64_t panel = s->vecs * s->v->width;
     s->blocks = (s->out + 2 * CHANNELS - 1) / (2 * CHANNELS) * 2;
     s->pairs = s->in / panel / 2;
-    s->lots = (s->pixels + PIXELS - 1) / PIXELS;
+    s->lots = (s->pixels + lot_pixels() - 1) / lot_pixels();
     s->shares = 1;
     while (s->shares < s->pairs && s->blocks * s->shares < 4 * threads && s->blocks * s->shares % threads)
         s->shares++;
