@@ -98,13 +98,14 @@ static __attribute__((noinline)) void finish(const gemm_tile *t, int rows)
             t->out[i][t->column + j] += t->residual[i][t->column + j];
 }
 
-#define TILE(r, v) \
-    static void tile_##r##x##v(const gemm_tile *t) \
+#define NAMED(name, r, v, summed) \
+    static void name##_##r##x##v(const gemm_tile *t) \
     { \
-        tile(r, v, false, t); \
+        tile(r, v, summed, t); \
         if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first)) \
             finish(t, r); \
     }
+#define TILE(r, v) NAMED(tile, r, v, false)
 TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
 TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3)
@@ -114,13 +115,7 @@ TILE(7, 1) TILE(8, 1) TILE(7, 2) TILE(8, 2) TILE(5, 3) TILE(6, 3) TILE(7, 3) TIL
 TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 #endif
 
-#define SUMMED(r, v) \
-    static void summed_##r##x##v(const gemm_tile *t) \
-    { \
-        tile(r, v, true, t); \
-        if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first)) \
-            finish(t, r); \
-    }
+#define SUMMED(r, v) NAMED(summed, r, v, true)
 #if VEC_BYTES == 64
 SUMMED(8, 2) SUMMED(8, 3) SUMMED(6, 4)
 #else
