@@ -8,7 +8,7 @@
  *
  *     c11 = p1 + p2   c12 = u + p5 + p3   c21 = u + p7 + p4   c22 = u + p7 + p5
  *
- * Halves are of an image's rows, and of all columns, so that results depend neither on other images nor on how work is dealt out.  It is done where
+ * Halves are an image's even and odd rows, and all columns' first and last ones, so that results depend neither on other images nor on how work is dealt out.  It is done where
  * things lie in L2: of a block of pairs of rows the sums stay there for all columns, and of two panels of the packed right operand they are made by
  * the block's first tile on its way.  So weights are packed as for other products, no sum goes to memory, and what a product is added to is where
  * its own sums begin.
@@ -54,8 +54,8 @@ int64_t strassen_length(int64_t run)
     return parts < 2 ? run : ((run + parts - 1) / parts + 31) / 32 * 32;
 }
 
-/* Of a thread: pointers; sums of rows, of panels, and those that wait; results that nobody wants. */
-enum { HEAD = 3 * 2 * MOST * 8 / 64 * 64 + 64 };
+/* Of a thread: which block it holds; pointers; sums of rows, of panels, and those that wait; results that nobody wants. */
+enum { HEAD = 64 + 3 * 2 * MOST * 8 };
 typedef struct sizes { int pairs; size_t left, right, waiting, all; } sizes;
 
 /* For all pieces of a run of so many numbers.  Pairs of rows: as many as have their sums in half of L2. */
@@ -79,6 +79,7 @@ typedef struct block {
     const gemm *g;
     int pairs, tiles;
     int64_t half, step, panel, deep;        /* step: from row to row of sums; deep: rows of a panel */
+    int64_t *held;
     void **out;
     const void **residual, **row;
     float *left, *right, *waiting, *waste;
@@ -91,7 +92,8 @@ static block block_of(const struct deal *d, int pairs)
     const int most = g->v->rows[g->vecs];
     block b = { .g = g, .pairs = pairs, .tiles = (pairs + most - 1) / most, .half = g->run / 2, .step = g->run / 2 + APART,
                 .panel = g->vecs * g->v->width, .deep = g->of_run ? g->of_run : g->run };
-    b.out = (void **)(void *)place;
+    b.held = (int64_t *)(void *)place;
+    b.out = (void **)(void *)(place + 64);
     b.residual = (const void **)(b.out + 2 * MOST);
     b.row = b.residual + 2 * MOST;
     b.left = (float *)(void *)(place + HEAD);
@@ -101,27 +103,26 @@ static block block_of(const struct deal *d, int pairs)
     return b;
 }
 
-static void places(const void *at, const rowmap *map, int64_t from, int rows, void **to)
-{
-    int64_t offset[MOST];
-    rowmap_offsets(map, from, rows, offset);
-    for (int i = 0; i < rows; i++)
-        to[i] = (float *)(uintptr_t)at + offset[i];
-}
-
-/* Where rows from `from` on lie and go, as the block's from the at-th on. */
+/* Where rows from `from` on lie and go: each other one is the lower one of a pair, the first of which is the block's at-th. */
 static void bring_rows(const block *b, int at, int64_t from, int rows)
 {
     const gemm *g = b->g;
-    places(g->out, &g->out_rows, from, rows, b->out + at);
-    if (g->add)
-        memcpy(b->residual + at, b->out + at, (size_t)rows * sizeof *b->out);
-    else if (g->residual)
-        places(g->residual, &g->residual_rows, from, rows, (void **)b->residual + at);
-    for (int i = 0; i < rows; i += TILE_ROWS)
-        g->rows(g->ctx, from + i, rows - i < TILE_ROWS ? rows - i : TILE_ROWS, b->row + at + i);
-    for (int i = 0; i < rows; i++)
-        b->row[at + i] = (const float *)b->row[at + i] + g->skip;
+    for (int i = 0; i < rows; i += TILE_ROWS) {
+        const int here = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
+        int64_t out[TILE_ROWS], residual[TILE_ROWS];
+        const void *row[TILE_ROWS];
+        g->rows(g->ctx, from + i, here, row);
+        rowmap_offsets(&g->out_rows, from + i, here, out);
+        if (g->residual)
+            rowmap_offsets(&g->residual_rows, from + i, here, residual);
+        for (int j = 0; j < here; j++) {
+            const int to = at + (i + j) / 2 + (i + j) % 2 * b->pairs;
+            b->row[to] = (const float *)row[j] + g->skip;
+            b->out[to] = (float *)g->out + out[j];
+            if (g->add || g->residual)
+                b->residual[to] = g->add ? b->out[to] : (const float *)g->residual + residual[j];
+        }
+    }
 }
 
 /* The block's pairs, from all images' `from`-th on, and their sums. */
@@ -130,11 +131,11 @@ static void bring(const block *b, const struct deal *d, int64_t from)
     const gemm *g = b->g;
     for (int i = 0; i < b->pairs;) {
         const int64_t image = (from + i) / d->per_image, first = (from + i) % d->per_image, left = d->per_image - first;
-        const int n = left < b->pairs - i ? (int)left : b->pairs - i, lower = first + n + d->per_image > g->image ? n - 1 : n;
-        bring_rows(b, i, image * g->image + first, n);
-        bring_rows(b, b->pairs + i, image * g->image + d->per_image + first, lower);
+        const int n = left < b->pairs - i ? (int)left : b->pairs - i;
+        const bool odd = 2 * (first + n) > g->image;
+        bring_rows(b, i, image * g->image + 2 * first, 2 * n - odd);
         i += n;
-        if (lower < n) {                                    /* below the last one is none: itself will do */
+        if (odd) {                                          /* below the last one is none: itself will do */
             const int one = i - 1, two = b->pairs + one;
             b->row[two] = b->row[one];
             b->out[two] = b->waste;
@@ -201,16 +202,18 @@ static void multiply(const block *b, const strassen_step *s, const float *const 
     }
 }
 
-/* All blocks by the same panels, and then by the next ones. */
+/* A block by one group of panels after another: so it is brought once by whom it is dealt to, and what a thread wrote it reads. */
 static void work(void *arg, int64_t task, int64_t end)
 {
     const struct deal *d = arg;
     const gemm *g = d->g;
     for (; task < end; task++) {
-        const int64_t at = task % d->blocks, group = task / d->blocks, from = d->all * at / d->blocks;
+        const int64_t at = task / d->groups, group = task % d->groups, from = d->all * at / d->blocks;
         const int64_t last = d->panels * (group + 1) / d->groups;
         const block b = block_of(d, (int)(d->all * (at + 1) / d->blocks - from));
-        bring(&b, d, from);
+        if (*b.held != at)
+            bring(&b, d, from);
+        *b.held = at;
         for (int64_t p = d->panels * group / d->groups; p < last; p++) {
             const float *one = g->b + (p * b.deep + g->skip) * b.panel, *two = one + g->n / 2 * b.deep, *next = p + 1 < last ? one + b.deep * b.panel : one;
             const float *right[] = { one, two, one + b.half * b.panel, two + b.half * b.panel, b.right, b.right + b.half * b.panel, next };
@@ -233,5 +236,7 @@ void strassen_run(const gemm *g, pool *p)
         d.blocks = d.all / most;
     d.groups = (4 * threads + d.blocks - 1) / d.blocks;
     d.groups = d.groups > d.panels ? d.panels : d.groups;
+    for (int i = 0; i < threads; i++)
+        *(int64_t *)(void *)(g->scratch + (size_t)i * d.z.all) = -1;
     pool_run(p, d.blocks * d.groups, 1, work, &d);
 }
