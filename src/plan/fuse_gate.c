@@ -1,5 +1,5 @@
 /* fuse_gate.c - a map times a gate, a number an image and channel, and the convolution that alone reads the product become one node, where
- * the kernel of such a convolution multiplies while it packs the map's rows: a pass over memory less.
+ * the kernel of such a convolution takes it on its way, as it packs the map's rows or into its own weights: a pass over memory less.
  */
 #include "ops/op.h"
 #include "plan_in.h"

@@ -25,7 +25,7 @@ typedef struct conv_state {
     bool rows_joined;           /* taps of a kernel row are one run */
     int64_t taps, run;          /* as bfloat16 a run is filled up to whole slabs */
     int64_t copy_h, copy_w;     /* of the padded copy */
-    size_t weight_bytes, copy_bytes, row_bytes;         /* of scratch; the last of each thread: waste, or what a band reads */
+    size_t weight_bytes, copy_bytes, row_bytes;         /* of scratch; the last of each thread: gemm's own, or what a band reads */
     packed *more;               /* of groups after the first */
     float *zeros;
 } conv_state;

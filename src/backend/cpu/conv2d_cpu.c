@@ -15,18 +15,23 @@
 #include "base/room.h"
 #include "conv2d_copies.h"
 
-/* A gate is applied where rows are packed. */
+static int64_t pixels_out(const tg_call *c) { return c->out.shape.dim[2] * c->out.shape.dim[3]; }        /* of an image */
+
 static const char *gate_declines(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const tg_tensor *gate = epilogue_gate(c, &a->e);
     if (!gate)
         return NULL;
-    if (!gemm_packs(c->precision))
-        return "a gate, and rows are not packed";
     if (!one_tap(c) || a->groups > 1 || a->stride[0] > 1 || a->stride[1] > 1 || a->pad[0] || a->pad[1] || a->pad[2] || a->pad[3] || any_layout(c))
         return "a gate, and rows are not those of the image";
     return gate->stride[1] != 1 ? "strided gate" : NULL;
+}
+
+/* Where rows are not packed weights are multiplied by the gate of each image, as many times as there are filters, not as there are pixels. */
+static const char *gate_doubts(const tg_call *c)
+{
+    return ((const conv2d_attr *)c->attr)->e.gate && !gemm_packs(c->precision) && pixels_out(c) < out_channels(c) ? "a gate, and few pixels" : NULL;
 }
 
 static const char *declines(const tg_call *c)
@@ -222,6 +227,8 @@ static bool prepare_of(const tg_call *c, int64_t image, tg_prep *prep)
         s->weight_bytes = w->constant || one_tap(c) ? 0 : ((size_t)(s->p.n * s->p.k) * sizeof(float) + 63) / 64 * 64;
         ok = product_prepare(&s->p, c, &a->e, s->taps, NULL, 1, s->p.k, prep);
     }
+    if (a->e.gate && !s->p.v->left)
+        s->row_bytes = lines(s->p.k * s->p.w.vecs * s->p.v->width + gemm_filled(s->p.v, s->p.n));
     prep->scratch += s->weight_bytes + s->copy_bytes + s->row_bytes * (size_t)pool_threads(c->pool);
     if (!ok)
         return release(s), false;
@@ -229,7 +236,6 @@ static bool prepare_of(const tg_call *c, int64_t image, tg_prep *prep)
     return true;
 }
 
-static int64_t pixels_out(const tg_call *c) { return c->out.shape.dim[2] * c->out.shape.dim[3]; }        /* of an image */
 static bool prepare(const tg_call *c, tg_prep *prep) { return prepare_of(c, 0, prep); }
 static bool prepare_halves(const tg_call *c, tg_prep *prep) { return prepare_of(c, pixels_out(c), prep); }
 
@@ -237,12 +243,12 @@ static const char *strassen_why_not(const tg_call *c)
 {
     const conv2d_attr *a = c->attr;
     const char *why = declines(c);
-    if (!why && (!one_tap(c) || a->groups > 1 || any_layout(c)))
-        why = "not 1x1";
+    if (!why && (!one_tap(c) || a->groups > 1 || any_layout(c) || a->e.gate))
+        why = "not 1x1, or a gate";
     return why ? why : halves_declines(c, &a->e, pixels_out(c), out_channels(c), group_in(c));
 }
 
-static const char *doubts(const tg_call *c) { return strassen_doubts(halves_rows(c, pixels_out(c)), out_channels(c), group_in(c)); }
+static const char *halves_doubts(const tg_call *c) { return strassen_doubts(halves_rows(c, pixels_out(c)), out_channels(c), group_in(c)); }
 
 /* -- rows ---------------------------------------------------------------------------------------------------------- */
 
@@ -421,6 +427,8 @@ static void run(const tg_call *c)
         g.gate = gate->data;
         g.gate_rows = m.h * m.w;
         g.gate_step = gate->stride[0];
+        g.own = (char *)copy;
+        g.own_bytes = s->row_bytes;
     }
     for (int i = 0; i < s->blocks; i++) {
         if (i) {
@@ -450,11 +458,11 @@ static bool exact(const tg_call *c)
 }
 
 const tg_kernel kernel_conv2d = {
-    .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .prefers = prefers, .prepare = prepare, .run = run,
+    .op = "conv2d", .name = "cpu.conv2d", .declines = declines, .doubts = gate_doubts, .prefers = prefers, .prepare = prepare, .run = run,
     .apart = gemm_packs, .exact = exact, .release = release, .repack = true, .narrow = narrow
 };
 
 const tg_kernel kernel_conv2d_strassen = {
-    .op = "conv2d", .name = "cpu.strassen", .declines = strassen_why_not, .doubts = doubts, .prefers = prefers, .prepare = prepare_halves, .run = run,
+    .op = "conv2d", .name = "cpu.strassen", .declines = strassen_why_not, .doubts = halves_doubts, .prefers = prefers, .prepare = prepare_halves, .run = run,
     .release = release, .fewer = true, .repack = true
 };

@@ -194,8 +194,8 @@ void conv2d_run_shared(const conv_state *s, const tg_call *c, gemm *g, char *cop
     }
     g->span = s->spans;
     g->across = s->copy_w, g->used_across = y.shape.dim[3];
-    g->waste_bytes = s->row_bytes;
-    g->waste = copy + s->copy_bytes;
+    g->own_bytes = s->row_bytes;
+    g->own = copy + s->copy_bytes;
     for (int64_t n = 0; n < x->shape.dim[0]; n += s->images) {
         const int64_t images = x->shape.dim[0] - n < s->images ? x->shape.dim[0] - n : s->images;
         struct copy k = { .x = tg_at(x->data, x->dtype, n * x->stride[0]), .c = c, .s = s, .to = (uint16_t *)(void *)copy, .rows = images * s->copy_h,

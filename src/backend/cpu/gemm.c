@@ -229,16 +229,22 @@ static gemm_span taps_of(const gemm *g, int64_t from, int64_t to)
 }
 
 /* Tiles of rows [from, to): within lines, or where any number of rows will do, lines of the same taps; by instructions for tiles full ones, else of
- * one height.  How many. */
+ * one height; a gate's first one has as many rows as one can have.  How many. */
 static int cut(const gemm *g, int64_t from, int64_t to, int most, int *start)
 {
     int tiles = 0;
     const int half = g->v->half;
     if (!g->v->any) {
-        const int rows = (int)(to - from);
-        tiles = (rows + most - 1) / most;
-        for (int t = 0; t <= tiles; t++)
-            start[t] = rows * t / tiles;
+        for (int64_t i = from; i < to;) {
+            const int64_t end = g->gate && (i / g->gate_rows + 1) * g->gate_rows < to ? (i / g->gate_rows + 1) * g->gate_rows : to;
+            const int first = !g->gate ? 0 : end - i < most ? (int)(end - i) : most, rows = (int)(end - i) - first, here = (rows + most - 1) / most;
+            if (first)
+                start[tiles++] = (int)(i - from);
+            for (int t = 0; t < here; t++)
+                start[tiles++] = (int)(i - from) + first + rows * t / here;
+            i = end;
+        }
+        start[tiles] = (int)(to - from);
         return tiles;
     }
     for (int64_t i = from; i < to; tiles++) {
@@ -260,7 +266,7 @@ static void places(const gemm *g, const void *at, tg_dtype of, const rowmap *map
             to[i] = tg_at(at, of, offset[i]);
         return;
     }
-    char *waste = g->waste + (size_t)pool_worker() * g->waste_bytes;
+    char *waste = g->own + (size_t)pool_worker() * g->own_bytes;
     int64_t x = from % g->across, line = from / g->across;
     for (int i = 0; i < rows;) {
         const int left = (int)(g->across - x < rows - i ? g->across - x : rows - i);
@@ -272,6 +278,31 @@ static void places(const gemm *g, const void *at, tg_dtype of, const rowmap *map
         x = 0;
         line++;
     }
+}
+
+/* Rows from `from` on, all of one image, whose first ones multiply the panel by its gate. */
+static void gated_tile(const gemm *g, gemm_tile *t, int64_t from, int rows, int vecs, bool first)
+{
+    const float *row[TILE_ROWS], *residual[TILE_ROWS];
+    float *out[TILE_ROWS];
+    gemm_tile all = *t;
+    all.made = (float *)(void *)(g->own + (size_t)pool_worker() * g->own_bytes);
+    all.other = g->gate + from / g->gate_rows * g->gate_step + g->skip;
+    if (!first) {
+        all.b = all.made;
+        g->v->tile[vecs][rows](&all);
+        return;
+    }
+    for (int i = 0; i < g->v->rows[vecs]; i++) {            /* of fewer rows the last one again, to where nobody looks */
+        const int j = i < rows ? i : rows - 1;
+        row[i] = t->row[j];
+        out[i] = i < rows ? t->out[i] : all.made + g->run * vecs * g->v->width;
+        residual[i] = t->residual ? t->residual[j] : NULL;
+    }
+    all.row = row;
+    all.out = out;
+    all.residual = t->residual ? residual : NULL;
+    g->v->gated[vecs](&all);
 }
 
 /* Rows [from, to), at most BLOCK_ROWS, by panels [first, last).  ready: they lie packed in `place` already.  then: the panel that this
@@ -309,7 +340,7 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
     /* Of one block of rows each panel is read once: from beyond L2, and better while the one before is used than by the first rows alone. */
     const bool once = !g->v->left && from == 0 && to == g->m;
     /* Small enough to stay in L2 while rows pass; of slices a panel and its rows, which no other panel reads, are together in L1 instead. */
-    const bool resident = !once && !g->slice_columns && (size_t)(panels * panel * column_bytes) <= resident_bytes();
+    const bool gated = g->gate && !g->v->left, resident = !once && !gated && !g->slice_columns && (size_t)(panels * panel * column_bytes) <= resident_bytes();
     /* Fetched ahead: the next rows, a piece with each panel; or the next panel, a piece with each tile.  Of three parts nothing: there is
      * time enough for the processor's own fetching, which this would only hinder. */
     const bool rows_ahead = resident && g->taps == 1 && !g->v->left;
@@ -371,6 +402,8 @@ static void block(const gemm *g, int64_t from, int64_t to, int64_t first, int64_
         }
         if (g->v->any)
             g->v->any(&tile, end - at, vecs, room);
+        else if (gated)
+            gated_tile(g, &tile, from + at, end - at, vecs, !t || (from + at) % g->gate_rows == 0);
         else
             g->v->tile[vecs][end - at](&tile);
         if (resident && ++p == last)

@@ -38,12 +38,13 @@ typedef struct gemm {
     /* Each further slice_columns columns are of rows slice_bytes on; a panel's are those of its first column.  Only where `beyond`; 0: one
      * and the same for all columns. */
     int64_t slice_columns, slice_bytes;
-    /* Of each `across` rows, a line and its border, the first used_across are results; of the others, sums go to `waste`, waste_bytes a
-     * thread.  m counts them all; 0: there are none. */
+    /* Of each `across` rows, a line and its border, the first used_across are results; of the others, sums go to `own`.  m counts them all;
+     * 0: there are none. */
     int64_t across, used_across;
-    char *waste;
-    size_t waste_bytes;
-    /* Packed rows are multiplied first, row i by the numbers at gate[i / gate_rows * gate_step]; of one tap and no step.  NULL: by none. */
+    char *own;                                              /* own_bytes of each thread */
+    size_t own_bytes;
+    /* Rows are multiplied first, row i by the numbers at gate[i / gate_rows * gate_step]; of one tap and no step: as they are packed, or where
+     * they are not, a panel of the right operand is instead, in `own`.  NULL: by none. */
     const float *gate;
     int64_t gate_rows, gate_step;
     int64_t step;               /* from number to number of a row, where rows are packed (v->any); 0: 1 */

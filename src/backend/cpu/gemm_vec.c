@@ -2,12 +2,14 @@
 #include "act_simd.h"
 #include "vec.h"
 
+enum { PLAIN, SUMMED, GATED };
+
 /* Bias, residual and clamps while the results are in registers; dearer functions on the rows just written. */
-INLINE void tile(const int rows, const int vecs, const bool summed, const gemm_tile *t)
+INLINE void tile(const int rows, const int vecs, const int right, const gemm_tile *t)
 {
     vf acc[TILE_ROWS][TILE_VECS];
     const float *b = t->b, *other = t->other;
-    float *sum = t->sum;
+    float *made = t->made;
     const char *ahead = t->ahead;
     const int64_t step = t->ahead_step;
     const bool whole = t->columns == vecs * VW;
@@ -39,13 +41,13 @@ INLINE void tile(const int rows, const int vecs, const bool summed, const gemm_t
             vf bv[TILE_VECS];
             UNROLL for (int j = 0; j < vecs; j++)
                 bv[j] = vload(b + j * VW);
-            if (summed) {
+            if (right != PLAIN) {
                 UNROLL for (int j = 0; j < vecs; j++) {
-                    bv[j] -= vload(other + j * VW);
-                    vstore(sum + j * VW, bv[j]);
+                    bv[j] = right == SUMMED ? bv[j] - vload(other + j * VW) : bv[j] * vset(*other);
+                    vstore(made + j * VW, bv[j]);
                 }
-                other += vecs * VW;
-                sum += vecs * VW;
+                other += right == SUMMED ? vecs * VW : 1;
+                made += vecs * VW;
             }
             UNROLL for (int i = 0; i < rows; i++) {
                 vf x = vset(row[i][k]);
@@ -98,14 +100,14 @@ static __attribute__((noinline)) void finish(const gemm_tile *t, int rows)
             t->out[i][t->column + j] += t->residual[i][t->column + j];
 }
 
-#define NAMED(name, r, v, summed) \
+#define NAMED(name, r, v, right) \
     static void name##_##r##x##v(const gemm_tile *t) \
     { \
-        tile(r, v, summed, t); \
+        tile(r, v, right, t); \
         if (t->f.kind > ACT_CLAMP || (t->residual && t->act_first)) \
             finish(t, r); \
     }
-#define TILE(r, v) NAMED(tile, r, v, false)
+#define TILE(r, v) NAMED(tile, r, v, PLAIN)
 TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
 TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3)
@@ -115,11 +117,11 @@ TILE(7, 1) TILE(8, 1) TILE(7, 2) TILE(8, 2) TILE(5, 3) TILE(6, 3) TILE(7, 3) TIL
 TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 #endif
 
-#define SUMMED(r, v) NAMED(summed, r, v, true)
+#define MADE(r, v) NAMED(summed, r, v, SUMMED) NAMED(gated, r, v, GATED)
 #if VEC_BYTES == 64
-SUMMED(8, 2) SUMMED(8, 3) SUMMED(6, 4)
+NAMED(gated, 8, 1, GATED) MADE(8, 2) MADE(8, 3) MADE(6, 4)
 #else
-SUMMED(6, 2) SUMMED(4, 3)
+NAMED(gated, 6, 1, GATED) MADE(6, 2) MADE(4, 3)
 #endif
 
 static void pack_panel(const float *b, int64_t k, int n, int64_t sk, int64_t sn, int width, float *packed)
@@ -164,6 +166,7 @@ static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, i
 #define ROWS_AND_TILES \
     .rows = { 0, 8, 8, 8, 6, 1, 1, 1, 1 }, \
     .summed = { [2] = summed_8x2, [3] = summed_8x3, [4] = summed_6x4 }, \
+    .gated = { [1] = gated_8x1, [2] = gated_8x2, [3] = gated_8x3, [4] = gated_6x4 }, \
     .tile = { \
         [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1 }, \
         [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2 }, \
@@ -175,6 +178,7 @@ static void pack(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, i
 #define ROWS_AND_TILES \
     .rows = { 0, 6, 6, 4, 1, 1, 1, 1, 1 }, \
     .summed = { [2] = summed_6x2, [3] = summed_4x3 }, \
+    .gated = { [1] = gated_6x1, [2] = gated_6x2, [3] = gated_4x3 }, \
     .tile = { \
         [1] = { NULL, tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1 }, \
         [2] = { NULL, tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2 }, \

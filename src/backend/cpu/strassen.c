@@ -194,9 +194,9 @@ static void multiply(const block *b, const strassen_step *s, const float *const 
         }
         if (!t && s->less != NONE) {
             tile.other = right[s->less];
-            tile.sum = b->right + (s->sum - X) * b->half * b->panel;
+            tile.made = b->right + (s->sum - X) * b->half * b->panel;
             g->v->summed[g->vecs](&tile);
-            tile.b = tile.sum;
+            tile.b = tile.made;
         } else
             g->v->tile[g->vecs][end - from](&tile);
     }

@@ -22,8 +22,8 @@ typedef struct gemm_tile {
     const float *const *row;
     int64_t taps, run, used;                /* used: of a run's numbers those that may be other than zero; of .any alone */
     const float *b;
-    const float *other;                     /* .summed: b - other, which goes to `sum`; all packed alike */
-    float *sum;
+    const float *other;                     /* .summed: b - other, packed alike, or .gated: b, its k-th vectors times other[k], which goes to `made` */
+    float *made;
     /* Sums of rows x vecs vectors, each dense: what is added to first, NULL: nothing; and where sums go before `plus` is added to them. */
     const float *from[2], *plus;
     float *keep;
@@ -61,7 +61,7 @@ typedef struct gemm_vec {
     int width;                              /* floats in a vector */
     int rows[TILE_VECS + 1];                /* most rows of a tile that many vectors wide; 0: no such tile */
     void (*tile[TILE_VECS + 1][TILE_ROWS + 1])(const gemm_tile *t);
-    void (*summed[TILE_VECS + 1])(const gemm_tile *t);      /* of most rows */
+    void (*summed[TILE_VECS + 1])(const gemm_tile *t), (*gated[TILE_VECS + 1])(const gemm_tile *t);        /* of most rows */
     /* Packs k x n numbers, element (p, j) at b[p * sk + j * sn], into panels of `panel` columns: [panel][k][its columns];
      * the last panel is as many whole vectors as it needs, filled up with zeros. */
     void (*pack)(const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn, int panel, float *packed);
