@@ -1,6 +1,6 @@
 /* attention_bf16_cpu.c - softmax(scale q k' + bias) v by instructions for products of bfloat16 numbers, 32 query rows at a time.
  *
- * Keys and values of a head are packed once for the blocks that a thread takes together; a block's scores lie in the first cache.  In
+ * Keys and values of a head are packed once for the blocks that a thread takes one after the other; a block's scores lie in the first cache.  In
  * bf16 the weights are written rounded where the next product reads them, before they are divided by their sum, which divides the
  * result; of more parts they are weights in single precision, and packed.
  */
@@ -45,7 +45,7 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->scores = lines(SLAB * s->room);
     s->weights = slabs_left(s->v, m);
     s->result = lines(SLAB * s->wide);
-    s->thread = s->keys + s->values + s->queries + s->scores + s->weights + s->result;
+    s->thread = ATTENTION_HELD + s->keys + s->values + s->queries + s->scores + s->weights + s->result;
     prep->scratch = s->thread * (size_t)pool_threads(c->pool);
     prep->state = s;
     return true;
@@ -61,7 +61,7 @@ static void block(const struct heads *w, int64_t b, int64_t h, int64_t from, int
     const rows_vec *of_rows = VEC_PICK(rows_vec);
     const tg_tensor *q = &c->in[0], *y = &c->out, *bias = ((const attention_attr *)c->attr)->bias ? &c->in[3] : NULL;
     const int64_t d = q->shape.dim[3], m = c->in[1].shape.dim[2], e = y->shape.dim[3];
-    char *keys = mine, *values = keys + s->keys, *queries = values + s->values, *weights = queries + s->queries + s->scores;
+    char *keys = mine + ATTENTION_HELD, *values = keys + s->keys, *queries = values + s->values, *weights = queries + s->queries + s->scores;
     float *scores = (float *)(void *)(queries + s->queries), *result = (float *)(void *)(weights + s->weights), sum[SLAB];
 
     slabs_rows(s->v, tg_at(q->data, q->dtype, b * q->stride[0] + h * q->stride[1] + from * q->stride[2]), q->dtype, q->stride[2], rows, d, queries);
@@ -92,18 +92,18 @@ static void work(void *arg, int64_t from, int64_t to)
     const state *s = w->s;
     const tg_tensor *k = &c->in[1], *v = &c->in[2];
     const int64_t heads = c->out.shape.dim[1], n = c->out.shape.dim[2];
-    int64_t last = -1;
-    char *mine = (char *)c->scratch + (size_t)pool_worker() * s->thread;
+    char *mine = (char *)c->scratch + (size_t)pool_worker() * s->thread, *keys = mine + ATTENTION_HELD;
+    int64_t *held = (int64_t *)(void *)mine;
 
     s->v->enter();
     for (int64_t i = from; i < to; i++) {
         const int64_t head = i / w->blocks, b = head / heads, h = head % heads, row = i % w->blocks * SLAB;
-        if (head != last) {
+        if (head != *held) {
             slabs_columns(s->v, tg_at(k->data, k->dtype, b * k->stride[0] + h * k->stride[1]), k->dtype, k->shape.dim[3], k->shape.dim[2], k->stride[3],
-                          k->stride[2], mine);
+                          k->stride[2], keys);
             slabs_columns(s->v, tg_at(v->data, v->dtype, b * v->stride[0] + h * v->stride[1]), v->dtype, v->shape.dim[2], v->shape.dim[3], v->stride[2],
-                          v->stride[3], mine + s->keys);
-            last = head;
+                          v->stride[3], keys + s->keys);
+            *held = head;
         }
         block(w, b, h, row, (int)(n - row < SLAB ? n - row : SLAB), mine);
     }
@@ -115,6 +115,7 @@ static void run(const tg_call *c)
     const int64_t heads = c->out.shape.dim[0] * c->out.shape.dim[1];
     struct heads w = { .c = c, .s = c->state, .scale = (float)attention_scale(((const attention_attr *)c->attr)->scale, c->in[0].shape.dim[3]),
                        .blocks = (c->out.shape.dim[2] + SLAB - 1) / SLAB };
+    attention_forget(c, w.s->thread);
     pool_run(c->pool, heads * w.blocks, heads >= 4 * pool_threads(c->pool) ? w.blocks : 1, work, &w);
 }
 

@@ -12,7 +12,7 @@ enum { BLOCK = 48, WHOLE = 64 };            /* query rows at a time; so few are 
 
 typedef struct state {
     const gemm_vec *v;
-    int64_t rows, room;         /* of a block: query rows, numbers to a row of weights */
+    int64_t blocks, rows, room; /* of a head; of a block: most query rows, numbers to a row of weights */
     size_t keys, values, weights, place;    /* bytes of a thread's scratch */
     int key_vecs, value_vecs;
 } state;
@@ -58,7 +58,17 @@ const float *attention_bias_row(const tg_tensor *bias, int64_t b, int64_t h, int
     return row;
 }
 
-static size_t mine_bytes(const state *s) { return s->keys + s->values + s->weights + s->place; }
+static size_t mine_bytes(const state *s) { return ATTENTION_HELD + s->keys + s->values + s->weights + s->place; }
+
+/* Blocks begin with whole strips of a product. */
+static int64_t strips_of(int64_t n) { return (n + TILE_ROWS - 1) / TILE_ROWS; }
+static int64_t block_row(const state *s, int64_t n, int64_t at) { return at == s->blocks ? n : strips_of(n) * at / s->blocks * TILE_ROWS; }
+
+void attention_forget(const tg_call *c, size_t thread)
+{
+    for (int i = 0; i < pool_threads(c->pool); i++)
+        *(int64_t *)(void *)((char *)c->scratch + (size_t)i * thread) = -1;
+}
 
 static bool prepare(const tg_call *c, tg_prep *prep)
 {
@@ -67,9 +77,15 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     if (!s)
         return status_fail(prep->st, TIMM_NO_MEMORY, "out of memory for attention");
     s->v = gemm_for(TG_FP32);
-    s->rows = n <= WHOLE ? n : BLOCK;
-    while (s->rows > 8 && s->rows * m > 65536)
-        s->rows /= 2;
+    int64_t most = n <= WHOLE ? n : BLOCK;
+    while (most > TILE_ROWS && most * m > 65536)
+        most /= 2;
+    s->blocks = (n + most - 1) / most;
+    /* Of few heads each thread has as many blocks. */
+    for (const int64_t heads = c->out.shape.dim[0] * c->out.shape.dim[1], threads = pool_threads(c->pool);
+         heads < 4 * threads && heads * s->blocks % threads && 3 * s->blocks < strips_of(n);)
+        s->blocks++;
+    s->rows = s->blocks == 1 ? n : (strips_of(n) + s->blocks - 1) / s->blocks * TILE_ROWS;
     s->room = (m + 15) / 16 * 16;
     s->key_vecs = gemm_panel(s->v, s->rows, m, 1, d);
     s->value_vecs = gemm_panel(s->v, s->rows, e, 1, m);
@@ -95,7 +111,7 @@ static void multiply(const state *s, int64_t m, int64_t n, int64_t k, int vecs, 
     gemm_part(&g, 0, m, 0, (n + vecs * s->v->width - 1) / (vecs * s->v->width), place);
 }
 
-struct heads { const tg_call *c; const state *s; const rows_vec *v; float scale; int64_t blocks; };
+struct heads { const tg_call *c; const state *s; const rows_vec *v; float scale; };
 
 static void block(const struct heads *w, int64_t b, int64_t h, int64_t from, int64_t to, char *mine)
 {
@@ -103,8 +119,7 @@ static void block(const struct heads *w, int64_t b, int64_t h, int64_t from, int
     const state *s = w->s;
     const tg_tensor *q = &c->in[0], *y = &c->out, *bias = ((const attention_attr *)c->attr)->bias ? &c->in[3] : NULL;
     int64_t d = q->shape.dim[3], m = c->in[1].shape.dim[2], e = y->shape.dim[3];
-    float *keys = (float *)(void *)mine, *values = (float *)(void *)(mine + s->keys);
-    float *weights = (float *)(void *)(mine + s->keys + s->values);
+    float *keys = (float *)(void *)(mine + ATTENTION_HELD), *values = keys + s->keys / sizeof *keys, *weights = values + s->values / sizeof *values;
     char *place = mine + mine_bytes(s) - s->place;
     const float *x = (const float *)q->data + b * q->stride[0] + h * q->stride[1] + from * q->stride[2];
     float *to_y = (float *)y->data + b * y->stride[0] + h * y->stride[1] + from * y->stride[2];
@@ -127,17 +142,18 @@ static void work(void *arg, int64_t from, int64_t to)
     const tg_call *c = w->c;
     const state *s = w->s;
     const tg_tensor *k = &c->in[1], *v = &c->in[2];
-    int64_t heads = c->out.shape.dim[1], n = c->out.shape.dim[2], last = -1;
-    char *mine = (char *)c->scratch + (size_t)pool_worker() * mine_bytes(s);
+    int64_t heads = c->out.shape.dim[1], n = c->out.shape.dim[2];
+    char *mine = (char *)c->scratch + (size_t)pool_worker() * mine_bytes(s), *keys = mine + ATTENTION_HELD;
+    int64_t *held = (int64_t *)(void *)mine;
 
     for (int64_t i = from; i < to; i++) {
-        int64_t head = i / w->blocks, b = head / heads, h = head % heads, row = i % w->blocks * s->rows;
-        if (head != last) {
-            pack(s, k, b, h, k->shape.dim[3], k->shape.dim[2], k->stride[3], k->stride[2], s->key_vecs, mine);
-            pack(s, v, b, h, v->shape.dim[2], v->shape.dim[3], v->stride[2], v->stride[3], s->value_vecs, mine + s->keys);
-            last = head;
+        int64_t head = i / s->blocks, b = head / heads, h = head % heads;
+        if (head != *held) {
+            pack(s, k, b, h, k->shape.dim[3], k->shape.dim[2], k->stride[3], k->stride[2], s->key_vecs, keys);
+            pack(s, v, b, h, v->shape.dim[2], v->shape.dim[3], v->stride[2], v->stride[3], s->value_vecs, keys + s->keys);
+            *held = head;
         }
-        block(w, b, h, row, row + s->rows < n ? row + s->rows : n, mine);
+        block(w, b, h, block_row(s, n, i % s->blocks), block_row(s, n, i % s->blocks + 1), mine);
     }
 }
 
@@ -148,8 +164,8 @@ static void run(const tg_call *c)
                        .scale = (float)attention_scale(((const attention_attr *)c->attr)->scale, c->in[0].shape.dim[3]) };
     int64_t heads = c->out.shape.dim[0] * c->out.shape.dim[1];
 
-    w.blocks = (c->out.shape.dim[2] + s->rows - 1) / s->rows;
-    pool_run(c->pool, heads * w.blocks, heads >= 4 * pool_threads(c->pool) ? w.blocks : 1, work, &w);
+    attention_forget(c, mine_bytes(s));
+    pool_run(c->pool, heads * s->blocks, heads >= 4 * pool_threads(c->pool) ? s->blocks : 1, work, &w);
 }
 
 static void release(void *s) { free(s); }

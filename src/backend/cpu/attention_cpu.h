@@ -9,6 +9,9 @@ const char *attention_declines(const tg_call *c);
 void attention_prefers(const tg_call *c, tg_tensor *in, tg_tensor *out);
 /* By instructions for bfloat16: NULL, or that keys are too few to pay for splitting numbers into two or three parts. */
 const char *attention_doubts(const tg_call *c, int64_t few_of_two, int64_t few_of_three);
+/* A thread's scratch begins with the number of the head whose keys and values lie packed in it, as the next piece of work is often of the same. */
+enum { ATTENTION_HELD = 64 };
+void attention_forget(const tg_call *c, size_t thread);                 /* none; thread: bytes of one */
 /* What is added to row i of head h of image b. */
 const float *attention_bias_row(const tg_tensor *bias, int64_t b, int64_t h, int64_t i);
 
