@@ -456,7 +456,10 @@ void gemm_part(const gemm *g, int64_t from, int64_t to, int64_t first, int64_t l
     }
 }
 
-struct deal { const gemm *g; int rows, threads; int64_t panels, groups, per_group, tasks; };
+/* Blocks of whole strips of `unit` rows, but for the last one's, and groups of panels. */
+struct deal { const gemm *g; int64_t unit, strips, blocks, panels, groups; };
+
+static int64_t block_row(const struct deal *d, int64_t i) { return i == d->blocks ? d->g->m : d->strips * i / d->blocks * d->unit; }
 
 static void work(void *arg, int64_t from, int64_t to)
 {
@@ -465,12 +468,11 @@ static void work(void *arg, int64_t from, int64_t to)
     char *place = g->scratch + (size_t)pool_worker() * place_bytes(g->v, g->vecs, g->taps, g->run);
 
     for (int64_t i = from; i < to; i++) {
-        int64_t row = i / d->groups * d->rows, first = i % d->groups * d->per_group;
-        int64_t end = row + d->rows < g->m ? row + d->rows : g->m;
-        int64_t last = first + d->per_group < d->panels ? first + d->per_group : d->panels;
-        bool same = g->v->left && *held(place) == row;
+        const int64_t at = i / d->groups, group = i % d->groups, row = block_row(d, at);
+        const int64_t first = d->panels * group / d->groups, last = d->panels * (group + 1) / d->groups;
+        const bool same = g->v->left && *held(place) == row;
         *held(place) = row;
-        block(g, row, end, first, last, place + HEAD, same, i + d->threads < d->tasks ? (i + d->threads) % d->groups * d->per_group : -1);
+        block(g, row, block_row(d, at + 1), first, last, place + HEAD, same, i + 1 < d->blocks * d->groups ? last % d->panels : -1);
     }
 }
 
@@ -492,36 +494,40 @@ static int64_t resident_groups(const gemm *g, int64_t panels)
     return groups && g->n / groups >= FEWEST ? groups : 1;
 }
 
+static int64_t over(int64_t n, int64_t by) { return (n + by - 1) / by; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* As many blocks as the cache wants, more of few panels; and of few pieces in all as many for each thread. */
 static void run_piece(const gemm *g, pool *p)
 {
-    struct deal d = { .g = g, .rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run) };
-    const int panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
-    const int64_t wanted = tasks(g, pool_threads(p));
+    const int threads = pool_threads(p), panel = g->vecs * g->v->width, most = g->v->rows[g->vecs];
+    const int64_t wanted = tasks(g, threads), rows = g->across ? BLOCK_ROWS : block_rows(g->v, g->vecs, g->taps, g->run);
+    struct deal d = { .g = g, .panels = over(g->n, panel), .blocks = over(g->m, rows) };
 
-    d.panels = (g->n + panel - 1) / panel;
-    int64_t blocks = (g->m + d.rows - 1) / d.rows;
+    if (d.blocks * d.panels < wanted && g->m > most)
+        d.blocks = over(wanted, d.panels);
     /* Where instructions take any number of rows, few blocks are alike, and of many none but the last ends in part of a strip. */
-    const int unit = !g->v->any ? most : g->v->half > 1 || blocks <= 2 * pool_threads(p) ? g->v->half : TILE_ROWS;
-    if (blocks * d.panels < wanted && g->m > most) {        /* few panels: smaller blocks */
-        int64_t rows = (g->m * d.panels + wanted - 1) / wanted;
-        d.rows = (int)((rows + unit - 1) / unit * unit);
-        blocks = (g->m + d.rows - 1) / d.rows;
-    } else if (blocks > 1)
-        d.rows = (int)(((g->m + blocks - 1) / blocks + unit - 1) / unit * unit);
-    d.rows = (int)whole_lines(g, d.rows);
-    blocks = (g->m + d.rows - 1) / d.rows;
-    d.groups = blocks >= wanted ? 1 : (wanted + blocks - 1) / blocks;
-    if (g->far && blocks > 1 && d.groups < resident_groups(g, d.panels))
-        d.groups = resident_groups(g, d.panels);
-    if (d.groups > d.panels)
-        d.groups = d.panels;
-    d.per_group = (d.panels + d.groups - 1) / d.groups;
-    d.groups = (d.panels + d.per_group - 1) / d.per_group;
-    for (int i = 0; i < pool_threads(p); i++)
+    d.unit = !g->v->any ? most : g->v->half > 1 || d.blocks <= 2 * threads ? g->v->half : TILE_ROWS;
+    if (g->direct && !g->across && over(g->m, d.blocks) >= g->line_rows)
+        d.unit = g->line_rows;
+    d.strips = over(g->m, d.unit);
+    const int64_t fewest = over(d.strips, rows / d.unit);   /* blocks */
+    d.blocks = least(d.blocks < fewest ? fewest : d.blocks, d.strips);
+    d.groups = least(over(wanted, d.blocks), d.panels);
+    if (g->far && d.blocks > 1 && d.groups < resident_groups(g, d.panels))
+        d.groups = least(resident_groups(g, d.panels), d.panels);
+    if (d.blocks * d.groups < 32 * threads) {
+        int64_t more = d.groups;
+        while (more < d.panels && d.blocks * more % threads)
+            more++;
+        if (d.blocks * more % threads == 0)
+            d.groups = more;
+        else
+            d.blocks = least(over(d.blocks, threads) * threads, d.strips);
+    }
+    for (int i = 0; i < threads; i++)
         *held(g->scratch + (size_t)i * place_bytes(g->v, g->vecs, g->taps, g->run)) = -1;
-    d.threads = pool_threads(p);
-    d.tasks = blocks * d.groups;
-    pool_run(p, d.tasks, 1, work, &d);
+    pool_run(p, d.blocks * d.groups, 1, work, &d);
 }
 
 void gemm_run(const gemm *g, pool *p)
