@@ -25,6 +25,7 @@ static void grad(tg *y, tg *dy, tg **dx)
 
 static const tg_case cases[] = {
     { .in = { DIMS(2, 5, 4, 3) }, .attr = &(const axes_attr){ AXIS(2) | AXIS(3) } },
+    { .in = { DIMS(2, 21, 9, 8) }, .attr = &(const axes_attr){ AXIS(2) | AXIS(3) }, .note = "many rows" },
     { .in = { DIMS(2, 5, 4) }, .attr = &(const axes_attr){ AXIS(2) } },
     { .in = { DIMS(2, 5, 4) }, .attr = &(const axes_attr){ AXIS(0) } },
     { .in = { DIMS(2, 3) }, .attr = &(const axes_attr){ AXIS(0) | AXIS(1) } },

@@ -16,7 +16,9 @@ struct reduce {
     int64_t lanes, piece;       /* numbers along the innermost axis; of them, those that a task reduces */
     rowmap kept, result, reduced;           /* without it */
     int64_t rows;               /* reduced ones */
+    int parts;                  /* of many rows, so that threads reduce what they wrote; each part's results lie in scratch, where they are reduced, too */
 };
+enum { PARTS = 8, MANY = 64 };
 
 static int innermost(const tg_tensor *t)
 {
@@ -86,16 +88,22 @@ static float result_of(const struct reduce *r, const float *x, int64_t from, int
     return s;
 }
 
+/* `width` lanes of rows of equal distance, from `row` on. */
+static void rows_of(const struct reduce *r, const void *x, int64_t row, int64_t rows, float scale, float *y, int64_t width)
+{
+    const int64_t step = r->reduced.rank ? r->reduced.stride[0] : 0;
+    if (r->c->in[0].dtype == TG_BFLOAT)
+        VEC_PICK(narrow_vec)->reduce_rows(r->kind, tg_at(x, TG_BFLOAT, row * step), step, rows, scale, y, width);
+    else
+        r->v->reduce_rows(r->kind, tg_at(x, TG_F32, row * step), step, rows, scale, y, width);
+}
+
 /* `width` lanes of results; rows of equal distance at once. */
 static void lanes_of(const struct reduce *r, const void *numbers, float *y, int64_t width)
 {
     const float *x = numbers;
-    if (r->c->in[0].dtype == TG_BFLOAT) {
-        VEC_PICK(narrow_vec)->reduce_rows(r->kind, numbers, r->reduced.rank ? r->reduced.stride[0] : 0, r->rows, r->scale, y, width);
-        return;
-    }
     if (r->reduced.rank <= 1) {
-        r->v->reduce_rows(r->kind, x, r->reduced.rank ? r->reduced.stride[0] : 0, r->rows, r->scale, y, width);
+        rows_of(r, x, 0, r->rows, r->scale, y, width);
         return;
     }
     const rowmap *m = &r->reduced;
@@ -130,7 +138,34 @@ static void work(void *arg, int64_t from, int64_t to)
     }
 }
 
-static void run_reduce(const tg_call *c)
+static float *part_of(const struct reduce *r, int64_t i, int64_t lane) { return (float *)r->c->scratch + i * r->lanes + lane; }
+
+static void work_parts(void *arg, int64_t from, int64_t to)
+{
+    const struct reduce *r = arg;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t row = r->rows * (i % r->parts) / r->parts, end = r->rows * (i % r->parts + 1) / r->parts;
+        int64_t in;
+        rowmap_offsets(&r->kept, i / r->parts, 1, &in);
+        for (int64_t lane = 0; lane < r->lanes; lane += REDUCED_COLUMNS)
+            rows_of(r, tg_at(r->c->in[0].data, r->c->in[0].dtype, in + lane), row, end - row, 1, part_of(r, i, lane),
+                    r->lanes - lane < REDUCED_COLUMNS ? r->lanes - lane : REDUCED_COLUMNS);
+    }
+}
+
+static void join_parts(void *arg, int64_t from, int64_t to)
+{
+    const struct reduce *r = arg;
+    for (int64_t i = from; i < to; i++) {
+        int64_t out;
+        rowmap_offsets(&r->result, i, 1, &out);
+        for (int64_t lane = 0; lane < r->lanes; lane += REDUCED_COLUMNS)
+            r->v->reduce_rows(r->kind, part_of(r, i * r->parts, lane), r->lanes, r->parts, r->scale, (float *)r->c->out.data + out + lane,
+                              r->lanes - lane < REDUCED_COLUMNS ? r->lanes - lane : REDUCED_COLUMNS);
+    }
+}
+
+static struct reduce reduce_of(const tg_call *c)
 {
     const axes_attr *a = c->attr;
     const tg_tensor *x = &c->in[0];
@@ -147,12 +182,31 @@ static void run_reduce(const tg_call *c)
     r.result = axes_of(&c->out, all & ~a->axes, in);
     r.reduced = axes_of(x, a->axes, in);
     r.rows = count(&r.reduced);
+    r.parts = r.lanes_kept && r.reduced.rank <= 1 && r.rows >= MANY ? PARTS : 1;
+    return r;
+}
+
+static bool prepare_reduce(const tg_call *c, tg_prep *prep)
+{
+    const struct reduce r = reduce_of(c);
+    prep->scratch = r.parts > 1 ? lines(count(&r.kept) * r.parts * r.lanes) : 0;
+    return true;
+}
+
+static void run_reduce(const tg_call *c)
+{
+    struct reduce r = reduce_of(c);
+    if (r.parts > 1) {
+        pool_run(c->pool, count(&r.kept) * r.parts, 1, work_parts, &r);
+        pool_run(c->pool, count(&r.kept), 8192 / (r.parts * r.lanes) + 1, join_parts, &r);
+        return;
+    }
     /* As many pieces of the lanes as make a task for each thread, of as many numbers each. */
     const int64_t threads = pool_threads(c->pool), most = (r.lanes + REDUCED_COLUMNS - 1) / REDUCED_COLUMNS,
                   cuts = count(&r.kept) < threads ? (most + threads - 1) / threads * threads : most;
     r.piece = ((r.lanes + cuts - 1) / cuts + 63) / 64 * 64;
     int64_t pieces = r.lanes_kept ? (r.lanes + r.piece - 1) / r.piece : 1,
-            work_each = tg_numel(x->shape) / (count(&r.kept) * pieces) + 1;
+            work_each = tg_numel(c->in[0].shape) / (count(&r.kept) * pieces) + 1;
     pool_run(c->pool, count(&r.kept) * pieces, 8192 / work_each + 1, work, &r);
 }
 
@@ -238,7 +292,7 @@ static void run_pool(const tg_call *c)
 
 #define REDUCE(of) \
     const tg_kernel kernel_##of = { \
-        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .run = run_reduce, .narrow = narrow \
+        .op = #of, .name = "cpu." #of, .declines = declines, .prefers = prefers, .prepare = prepare_reduce, .run = run_reduce, .narrow = narrow \
     };
 #define POOL(of) \
     const tg_kernel kernel_##of = { .op = #of, .name = "cpu." #of, .declines = pool_declines, .run = run_pool, .narrow = pool_narrow };
