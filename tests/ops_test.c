@@ -563,8 +563,9 @@ TEST(ops_products_with_odd_shapes)
     }
     static const int64_t gated[][5] = {      /* n c h w out: blocks that span images, panels for several threads, rows in pieces */
         { 3, 40, 5, 3, 24 }, { 5, 64, 7, 7, 300 }, { 2, 2200, 4, 5, 17 }, { 1, 9, 1, 33, 5 }, { 19, 33, 2, 1, 16 },
+        { 1, 9, 1, 1, 130 },
     };
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 24; i++) {
         const int64_t *d = gated[i / 4];
         conv2d_attr a = { .stride = { 1, 1 }, .dilation = { 1, 1 }, .groups = 1,
                           .e = { .gate = true, .residual = (i + i / 4) % 2, .act = i >= 8 ? &op_hard_swish : NULL } };

@@ -25,6 +25,8 @@ static const char *gate_declines(const tg_call *c)
         return NULL;
     if (!one_tap(c) || a->groups > 1 || a->stride[0] > 1 || a->stride[1] > 1 || a->pad[0] || a->pad[1] || a->pad[2] || a->pad[3] || any_layout(c))
         return "a gate, and rows are not those of the image";
+    if (!gemm_packs(c->precision) && c->out.shape.dim[0] * pixels_out(c) == 1)
+        return "a gate, and one row";
     return gate->stride[1] != 1 ? "strided gate" : NULL;
 }
 
