@@ -3,6 +3,9 @@
  * y = A' ((G g G') . (B' x B)) A of a tile, so dg = G' (sum over tiles of (A dy A') . (B' x B)) G: 36 sums of outer products over
  * tiles instead of 9 over pixels, a quarter of the multiplications.  Tiles are taken in lots whose size depends on the shapes
  * alone; of a lot both sides are transformed, then each point's sum grows by it.  In bf16x6 by its instructions.
+ *
+ * In single precision there are two sets of sums, if they are small, of every other lot, so that each of two threads has its own, whose tiles nobody
+ * else reads; more threads share lot after lot.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +15,16 @@
 #include "slabs.h"
 
 enum { FEW_CHANNELS = 32, APART = 16, LOT_NUMBERS = 400000, MANY_NUMBERS = 8 * LOT_NUMBERS, LEAST = 32, READ = 40 };
+enum { SETS = 2, SMALL = 128 * 128 };
 
 typedef struct state {
     const gemm_vec *g;                      /* of bf16x6, or NULL: sums are o's */
     const outer_vec *o;
     const winograd_vec *v;
-    int64_t in, out, padded, rows, tiles, down, across, lot, pad[2];      /* padded, rows: of a point's sums, in and out filled up */
-    int vecs;
-    size_t left, right, sums, pack;         /* bytes of scratch, in this order; pack: of each thread */
+    int64_t in, out, padded, rows, tiles, down, across, lot, lots, pad[2];        /* padded, rows: of a point's sums, in and out filled up */
+    int vecs, sets;
+    bool apart;                             /* each set by one thread */
+    size_t left, right, sums, pack;         /* bytes of scratch, in this order: of a lot, of a set, of each thread */
 } state;
 
 static int64_t tiles_along(int64_t pixels) { return (pixels + WINO_OUT - 1) / WINO_OUT; }
@@ -78,20 +83,24 @@ static bool prepare(const tg_call *c, tg_prep *prep)
     s->pad[1] = a->pad[1];
     s->lot = (s->g ? MANY_NUMBERS : LOT_NUMBERS) / (WINO_SIZE * (s->in + s->out));
     s->lot = s->lot < LEAST ? LEAST : s->lot;
-    int64_t lots = (s->tiles + s->lot - 1) / s->lot;
-    s->lot = (s->tiles + lots - 1) / lots;
+    s->lots = (s->tiles + s->lot - 1) / s->lot;
+    s->sets = s->g || s->lots == 1 || s->in * s->out > SMALL ? 1 : SETS;
+    s->lots = up(s->lots, s->sets);
+    s->lot = (s->tiles + s->lots - 1) / s->lots;
+    s->lots = (s->tiles + s->lot - 1) / s->lot;
+    s->apart = s->sets > 1 && pool_threads(c->pool) <= s->sets;
     s->vecs = gemm_panel(VEC_PICK(gemm_vec), s->out, s->in, 1, s->lot);
     s->left = lines(WINO_SIZE * (s->lot * s->out + APART));
     s->right = lines(WINO_SIZE * (s->lot * s->in + APART));
     s->sums = lines(WINO_SIZE * (s->rows * s->padded + APART));
     s->pack = s->g ? slabs_left(s->g, s->lot) * (size_t)((s->out + SLAB - 1) / SLAB) + slabs_right(s->g, s->lot, s->padded) + lines(s->in + s->out)
                    : lines(s->lot * s->padded) + lines(s->lot * TILE_ROWS);
-    prep->scratch = s->left + s->right + s->sums + s->pack * (size_t)pool_threads(c->pool);
+    prep->scratch = (s->left + s->right) * (s->apart ? SETS : 1) + s->sums * (size_t)s->sets + s->pack * (size_t)pool_threads(c->pool);
     prep->state = s;
     return true;
 }
 
-typedef struct lot { const tg_call *c; const state *s; int64_t first, tiles; float *left, *right, *sums; char *pack; } lot;
+typedef struct lot { const tg_call *c; const state *s; int64_t first, tiles; float *left, *right, *sums; char *pack; bool add; } lot;
 
 static void transform(void *arg, int64_t from, int64_t to)
 {
@@ -138,7 +147,7 @@ static void multiply_slabs(void *arg, int64_t from, int64_t to)
         s->g->enter();
         for (int64_t j = 0; j < s->out; j += SLAB) {
             const int rows = (int)(s->out - j < SLAB ? s->out - j : SLAB);
-            slabs_multiply(s->g, left + j / SLAB * block, slabs, rows, right, slabs, 0, s->padded, l->first > 0, sums + j * s->padded, s->padded);
+            slabs_multiply(s->g, left + j / SLAB * block, slabs, rows, right, slabs, 0, s->padded, l->add, sums + j * s->padded, s->padded);
         }
         s->g->leave();
     }
@@ -165,7 +174,7 @@ static void multiply(void *arg, int64_t from, int64_t to)
             for (int64_t j = 0; j < s->padded; j += panel) {
                 int64_t width = s->padded - j < panel ? s->padded - j : panel;
                 outer_tile tile = { .left = left, .left_step = rows, .right = right + j * l->tiles, .right_step = width, .place = &start, .runs = 1, .run = l->tiles,
-                                    .out = sums + o * s->padded + j, .step = s->padded, .add = l->first > 0 };
+                                    .out = sums + o * s->padded + j, .step = s->padded, .add = l->add };
                 s->o->tile[width / s->o->width][rows](&tile);
             }
         }
@@ -177,23 +186,56 @@ static void finish(void *arg, int64_t from, int64_t to)
     const lot *l = arg;
     const state *s = l->s;
     const int64_t *step = l->c->out.stride;
-    for (int64_t o = from; o < to; o++)
+    for (int64_t o = from; o < to; o++) {
+        for (int p = 0; p < WINO_SIZE && s->sets > 1; p++) {
+            float *one = l->sums + p * (s->rows * s->padded + APART) + o * s->padded;
+            VEC_PICK(elementwise_vec)->binary[BIN_ADD](one, 1, one + s->sums / sizeof *one, 1, one, s->in);
+        }
         s->v->weights_back(l->sums + o * s->padded, s->rows * s->padded + APART, s->in, (float *)l->c->out.data + o * step[0], step[1],
                            step[2], step[3]);
+    }
+}
+
+/* The i-th lot, of the sums of its set. */
+static lot lot_of(const lot *all, int64_t i)
+{
+    const state *s = all->s;
+    lot l = *all;
+    l.first = i * s->lot;
+    l.tiles = s->tiles - l.first < s->lot ? s->tiles - l.first : s->lot;
+    l.sums += i % s->sets * (int64_t)(s->sums / sizeof *l.sums);
+    l.add = i >= s->sets;
+    return l;
+}
+
+static void work_set(void *arg, int64_t from, int64_t to)
+{
+    const lot *all = arg;
+    const state *s = all->s;
+    for (int64_t set = from; set < to; set++)
+        for (int64_t i = set; i < s->lots; i += s->sets) {
+            lot l = lot_of(all, i);
+            l.left += set * (int64_t)((s->left + s->right) / sizeof *l.left);
+            l.right += set * (int64_t)((s->left + s->right) / sizeof *l.right);
+            transform(&l, 0, l.tiles);
+            multiply(&l, 0, WINO_SIZE);
+        }
 }
 
 static void run(const tg_call *c)
 {
     const state *s = c->state;
-    char *at = c->scratch;
-    lot l = { .c = c, .s = s, .left = c->scratch, .right = (float *)(void *)(at + s->left), .sums = (float *)(void *)(at + s->left + s->right),
-              .pack = at + s->left + s->right + s->sums };
-    for (l.first = 0; l.first < s->tiles; l.first += s->lot) {
-        l.tiles = s->tiles - l.first < s->lot ? s->tiles - l.first : s->lot;
+    char *sums = (char *)c->scratch + (s->left + s->right) * (s->apart ? SETS : 1);
+    lot all = { .c = c, .s = s, .left = c->scratch, .right = (float *)(void *)((char *)c->scratch + s->left), .sums = (float *)(void *)sums,
+                .pack = sums + s->sums * (size_t)s->sets };
+    if (s->apart)
+        pool_run(c->pool, s->sets, 1, work_set, &all);
+    for (int64_t i = 0; i < s->lots && !s->apart; i++) {
+        lot l = lot_of(&all, i);
         pool_run(c->pool, l.tiles, 1, transform, &l);
         pool_run(c->pool, WINO_SIZE, 1, s->g ? multiply_slabs : multiply, &l);
     }
-    pool_run(c->pool, s->out, 1, finish, &l);
+    pool_run(c->pool, s->out, 1, finish, &all);
 }
 
 static void release(void *s) { free(s); }
