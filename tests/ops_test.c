@@ -720,12 +720,12 @@ static void check_emulated(tg_precision p, const gemm_vec *v)
 
 /* dw of `images` of C channels from number `first` on, by Winograd's kernel. */
 enum { LOTS_OF = 4, C = 32, SIZE = 80 };
-static void weights_by_winograd(pool *p, float *const in[2], int64_t first, int64_t images, float *dw)
+static void weights_by_winograd(pool *p, tg_precision precision, float *const in[2], int64_t first, int64_t images, float *dw)
 {
     const tg_shape maps = SHAPE(images, C, SIZE, SIZE), w = SHAPE(C, C, 3, 3);
     const conv2d_grad_attr a = { { { 1, 1 }, { 1, 1, 1, 1 }, { 1, 1 }, 1, { 0 } }, w };
     tg_tensor t[2] = { { .shape = maps, .data = in[0] + first * C * SIZE * SIZE }, { .shape = maps, .data = in[1] + first * C * SIZE * SIZE } };
-    tg_call call = { .op = &op_conv2d_grad_weight, .attr = &a, .in = t, .n_in = 2, .out = { .shape = w, .data = dw }, .precision = TG_BF16X6, .pool = p };
+    tg_call call = { .op = &op_conv2d_grad_weight, .attr = &a, .in = t, .n_in = 2, .out = { .shape = w, .data = dw }, .precision = precision, .pool = p };
     status st = { 0 };
     tg_prep prep = { .st = &st };
     tg_channels_last(&t[0]);
@@ -739,7 +739,8 @@ static void weights_by_winograd(pool *p, float *const in[2], int64_t first, int6
     free(call.scratch);
 }
 
-/* More tiles than a lot has where the products are by parts: the sum of what images give alone, each of one lot. */
+/* More tiles than a lot has: the sum of what images give alone, each of one lot where the products are by parts; and in single precision, where lots
+ * are smaller and of two sets, the same bytes by any number of threads. */
 TEST(ops_gradients_of_weights_in_lots)
 {
     enum { NUMBERS = LOTS_OF * C * SIZE * SIZE, WEIGHTS = C * C * 9 };
@@ -752,9 +753,9 @@ TEST(ops_gradients_of_weights_in_lots)
             in[j][i] = (float)random_uniform(seed() + (uint64_t)j, (uint64_t)i + 1) - .5f;
     pool *p = pool_open(2);
     const gemm_vec *was = gemm_exchange(TG_BF16X6, &gemm_bf16x6_emulated_amx);
-    weights_by_winograd(p, in, 0, LOTS_OF, all);
+    weights_by_winograd(p, TG_BF16X6, in, 0, LOTS_OF, all);
     for (int64_t n = 0; n < LOTS_OF; n++) {
-        weights_by_winograd(p, in, n, 1, one);
+        weights_by_winograd(p, TG_BF16X6, in, n, 1, one);
         for (int i = 0; i < WEIGHTS; i++)
             sum[i] += (double)one[i];
     }
@@ -765,6 +766,16 @@ TEST(ops_gradients_of_weights_in_lots)
         most = fmax(most, fabs(sum[i]));
     }
     CHECK(most > 1 && worst <= op_conv2d_grad_weight.tol * most, "off by %.3g of %.3g", worst, most);
+    for (int threads = 1; threads <= 3; threads++) {
+        p = pool_open(threads);
+        weights_by_winograd(p, TG_FP32, in, 0, LOTS_OF, threads == 1 ? all : one);
+        pool_close(p);
+        CHECK(threads == 1 || !memcmp(one, all, sizeof all), "other bytes on %d threads", threads);
+    }
+    worst = 0;
+    for (int i = 0; i < WEIGHTS; i++)
+        worst = fmax(worst, fabs(sum[i] - (double)all[i]));
+    CHECK(worst <= op_conv2d_grad_weight.tol * most, "in single precision off by %.3g of %.3g", worst, most);
     free(in[0]);
     free(in[1]);
 }
