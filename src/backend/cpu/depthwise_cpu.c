@@ -15,7 +15,6 @@ typedef struct state {
 } state;
 
 enum { GROUP = 256, PIECE = 192 << 10 };    /* most channels, and bytes, of such a piece, which stays in the cache */
-enum { FEW_PIXELS = 208 };                  /* which are one block of rows of a product: gemm.c */
 
 lanes lanes_of(int64_t channels, int64_t width)
 {
@@ -306,7 +305,7 @@ static void run(const tg_call *c)
     }
     int64_t units = (y->shape.dim[1] + unit - 1) / unit;
     /* Bands of rows where products are dealt out by rows, too, so that threads read what they wrote, or channels are too few to share; else channels. */
-    const bool by_rows = k.d.oh * y->shape.dim[3] > FEW_PIXELS || units < wanted / 2;
+    const bool by_rows = k.d.oh * y->shape.dim[3] > GEMM_ROWS || units < wanted / 2;
     const int64_t bands = k.d.oh >= 2 * wanted ? wanted : by_rows && y->shape.dim[0] < wanted / 4 ? wanted / 4 : 1;
     k.per_band = (k.d.oh + bands - 1) / bands;
     k.bands = (k.d.oh + k.per_band - 1) / k.per_band;

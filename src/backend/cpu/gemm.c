@@ -8,9 +8,9 @@
 #include <string.h>
 #include "base/pages.h"
 
-/* Rows at once, and of them packed ones or ones of floats; multiply-adds that are worth a task of their own; columns that are worth reading rows
+/* Rows at once (of packed ones or of floats GEMM_ROWS); multiply-adds that are worth a task of their own; columns that are worth reading rows
  * for. */
-enum { BLOCK_ROWS = 256, MOST_ROWS = 208, WORTH = 10000000, FEWEST = 384 };
+enum { BLOCK_ROWS = 256, WORTH = 10000000, FEWEST = 384 };
 
 static void push_axis(rowmap *r, int64_t dim, int64_t stride)
 {
@@ -89,7 +89,7 @@ static size_t room_for_rows(const gemm_vec *v) { return cpu()->l2 * (v->bytes > 
  * not packed, and wait for a third piece. */
 static int64_t at_once(const gemm_vec *v, int64_t m, int64_t run)
 {
-    const int64_t room = (int64_t)room_for_rows(v), most = room / MOST_ROWS / v->bytes, parts = (run + most - 1) / most;
+    const int64_t room = (int64_t)room_for_rows(v), most = room / GEMM_ROWS / v->bytes, parts = (run + most - 1) / most;
     return parts < (v->left ? 2 : 4) || (!v->left && m * run * v->bytes <= room) ? run : depth(v, (run + parts - 1) / parts);
 }
 
@@ -108,7 +108,7 @@ int gemm_panel(const gemm_vec *v, int64_t m, int64_t n, int64_t taps, int64_t ru
     double least = 0;
     for (int vecs = 2; vecs <= 4; vecs++) {
         int rows = m < v->rows[vecs] ? (int)m : v->rows[vecs];
-        if (v->rows[vecs] < 2 || (vecs > 2 && !v->left && m <= MOST_ROWS && (size_t)(vecs * v->width * k) * sizeof(float) > cpu()->l2 / 4))
+        if (v->rows[vecs] < 2 || (vecs > 2 && !v->left && m <= GEMM_ROWS && (size_t)(vecs * v->width * k) * sizeof(float) > cpu()->l2 / 4))
             continue;
         /* Loads and multiplications of one step, two of each at a time; the last panel is narrower. Loads of 64 bytes hinder: tiles
          * 8 x 3 and 6 x 4 were measured to be a tenth faster than 8 x 2. */
@@ -146,7 +146,7 @@ static int block_rows(const gemm_vec *v, int vecs, int64_t taps, int64_t run)
     rows = rows / most * most;
     if (rows < 4 * most)
         rows = 4 * most;
-    return rows > MOST_ROWS ? (int)(MOST_ROWS / most * most) : (int)rows;
+    return rows > GEMM_ROWS ? (int)(GEMM_ROWS / most * most) : (int)rows;
 }
 
 /* Pointers: of BLOCK_ROWS rows to results, residuals and runs, and to packed rows. */
@@ -161,7 +161,7 @@ static size_t place_bytes(const gemm_vec *v, int vecs, int64_t taps, int64_t run
 {
     if (!v->left)
         return HEAD + pointers(taps);
-    size_t row = (size_t)pitch(v, taps * run), most = MOST_ROWS * row, room = room_for_rows(v);
+    size_t row = (size_t)pitch(v, taps * run), most = GEMM_ROWS * row, room = room_for_rows(v);
     size_t least = 4 * (size_t)v->rows[vecs] * row;
     room = room < least ? least : room;
     return HEAD + pointers(taps) + ((room < most ? room : most) + 63) / 64 * 64;

@@ -60,6 +60,8 @@ typedef struct gemm {
     char *scratch;              /* gemm_scratch bytes */
 } gemm;
 
+enum { GEMM_ROWS = 208 };       /* most rows of a block, packed ones or ones of floats */
+
 /* Rows for .rows that lie one stride apart. */
 struct gemm_rows { const void *x; int64_t stride; tg_dtype of; };
 void gemm_rows(const void *ctx, int64_t from, int count, const void **row);
