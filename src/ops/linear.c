@@ -45,11 +45,10 @@ static void grad(tg *y, tg *dy, tg **dx)
     static const conv2d_attr one = { .stride = { 1, 1 }, .dilation = { 1, 1 }, .groups = 1 };
     tg *x = y->in[0], *w = y->in[1];
     int64_t in = tg_dim(x, -1), out = tg_dim(dy, -1), rows = tg_numel(x->shape) / in;
-    tg *flat_dy = tg_reshape(dy, SHAPE(rows, out));
-    dx[0] = tg_reshape(tg_matmul(flat_dy, w), x->shape);
+    dx[0] = tg_linear(dy, tg_permute(w, (int[]){ 1, 0 }), NULL);
     dx[1] = tg_reshape(conv2d_grad_weight(as_image(dy), as_image(x), &one, SHAPE(out, in, 1, 1)), w->shape);
     if (((const linear_attr *)tg_attr(y))->e.bias)
-        dx[2] = tg_reshape(tg_sum(flat_dy, AXIS(0)), SHAPE(out));
+        dx[2] = tg_reshape(tg_sum(tg_reshape(dy, SHAPE(rows, out)), AXIS(0)), SHAPE(out));
 }
 
 static int64_t macs(const tg_shape *in, int n_in, tg_shape out, const void *attr)
