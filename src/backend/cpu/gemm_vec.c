@@ -3,6 +3,7 @@
 #include "vec.h"
 
 enum { PLAIN, SUMMED, GATED };
+enum { WORTH = 64 };                        /* numbers whose products leave time to fetch results */
 
 /* Bias, residual and clamps while the results are in registers; dearer functions on the rows just written. */
 INLINE void tile(const int rows, const int vecs, const int right, const gemm_tile *t)
@@ -37,26 +38,35 @@ INLINE void tile(const int rows, const int vecs, const int right, const gemm_til
         const float *row[TILE_ROWS];
         UNROLL for (int i = 0; i < rows; i++)
             row[i] = t->row[tap * rows + i];
-        for (int64_t k = 0; k < t->run; k++) {
-            vf bv[TILE_VECS];
-            UNROLL for (int j = 0; j < vecs; j++)
-                bv[j] = vload(b + j * VW);
-            if (right != PLAIN) {
-                UNROLL for (int j = 0; j < vecs; j++) {
-                    bv[j] = right == SUMMED ? bv[j] - vload(other + j * VW) : bv[j] * vset(*other);
-                    vstore(made + j * VW, bv[j]);
-                }
-                other += right == SUMMED ? vecs * VW : 1;
-                made += vecs * VW;
-            }
-            UNROLL for (int i = 0; i < rows; i++) {
-                vf x = vset(row[i][k]);
+        /* Where results go is fetched meanwhile, a row at a time: from memory all at once would keep the panel from coming out of L2. */
+        const int parts = t->out && !tap && t->run >= WORTH ? rows : 1;
+        int64_t k = 0;
+        for (int part = 0; part < parts; part++) {
+            const int64_t end = t->run * (part + 1) / parts;
+            if (parts > 1)
                 UNROLL for (int j = 0; j < vecs; j++)
-                    acc[i][j] += x * bv[j];
+                    __builtin_prefetch(t->out[part] + t->column + j * VW, 1);
+            for (; k < end; k++) {
+                vf bv[TILE_VECS];
+                UNROLL for (int j = 0; j < vecs; j++)
+                    bv[j] = vload(b + j * VW);
+                if (right != PLAIN) {
+                    UNROLL for (int j = 0; j < vecs; j++) {
+                        bv[j] = right == SUMMED ? bv[j] - vload(other + j * VW) : bv[j] * vset(*other);
+                        vstore(made + j * VW, bv[j]);
+                    }
+                    other += right == SUMMED ? vecs * VW : 1;
+                    made += vecs * VW;
+                }
+                UNROLL for (int i = 0; i < rows; i++) {
+                    vf x = vset(row[i][k]);
+                    UNROLL for (int j = 0; j < vecs; j++)
+                        acc[i][j] += x * bv[j];
+                }
+                b += vecs * VW;
+                __builtin_prefetch(ahead, 0, 2);
+                ahead += step;
             }
-            b += vecs * VW;
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += step;
         }
     }
     if (t->keep)
