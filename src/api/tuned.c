@@ -17,7 +17,7 @@ static void machine_text(timm_ctx *ctx, char *text, size_t size)
 {
     static const char *const isa[] = { "plain", "AVX2", "AVX-512" };
     const tg_backend *const *b = ctx_backends(ctx);
-    size_t at = (size_t)snprintf(text, size, "%s, %s, bf16 %s, %zu kB, kernels 16, libtimm %s", cpu()->name, isa[cpu()->isa], cpu_bf16(),
+    size_t at = (size_t)snprintf(text, size, "%s, %s, bf16 %s, %zu kB, kernels 17, libtimm %s", cpu()->name, isa[cpu()->isa], cpu_bf16(),
                                  cpu()->l2 >> 10, timm_version());
     for (int i = 0; b[i] && at < size; i++)
         at += (size_t)snprintf(text + at, size - at, ", %s %s%s%s", b[i]->name, b[i]->library ? b[i]->library : "",

@@ -45,8 +45,12 @@ const char *strassen_declines(int64_t image, int64_t n, int64_t k, bool last)
     return last && k > LONGEST ? "a residual after a function, and pieces" : NULL;
 }
 
-/* By times of 784 to 50176 rows by 64 to 3072 numbers: sums cost as much as an eighth of a product of about 96 x 128. */
-const char *strassen_doubts(double m, int64_t n, int64_t k) { return m < 96 || n < 128 || k < 128 ? "few numbers, whose sums take as long" : NULL; }
+/* By times of 36 to 50176 rows by 64 to 3072 numbers: sums cost as much as an eighth of a product of about 96 x 128. */
+const char *strassen_doubts(double m, int64_t n, int64_t k)
+{
+    const int64_t few = m < 96 ? 256 : 128;
+    return n < few || k < few ? "few numbers, whose sums take as long" : NULL;
+}
 
 int64_t strassen_length(int64_t run)
 {
@@ -215,7 +219,7 @@ static void work(void *arg, int64_t task, int64_t end)
             bring(&b, d, from);
         *b.held = at;
         for (int64_t p = d->panels * group / d->groups; p < last; p++) {
-            const float *one = g->b + (p * b.deep + g->skip) * b.panel, *two = one + g->n / 2 * b.deep, *next = p + 1 < last ? one + b.deep * b.panel : one;
+            const float *one = g->b + (p * b.deep + g->skip) * b.panel, *two = one + g->n / 2 * b.deep, *next = p + 1 < d->panels ? one + b.deep * b.panel : one;
             const float *right[] = { one, two, one + b.half * b.panel, two + b.half * b.panel, b.right, b.right + b.half * b.panel, next };
             for (int k = 0; k < STRASSEN_PRODUCTS; k++)
                 multiply(&b, &strassen_steps[k], right, p * b.panel);
@@ -230,8 +234,10 @@ void strassen_run(const gemm *g, pool *p)
                       .per_image = (g->image + 1) / 2, .panels = g->n / 2 / (g->vecs * g->v->width) };
     d.all = g->m / g->image * d.per_image;
     d.blocks = (d.all + d.z.pairs - 1) / d.z.pairs;
-    if (d.blocks < 8 * threads)                             /* of few, each thread has as many */
-        d.blocks = (d.blocks + threads - 1) / threads * threads;
+    /* Of few, each thread has as many; but panels, not blocks of fewer than three tiles, whose first one makes each its sums of panels. */
+    const int64_t fair = (d.blocks + threads - 1) / threads * threads;
+    if (fair <= 8 * threads && (d.all / fair >= 3 * most || d.panels % threads))
+        d.blocks = fair;
     if (d.blocks > d.all / most)
         d.blocks = d.all / most;
     d.groups = (4 * threads + d.blocks - 1) / d.blocks;
