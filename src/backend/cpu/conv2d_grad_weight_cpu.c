@@ -77,14 +77,16 @@ enum { PACK = 16 };
 static void plan_tasks(state *s, int threads)
 {
     const int64_t rows = s->v->rows[s->vecs];
-    int64_t fewest = (s->out + STRIP_ROWS - 1) / STRIP_ROWS, least = 0;
+    const double met = (double)s->right / (double)(s->images * s->band * s->ow);        /* pixels of x for each of dy */
+    const int64_t fewest = (s->out + STRIP_ROWS - 1) / STRIP_ROWS;
+    double least = 0;
     for (int64_t parts = fewest; parts < fewest + 8 * threads && parts <= s->tiles; parts++)
         for (int64_t shares = 1; shares <= 4 * threads && shares <= s->panels; shares++) {
             int64_t turns = (s->groups * parts * shares + threads - 1) / threads;
             int64_t tiles = (s->tiles + parts - 1) / parts, panels = (s->panels + shares - 1) / shares;
-            int64_t cost = (4 * turns + (threads > 1))
-                           * (tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2 + panels * s->vecs * PACK);
-            if (!least || cost < least) {
+            double cost = (double)(4 * turns + (threads > 1))
+                          * ((double)(tiles * panels * s->taps * rows * s->vecs + tiles * rows * s->v->width / 2) + (double)(panels * s->vecs * PACK) * met);
+            if (least == 0 || cost < least) {
                 least = cost;
                 s->parts = parts;
                 s->shares = shares;
