@@ -63,6 +63,7 @@ static const tg_case cases[] = {
     { .in = { DIMS(3, 7), DIMS(5, 7) },               .attr = &(const linear_attr){ { 0 } } },
     { .in = { DIMS(2, 3, 16), DIMS(24, 16), DIMS(24) }, .attr = &(const linear_attr){ { .bias = true } } },
     { .in = { DIMS(2, 113, 16), DIMS(192, 16), DIMS(192) }, .attr = &(const linear_attr){ { .bias = true } }, .note = "halves", .kinked = true, .lo = -.3, .hi = .3 },
+    { .in = { DIMS(1, 33, 32), DIMS(384, 32) },       .attr = &(const linear_attr){ { 0 } }, .note = "halves of few rows", .kinked = true, .lo = -.3, .hi = .3 },
     { .in = { DIMS(1, 33, 1026), DIMS(64, 1026) },   .attr = &(const linear_attr){ { 0 } }, .note = "halves of pieces", .kinked = true, .lo = -.3, .hi = .3 },
     { .in = { DIMS(2, 3), DIMS(5, 4) },               .attr = &(const linear_attr){ { 0 } }, .rejects = "do not multiply" },
     { .in = { DIMS(2, 3), DIMS(5, 3) },               .attr = &(const linear_attr){ { .gate = true } }, .rejects = "only images have gates" },
